@@ -260,6 +260,12 @@ def insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[An
     of(connection).insert_rows(connection, table, rows)
 
 
+def insert_values(connection: Connection, table: Table, values: Iterable[Mapping[str, Any]]) -> None:
+    """The same of rows by the names of their columns."""
+    columns = [column.name for column in table.c]
+    insert_rows(connection, table, ([row[name] for name in columns] for row in values))
+
+
 def streamed(connection: Connection, statement: Select[Any], size: int) -> Iterator[Sequence[Row[Any]]]:
     """Rows of a question, so many at a time; it is closed when nobody wants more."""
     with connection.execute(statement.execution_options(yield_per=size)) as result:

@@ -281,7 +281,7 @@ def kept_facet(connection: Connection, one: FacetField, top: int) -> Facet:
     rows = select(_values.name, _values.text, _values.packages, _values.datasets).where(*rule)
     first = connection.execute(rows.order_by(_values.packages.desc(), _values.name).limit(top)).all()
     all_ = len(first) if len(first) < top else int(connection.scalar(select(func.count()).where(*rule)) or 0)
-    return _made(one, [(row.name, row.text, ValueCount(row.packages, row.datasets)) for row in first], all_)
+    return _facet(one, [(row.name, row.text, ValueCount(row.packages, row.datasets)) for row in first], all_)
 
 
 def facets_of(
@@ -308,7 +308,7 @@ def facets_of(
     return [named[one] if one in named else _unkept(connection, one, sizes, bits, top) for one in fields]
 
 
-def _made(one: FacetField, rows: Iterable[tuple[str, str, ValueCount]], all_: int) -> Facet:
+def _facet(one: FacetField, rows: Iterable[tuple[str, str, ValueCount]], all_: int) -> Facet:
     values = []
     for name, text, tally in rows:
         value = name if one.kind == "number" else text
@@ -369,7 +369,7 @@ def _facets(
     asked = select(_values.code, _values.name, _values.text).where(among(_values.code, codes))
     names = {code: (name, text) for code, name, text in connection.execute(asked)}
     rows = {one: [(*names[code], listed[one][code]) for code in codes] for one, codes in first.items()}
-    return {one: _made(one, sorted(own, key=_ranked)[:top], len(listed[one])) for one, own in rows.items()}
+    return {one: _facet(one, sorted(own, key=_ranked)[:top], len(listed[one])) for one, own in rows.items()}
 
 
 def _most_frequent(tallies: Mapping[int, ValueCount], top: int) -> list[int]:
@@ -398,4 +398,4 @@ def _unkept(
                     texts.setdefault(name, value.text)
                     tallies.setdefault(name, ValueCount()).add(own, listed=value.listed)
     rows = [(name, texts[name], tally) for name, tally in tallies.items() if tally.listed]
-    return _made(one, sorted(rows, key=_ranked)[:top], len(rows))
+    return _facet(one, sorted(rows, key=_ranked)[:top], len(rows))

@@ -109,8 +109,7 @@ def enter(connection: Connection, prepared: Sequence[Prepared]) -> None:
             new.append((one.key, one))
             taken.add(one.key)
     rows = ({"seq": seq, "tombstone": None, **one.package} for seq, one in new)
-    columns = [column.name for column in _packages]
-    database.insert_rows(connection, tables.packages, ([row[name] for name in columns] for row in rows))
+    database.insert_values(connection, tables.packages, rows)
     _write_rows(connection, new)
     for one in others:
         _write_again(connection, one)
@@ -153,8 +152,9 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
 
 
 def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:
-    facts = [fact for _, one in numbered for fact in (*one.numbers, *(phrase for phrase, _ in one.phrases))]
-    codes = amended_facts.codes(connection, {fact.key for fact in facts})
+    keys = {fact.key for _, one in numbered for fact in one.numbers}
+    keys |= {fact.key for _, one in numbered for fact, _ in one.phrases}
+    codes = amended_facts.codes(connection, keys)
     stated = (
         (seq, codes[fact.key], fact.value, fact.everywhere, fact.datasets)
         for seq, one in numbered

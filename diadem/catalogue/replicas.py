@@ -12,7 +12,7 @@ from sys import intern
 from typing import Any, Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, or_, select, update
 
 from diadem.catalogue import database, facet_counts, tables
 from diadem.catalogue.package_key import keys_of, require, resolve
@@ -120,20 +120,15 @@ def add_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
             continue
         (others if (seq, copy.store) in taken else new).append((seq, copy))
         taken.add((seq, copy.store))
-    replicas = (_row(tables.replicas, _new_replica(seq, copy)) for seq, copy in new)
-    database.insert_rows(connection, tables.replicas, replicas)
-    proofs = (_row(tables.proofs, _proof(seq, copy)) for seq, copy in new if copy.level in PROOFS)
-    database.insert_rows(connection, tables.proofs, proofs)
+    database.insert_values(connection, tables.replicas, (_new_replica(seq, copy) for seq, copy in new))
+    proofs = (_proof(seq, copy) for seq, copy in new if copy.level in PROOFS)
+    database.insert_values(connection, tables.proofs, proofs)
     for seq, copy in others:
         where = (copy.package_id, copy.store, copy.path)
         set_replica(connection, *where, state=PRESENT, adopted=copy.adopted, written=copy.at, place=copy.place)
         if copy.level in PROOFS:
             _write_proof(connection, _proof(seq, copy))
     facet_counts.touch(connection, {seq for seq, _ in new})
-
-
-def _row(table: Table, values: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(values[column.name] for column in table.c)
 
 
 def _new_replica(seq: int, copy: CopyEntry) -> dict[str, Any]:

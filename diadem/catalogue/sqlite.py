@@ -25,7 +25,7 @@ from diadem.catalogue.package_key import EVERYTHING, Stretch
 from diadem.catalogue.tables import Among, Contains, ContainsOne
 from diadem.catalogue.words import Every, Without, Wording, Words
 from diadem.errors import DiademError, NotFound, Refused
-from diadem.store.sqlite_file import SQLITE_FAULTS, disk_failure, primary_code, write_ahead
+from diadem.store.sqlite_file import BUSY, SQLITE_FAULTS, disk_failure, primary_code, write_ahead
 from diadem.store.system import move
 
 #: The file and those that SQLite keeps beside it.
@@ -100,7 +100,7 @@ class SqliteDatabase(Database):
     def ours(self, error: BaseException) -> DiademError:
         """See `Database.ours`."""
         code, where = primary_code(error), self.address
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code in BUSY:
             again = "Wait until the other process is done, then try again."
             return Refused(f"another process has held the catalogue for {BUSY_SECONDS} s", where=where, next=again)
         if code == sqlite3.SQLITE_CANTOPEN and not os.path.lexists(self._path):

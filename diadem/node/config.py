@@ -28,6 +28,14 @@ FILE = "node.toml"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?\Z")
 
 
+class _Row(Display):
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return _values(self)
+
+
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
     """One store of a node."""
@@ -49,7 +57,7 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class UserSettings(Display):
+class UserSettings(_Row):
     """One user of a node.
 
     Attributes
@@ -79,13 +87,9 @@ class UserSettings(Display):
     successor: str = ""
     guest: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
-class WatchSettings(Display):
+class WatchSettings(_Row):
     """One folder that `diadem watch` looks at: where an instrument writes its sessions.
 
     Attributes
@@ -114,13 +118,9 @@ class WatchSettings(Display):
     depth: int = 1
     added: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"set": list(self.set)}
-
 
 @dataclass(frozen=True, slots=True)
-class ServerSettings(Display):
+class ServerSettings(_Row):
     """Where the node listens, and where others find it: the table ``[server]``.
 
     Attributes
@@ -138,13 +138,9 @@ class ServerSettings(Display):
     urls: Sequence[str] = ()
     hub: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute."""
-        return {"listen": self.listen, "urls": list(self.urls), "hub": self.hub}
-
 
 @dataclass(frozen=True, slots=True)
-class CarrierSettings(Display):
+class CarrierSettings(_Row):
     """What takes sealed packages to peers and from them: a table ``[[carrier]]``.
 
     Attributes
@@ -160,10 +156,6 @@ class CarrierSettings(Display):
     name: str
     url: str
     peers: Sequence[str] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute."""
-        return {"name": self.name, "url": self.url, "peers": list(self.peers)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +364,7 @@ def _require_store(store: StoreSettings, path: _Place) -> None:
         raise _Bent((*path, "url"), f"url = '{store.url}' of the store '{store.name}' is not a place", rule)
 
 
-_Row = TypeVar("_Row")
+_Kind = TypeVar("_Kind")
 _Place = tuple[str | int, ...]
 #: By the type of its default: what a value is not, and what it is.
 _WORDS: Final = {
@@ -390,7 +382,7 @@ def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _rows(document: dict[str, Any], name: str, kind: type[_Row]) -> Iterator[_Row]:
+def _rows(document: dict[str, Any], name: str, kind: type[_Kind]) -> Iterator[_Kind]:
     found = document.get(name, [])
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise _Bent((name,), f"{name} is not a list of tables", f"[[{name}]]")
@@ -398,7 +390,7 @@ def _rows(document: dict[str, Any], name: str, kind: type[_Row]) -> Iterator[_Ro
         yield _row(kind, row, (name, number))
 
 
-def _row(kind: type[_Row], table: dict[str, Any], path: _Place) -> _Row:
+def _row(kind: type[_Kind], table: dict[str, Any], path: _Place) -> _Kind:
     """A row of settings, of the keys that are known; each has the type of its default."""
     values: dict[str, Any] = {}
     for member in fields(kind):  # type: ignore[arg-type]
@@ -496,7 +488,7 @@ def _merge_rows(document: Any, name: str, key: str, rows: Sequence[Mapping[str, 
     for row in rows:
         table = known.get(row[key], tomlkit.table())
         _merge(table, row)
-        if not table.as_string().endswith("\n\n"):
+        if not table.as_string().replace("\r", "").endswith("\n\n"):
             table.add(tomlkit.nl())
         notes = table.trivia.indent
         tables.append(table)

@@ -27,7 +27,7 @@ from diadem.node.key_verbs import KEY_FILE
 from diadem.node.mirrors import policy_back
 from diadem.node.tcp_advice import advice_on as judged_tcp
 from diadem.node.tcp_advice import tcp_settings
-from diadem.node.watch.watch_verbs import WatchVerbs
+from diadem.node.watch.verbs import WatchVerbs
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
 from diadem.policy.node_rules import POLICY_AGAIN
 from diadem.policy.status import RuleFinding

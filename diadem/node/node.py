@@ -56,12 +56,12 @@ if TYPE_CHECKING:
     from diadem.node.samples.verbs import SampleVerbs
     from diadem.node.saved_searches import QueryVerbs
     from diadem.node.store_verbs import StoreVerbs
-    from diadem.node.take.archived import Archived
-    from diadem.node.take.archiving_all import SessionResult
-    from diadem.node.take.deriving import Derived
-    from diadem.node.watch.handed import Handed
-    from diadem.node.watch.told import Watched
-    from diadem.node.watch.watch_verbs import WatchVerbs
+    from diadem.node.take.archive_many import SessionResult
+    from diadem.node.take.arrival import Archived
+    from diadem.node.take.derive import Derived
+    from diadem.node.watch.hand_in import Handed
+    from diadem.node.watch.report import Watched
+    from diadem.node.watch.verbs import WatchVerbs
     from diadem.policy.status import Status
     from diadem.scan.scan import Scan
 
@@ -174,7 +174,7 @@ class Node(Reopenable, Display):
     @property
     def watched(self) -> WatchVerbs:
         """The watched folders: iterate over them, `add`, `ls`, `rm`, `plan`, `report`."""
-        from diadem.node.watch.watch_verbs import WatchVerbs
+        from diadem.node.watch.verbs import WatchVerbs
 
         return WatchVerbs(self.context)
 
@@ -252,11 +252,10 @@ class Node(Reopenable, Display):
         Unreachable
             No store can take it.
         """
-        from diadem.node.take.archived import Wishes
-        from diadem.node.take.archiving import archive
+        from diadem.node.take.archive import ArchiveOptions, archive
 
-        wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
-        found = archive(self.context, Path(source).absolute(), wishes, listener=listener)
+        options = ArchiveOptions(metadata, strict, as_one, wait, now, in_place, store)
+        found = archive(self.context, Path(source).absolute(), options, listener=listener)
         return replace(found, package=self._given(found.package))
 
     def plan(
@@ -274,11 +273,10 @@ class Node(Reopenable, Display):
         Nothing is written; files that may be archived already are read. ``refused`` says why `archive` with the same
         options would not take it, as an error in its fixed shape, or is None.
         """
-        from diadem.node.take.archived import Wishes
-        from diadem.node.take.archiving import planned
+        from diadem.node.take.archive import ArchiveOptions, planned
 
-        wishes = Wishes(metadata, as_one=as_one, wait=wait, now=now)
-        return Document(planned(self.context, Path(source).absolute(), wishes, listener))
+        options = ArchiveOptions(metadata, as_one=as_one, wait=wait, now=now)
+        return Document(planned(self.context, Path(source).absolute(), options, listener))
 
     def sessions_of(self, source: StrPath | Scan, *, listener: Listener = progress_bar) -> list[PlannedSession]:
         """The sessions to archive: of a folder, of a scan, or of a plan that was written and edited (.xlsx, .csv)."""
@@ -333,8 +331,8 @@ class Node(Reopenable, Display):
             A worker does not see a store or a folder, or has other versions, and nothing was begun; or the executor
             broke.
         """
-        from diadem.node.take.archived import Wishes
-        from diadem.node.take.archiving_all import archive_all
+        from diadem.node.take.archive import ArchiveOptions
+        from diadem.node.take.archive_many import archive_all
         from diadem.scan.scan import Scan
 
         chosen = (
@@ -342,8 +340,8 @@ class Node(Reopenable, Display):
             if isinstance(sessions, str | os.PathLike | Scan)
             else [session for session in sessions if session.archive]
         )
-        wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
-        done = archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
+        options = ArchiveOptions(metadata, strict=strict, wait=wait, now=now)
+        done = archive_all(self.context, chosen, options, executor=executor, dry_run=dry_run, listener=listener)
         return (self._result_given(one) for one in done)
 
     def watch(
@@ -1012,10 +1010,18 @@ class Node(Reopenable, Display):
         UsageError
             There is no source; the result cannot be archived; parameters that are not a JSON object.
         """
-        from diadem.node.take.deriving import derive_result, making_of
+        from diadem.node.take.derive import derive_result
 
-        making = making_of(self.context, from_, software=software, parameters=parameters, comment=comment)
-        return derive_result(self.context, result, making, name=name or "", listener=listener)
+        return derive_result(
+            self.context,
+            result,
+            from_,
+            software=software,
+            parameters=parameters,
+            comment=comment,
+            name=name or "",
+            listener=listener,
+        )
 
     def derivations(self, package: str) -> list[Derivation]:
         """What is stated of what a package was made from, and of what was made from it."""

@@ -352,7 +352,7 @@ def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequenc
 
 def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     """State what a killed archive left: what is to be told, "" where nothing, and whether nothing is left to do."""
-    from diadem.node.take.ingesting import enter
+    from diadem.node.take.arrival import record_ingest
     from diadem.pack.pack import Outcome
     from diadem.package.verify import verify
 
@@ -361,14 +361,15 @@ def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     if not report.ok:
         return f"{one.path} in {one.store} is in no log and is not whole: archive {one.job.words} again", False
     known = {user.name for user in context.settings.users if not user.successor}
-    package, job = Package(bundle), one.job
+    package, job = Package(bundle, outcome=Outcome(created=False, proof="read-back")), one.job
     info = dict(package.bag_info)
     before = str(PackageId(info[CONTINUES])) if CONTINUES in info else None
     left_out = {"omitted": int(info[OMITTED])} if info.get(OMITTED, "").isdecimal() else {}
-    outcome = Outcome(created=False, proof="read-back")
     sure = bool(job.source) and job.user in known
     owner, source = (context.as_user(job.user), job.source) if sure else (context, _found_in(one.store))
-    if not enter(owner, package, one.path, one.store, outcome, source, before, left_out, with_user=sure):
+    if not record_ingest(
+        owner, package, one.path, one.store, source, predecessor=before, more=left_out, with_user=sure
+    ):
         return "", True
     return f"{one.path} in {one.store} is in the log now: the archive of {job.words} was killed before", True
 
@@ -413,7 +414,7 @@ def _packages(context: Context) -> Iterator[str]:
 def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> bool:
     """State that a package was found; False where somebody else has just stated its ingest."""
     from diadem.node.keep.adopted import folders, where
-    from diadem.node.take.ingesting import ingest_draft
+    from diadem.node.take.arrival import ingest_draft
 
     with PackageCopies(context, package_id).locked():
         said = context.ledger.of_subject(PackageId(package_id).hex)
@@ -424,7 +425,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
         else:
             package = Package(context.stores.open(replica.store).bundle(replica.path))
             source, more = _found_in(replica.store), {}
-        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, more)])
+        context.say([ingest_draft(context, package, replica.path, replica.store, source, more=more)])
         return True
 
 

@@ -21,7 +21,7 @@ from diadem.scan.words import attention, figures, unusual
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
     from diadem.api.staging import Upload
-    from diadem.node.take.archiving_all import SessionResult
+    from diadem.node.take.archive_many import SessionResult
     from diadem.scan.words import Attention
 
 #: Proposals that are remembered.

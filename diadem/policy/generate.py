@@ -63,7 +63,7 @@ def schema_document() -> dict[str, Any]:
 
 
 def _table(kind: Any) -> dict[str, Any]:
-    """The schema of a table; what has no default is needed, unless nothing in the table has one."""
+    """The schema of a table; a key that has no default is needed."""
     keys = {member.name: dict(key_of(member).schema) for member in fields(kind)}
     needed = [name for name, schema in keys.items() if "default" not in schema]
     below: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": keys}

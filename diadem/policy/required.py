@@ -9,6 +9,7 @@ from typing import Any, Final
 from diadem.errors import Refused
 from diadem.model.policy import Policy
 from diadem.model.record import Record
+from diadem.policy.case import joined
 from diadem.serialization import schemas
 from diadem.serialization.toml_text import toml_value
 
@@ -35,20 +36,7 @@ def keys_that_can_be_required() -> frozenset[str]:
 
 
 def required_missing(policy: Policy, record: Record) -> list[str]:
-    """The required keys that no dataset and nothing said of session, sample, instrument and people states.
-
-    Parameters
-    ----------
-    policy : Policy
-        Its ``metadata.required`` counts.
-    record : Record
-        Of the package that is to be archived.
-
-    Returns
-    -------
-    list of str
-        In the order of the policy.
-    """
+    """The required keys that no dataset and nothing said of session, sample, instrument and people states, in order."""
     open_keys = [key for key in dict.fromkeys(policy.metadata.required) if not _said(key, record)]
     for dataset in record.datasets:
         if not open_keys:
@@ -59,22 +47,15 @@ def required_missing(policy: Policy, record: Record) -> list[str]:
 
 
 def require_stated(policy: Policy, record: Record, *, where: str | None = None) -> None:
-    """Raise where a required key is missing.
-
-    Raises
-    ------
-    Refused
-        Names the keys, and how to supply each.
-    """
+    """Raise `Refused` where a required key is missing: it names the keys, and how to supply each."""
     if missing := required_missing(policy, record):
         raise Refused(missing_message(missing), where=where, next=supply_advice(missing))
 
 
 def missing_message(missing: Sequence[str]) -> str:
     """``the policy requires sample.name and person.operator, and neither the files nor anybody states them``."""
-    names = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
     them = "it" if len(missing) == 1 else "them"
-    return f"the policy requires {names}, and neither the files nor the session's metadata state {them}"
+    return f"the policy requires {joined(missing)}, and neither the files nor the session's metadata state {them}"
 
 
 def supply_advice(missing: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ _BRIEFLY: Final = 200
 _AGAIN: Final = 0.01
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNWRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 #: What sqlite3 raises: the words of an error quote the file, and those of a damaged one are not always UTF-8.
 SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
 #: Bytes free below which a disk counts as full: SQLite wants room even to read.
@@ -171,7 +171,7 @@ class SqliteFile:
             return UsageError(f"the {what} is closed", where=where, next="Open the node again: diadem.open_node(…)")
         if (failure := disk_failure(error, self.path, what)) is not None:
             return failure
-        if primary in _BUSY:
+        if primary in BUSY:
             return Unreachable(
                 f"another program kept the {what} for more than {PATIENCE:.0f} seconds", where=where, next="Try again."
             )
@@ -209,7 +209,7 @@ def write_ahead(connection: sqlite3.Connection, patience: float) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
         except sqlite3.OperationalError as error:
-            if primary_code(error) not in _BUSY or time.monotonic() > until:
+            if primary_code(error) not in BUSY or time.monotonic() > until:
                 raise
             time.sleep(_AGAIN)
         else:

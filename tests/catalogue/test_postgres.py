@@ -131,6 +131,7 @@ def test_readers_see_the_old_catalogue_or_the_new_one(on_server: Catalogue) -> N
     on_server.add_package(entry("old"))
     draft = on_server.draft()
     draft.add_package(entry("new"))
+    draft.complete()  # all that is left is to wait, also on a machine that has much to do
     states = on_server.package_states()
     assert next(states).title == "old"
     begun = threading.Event()

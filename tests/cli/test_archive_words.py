@@ -11,7 +11,7 @@ import pytest
 from diadem.api import tools
 from diadem.cli.output import progress
 from diadem.errors import Interrupted
-from diadem.node.take.finishing import wait_until_finished
+from diadem.node.take.quiet import FinishWaiter
 from diadem.testing.samples import write_small_images
 from tests.cli.inside import said, said_json
 from tests.cli.test_mistakes import pasted
@@ -116,5 +116,5 @@ def test_a_file_that_will_never_be_whole_is_told_with_a_way_out(
 
     monkeypatch.setattr(time, "sleep", stop)
     with pytest.raises(Interrupted), progress(quiet=False) as listener:
-        wait_until_finished(session, timedelta(seconds=0.01), readers=tools().readers, listener=listener, sleep=stop)
+        FinishWaiter(session, timedelta(seconds=0.01), readers=tools().readers).wait(listener, stop)
     assert "waiting: 'tilt.mrc' is not complete" in capfd.readouterr().err

@@ -22,7 +22,7 @@ from diadem.node.quality.judgement_sheet import JudgementVerbs
 from diadem.node.samples.verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.users import UserVerbs
-from diadem.node.watch.watch_verbs import WatchVerbs
+from diadem.node.watch.verbs import WatchVerbs
 from diadem.transfer.carrier_verbs import CarrierVerbs
 from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.transfer.rules import RuleVerbs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -18,8 +18,8 @@ from diadem.archive.package import Package
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.node.take.chains import ArchivedPackage, chain_of, in_order, merge_chain
-from diadem.node.take.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
+from diadem.node.take.continuation import Digests, Extends, Relation, Same, Unrelated, inheriting, relate, without
+from diadem.node.take.package_chain import ArchivedPackage, chain_of, in_order, merge_chain
 from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan, make_plan
 from diadem.package.examine import open_tag_files
@@ -44,13 +44,16 @@ class Archive:
     def continuations(self, package: PackageId) -> Iterable[PackageId]:
         return [one.id for one in self._packages.values() if one.continues == package]
 
-    def candidates(self, files: Mapping[bytes, tuple[int, int]], source: str) -> Iterable[PackageId]:
-        return [
-            one.id
-            for one in self._packages.values()
-            if source in one.sources
-            or any(files.get(entry.original_name, (-1, 0))[0] == entry.size for entry in one.files)
-        ]
+    def chains(self, plan: PackPlan, source: str) -> Iterable[list[ArchivedPackage]]:
+        """Every chain that may hold a part of a folder, once."""
+        sizes = {file.name: file.size for file in plan.files.values()}
+        seen: set[PackageId] = set()
+        for one in self._packages.values():
+            alike = any(sizes.get(entry.original_name) == entry.size for entry in one.files)
+            if one.id not in seen and (source in one.sources or alike):
+                chain = chain_of(one.id, self.get, self.continuations)
+                seen.update(package.id for package in chain)
+                yield chain
 
     def add(
         self, source: Path, plan: PackPlan | None = None, continues: PackageId | None = None, **said: object
@@ -67,12 +70,11 @@ class Archive:
         """How a folder relates to what is here."""
         with Copier() as copier:
             return relate(
-                plan_of(source),
-                self,
+                plan := plan_of(source),
+                self.chains(plan, name or str(source)),
                 source=name or str(source),
                 readers=tools().readers,
-                copier=copier,
-                listener=listener,
+                digests=Digests(copier, None, listener),
             )
 
 
@@ -110,7 +112,7 @@ def test_a_folder_that_nobody_knows_is_unrelated(archive: Archive, session: Path
 
 def test_the_same_folder_is_recognised_here_and_elsewhere(archive: Archive, session: Path, tmp_path: Path) -> None:
     package = archive.add(session)
-    everything = Same(package.id, (package.id,), {package.id: ["notes.txt", "raw/a.dat", "raw/b.dat"]})
+    everything = Same((PackageId(package.id),), {PackageId(package.id): ["notes.txt", "raw/a.dat", "raw/b.dat"]})
     assert archive.relate(session) == everything
     moved = session.rename(tmp_path / "moved")
     assert archive.relate(moved) == everything
@@ -154,7 +156,7 @@ def test_a_third_package_continues_the_second(archive: Archive, session: Path) -
     same = archive.relate(session)
     assert isinstance(same, Same)
     assert (same.package, same.chain, list(same.holders)) == (ids[-1], tuple(ids), ids)
-    assert [package.id for package in chain_of(archive, ids[1])] == ids
+    assert [package.id for package in chain_of(ids[1], archive.get, archive.continuations)] == ids
 
 
 def test_a_changed_file_of_the_folder_that_was_archived_is_in_the_continuation(archive: Archive, session: Path) -> None:
@@ -165,7 +167,9 @@ def test_a_changed_file_of_the_folder_that_was_archived_is_in_the_continuation(a
     found = extends(archive.relate(session))
     assert (found.new, found.changed, found.gone, found.unchanged) == ((), ("notes.txt",), ("raw/b.dat",), 2)
     second = archive.add(session, found.plan, found.predecessor)
-    merged = {file.entry.name: file for file in merge_chain(chain_of(archive, first.id))}
+    merged = {
+        file.entry.name: file for file in merge_chain(chain_of(PackageId(first.id), archive.get, archive.continuations))
+    }
     assert merged["notes.txt"].package == second.id
     assert merged["raw/b.dat"].package == first.id  # what is gone from the folder stays in the archive
     same = archive.relate(session)

@@ -18,10 +18,15 @@ from hypothesis import strategies as st
 from diadem.api.tools import tools
 from diadem.errors import Interrupted, NotFound, Refused
 from diadem.model.ports import Progress
-from diadem.node.take.finished import Finished, Unfinished, judge
-from diadem.node.take.finishing import Looks, Watcher, refuse_unfinished, utc_now, wait_until_finished
-from diadem.node.take.looks import Look, examined, look
-from diadem.node.take.unfinished_names import at_work, only_browsing
+from diadem.node.take.folder_look import Look, at_work, examined, look, only_browsing
+from diadem.node.take.quiet import (
+    EarlierLooks,
+    Finished,
+    FinishWaiter,
+    Unfinished,
+    judge,
+    utc_now,
+)
 from tests.node.test_adopting import everything
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no time of status changes")
@@ -254,12 +259,12 @@ def test_time_between_looks_is_the_shorter_of_two_clocks_and_survives_a_restart(
 
 
 def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path: Path) -> None:
-    looks = Looks(tmp_path / "node" / "looks")
+    looks = EarlierLooks(tmp_path / "node" / "looks")
     moment = utc_now() + HOUR
 
-    def watcher(minutes: int) -> Watcher:
+    def watcher(minutes: int) -> FinishWaiter:
         span = datetime.timedelta(minutes=minutes)
-        return Watcher(
+        return FinishWaiter(
             session,
             QUIET,
             looks=looks,
@@ -282,13 +287,13 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
 
 def test_a_session_that_is_not_finished_is_refused_with_its_files(session: Path) -> None:
     with pytest.raises(Refused) as caught:
-        refuse_unfinished(session, QUIET)
+        FinishWaiter(session, QUIET).require_finished()
     assert caught.value.exit_code == 4
     assert caught.value.where == str(session)
     assert "b.dat" in caught.value.message
     assert caught.value.next == "Try again in 10 minutes, or add --wait; if you know that it is finished, add --now."
     time.sleep(0.05)
-    assert refuse_unfinished(session, datetime.timedelta(seconds=0.02)) == Finished()
+    assert FinishWaiter(session, datetime.timedelta(seconds=0.02)).require_finished() == Finished()
 
 
 WRITER = """
@@ -310,9 +315,9 @@ def test_waiting_ends_when_the_writer_has_been_quiet_for_long_enough(session: Pa
     ) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
-        watcher = Watcher(session, quiet, own_clock=own_clock)
+        watcher = FinishWaiter(session, quiet, own_clock=own_clock)
         if own_clock:
-            assert wait_until_finished(session, quiet, listener=told.append) == Finished()
+            assert FinishWaiter(session, quiet).wait(told.append) == Finished()
             assert {step.stage for step in told} == {"wait"}
         else:
             while isinstance(found := watcher.verdict(), Unfinished):
@@ -328,7 +333,7 @@ def test_an_interruption_of_the_waiting_is_told_as_such(session: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
-        wait_until_finished(session, QUIET, sleep=stop)
+        FinishWaiter(session, QUIET).wait(sleep=stop)
 
 
 def test_a_session_that_goes_while_it_is_waited_for_is_not_found(session: Path) -> None:
@@ -337,7 +342,7 @@ def test_a_session_that_goes_while_it_is_waited_for_is_not_found(session: Path) 
             session.rename(session.with_name("elsewhere"))
 
     with pytest.raises(NotFound):
-        wait_until_finished(session, QUIET, sleep=remove)
+        FinishWaiter(session, QUIET).wait(sleep=remove)
 
 
 SPANS = st.integers(-3600 * 48, 3600 * 48).map(lambda seconds: datetime.timedelta(seconds=seconds))

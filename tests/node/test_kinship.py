@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diadem.node.take.kinship import Kinship
+from diadem.node.take.archive_many import SessionOverlap
 from diadem.pack.plan import PackPlan, make_plan
 
 
@@ -15,7 +15,7 @@ class Run:
     """Sessions told in order."""
 
     def __init__(self, *folders: Path) -> None:
-        self._kinship = Kinship(map(str, folders))
+        self._kinship = SessionOverlap(map(str, folders))
         self._count = 0
 
     def after(self, folder: Path, *parts: str) -> set[int]:

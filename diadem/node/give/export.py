@@ -29,8 +29,8 @@ from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.give.export_contents import Contents, ExportedPackages, Member
 from diadem.node.give.redact import Redaction
-from diadem.node.give.session import Lacking, Session, session_of
 from diadem.node.locks import node_lock
+from diadem.node.take.package_chain import Lacking, Session, session_of
 from diadem.store.system import long_path
 
 

@@ -23,11 +23,10 @@ from diadem.model.ports import InMemory
 from diadem.model.quantities import quantity_text
 from diadem.model.record import Record
 from diadem.node.context import Context
-from diadem.node.give.read_copies import Copies, empty_folders
+from diadem.node.give.read_copies import PackageReader, empty_folders
 from diadem.node.give.redact import Redaction, Redactor
-from diadem.node.give.session import Session
 from diadem.node.quality.amend import sheet_of
-from diadem.node.take.chains import ArchivedPackage
+from diadem.node.take.package_chain import ArchivedPackage, Session
 from diadem.package.tags import REDACTED_FROM, manifest_text, plain_bag_tags
 from diadem.trust.hashing import sha256_hex
 
@@ -70,7 +69,7 @@ class ExportedPackages:
 
     def __init__(self, context: Context, session: Session, only: str, *, redact: bool) -> None:
         self._context, self._session, self.only = context, session, only
-        self._copies = {one.id: Copies(context, one.id) for one in session.packages}
+        self._copies = {one.id: PackageReader(context, one.id) for one in session.packages}
         self._moment = context.clock()
         self._folders = self._folder_names()
         self.redactor: Redactor | None = None
@@ -148,12 +147,12 @@ class ExportedPackages:
         parts = [part(one, copies) for one, copies in self._copies.items()]
         return Contents([member for members, _ in parts for member in members], [enclosed for _, enclosed in parts])
 
-    def _payload(self, copies: Copies, folder: str) -> tuple[list[Member], EnclosedFolder]:
+    def _payload(self, copies: PackageReader, folder: str) -> tuple[list[Member], EnclosedFolder]:
         """The files of the instruments, where they are in a bag."""
         members = [_member(copies, entry, f"{folder}/{entry.path}") for entry in copies.package.files]
         return members, EnclosedFolder(folder, copies.id, len(members), sum(member.size for member in members))
 
-    def _sealed(self, package: PackageId, copies: Copies) -> tuple[list[Member], EnclosedFolder]:
+    def _sealed(self, package: PackageId, copies: PackageReader) -> tuple[list[Member], EnclosedFolder]:
         """A package, byte for byte: everything that its tag manifest names, and nothing else."""
         folder = self._folders[package]
         digests, stamp = copies.tag_digests(), int(self._moment.timestamp()) * 10**9
@@ -170,7 +169,7 @@ class ExportedPackages:
         payload, enclosed = self._payload(copies, folder)
         return [*tags, Member.of(f"{folder}/{TAGMANIFEST}", text, self._moment), *data, *payload], enclosed
 
-    def _cleaned(self, package: PackageId, copies: Copies) -> tuple[list[Member], EnclosedFolder]:
+    def _cleaned(self, package: PackageId, copies: PackageReader) -> tuple[list[Member], EnclosedFolder]:
         """A package from whose derived files people were taken: an ordinary bag, which says what it was made of."""
         folder, derived = self._folders[package], self._derived[package]
         listed = [(entry.sha256, entry.path, entry.size) for entry in copies.package.files]
@@ -246,7 +245,7 @@ class ExportedPackages:
         ]
         return _joined(list(facts.values()), datasets, files=sum(map(len, kept.values())))
 
-    def _facts_of(self, package: PackageId, copies: Copies) -> PackageFacts:
+    def _facts_of(self, package: PackageId, copies: PackageReader) -> PackageFacts:
         """A package in plain words, as its owner has corrected it."""
         facts, corrections = facts_of(copies.package), self._corrections(package)
         if not corrections.fields:
@@ -258,7 +257,7 @@ class ExportedPackages:
         return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
 
 
-def _member(copies: Copies, entry: FileEntry, name: str) -> Member:
+def _member(copies: PackageReader, entry: FileEntry, name: str) -> Member:
     return Member(name, entry.size, entry.mtime_ns, partial(copies.open, entry), payload=entry.name)
 
 

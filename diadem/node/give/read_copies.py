@@ -26,7 +26,7 @@ from diadem.trust.hashing import sha256_hex
 _BLOCK = 4 << 20
 
 
-class Copies:
+class PackageReader:
     """The copies of a package, the best first; further ones are opened when they are needed.
 
     `NotFound` where no copy can be read.
@@ -142,7 +142,7 @@ class Copies:
         raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
 
 
-def empty_folders(copies: Iterable[Copies], files: Iterable[str]) -> Iterator[str]:
+def empty_folders(copies: Iterable[PackageReader], files: Iterable[str]) -> Iterator[str]:
     """Folders of packages that held nothing; one that has become one of the files since is none any more."""
     files = set(files)
     for one in copies:
@@ -197,7 +197,7 @@ class CheckedFile(AbstractContextManager["CheckedFile"]):
 class CopiedFile(AbstractContextManager["CopiedFile"]):
     """One file of a package, from whichever copies."""
 
-    def __init__(self, copies: Copies, entry: FileEntry) -> None:
+    def __init__(self, copies: PackageReader, entry: FileEntry) -> None:
         self._copies, self._entry = copies, entry
         self._files: dict[int, VerifiedFile] = {}
         self._at = 0

@@ -22,7 +22,7 @@ from diadem.model.facts import PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, VENDOR_PATH
 from diadem.model.record import Record, understood
 from diadem.model.vendor import TREE
-from diadem.node.give.read_copies import Copies
+from diadem.node.give.read_copies import PackageReader
 from diadem.package.crate import crate_json
 from diadem.package.zips import LARGEST, member_bytes
 from diadem.serialization.record_json import read_record
@@ -99,7 +99,7 @@ class Redactor:
     Paths in the records are cleaned too with `paths`: where the files do not go along.
     """
 
-    def __init__(self, packages: Sequence[Copies], names: Sequence[str], *, paths: bool) -> None:
+    def __init__(self, packages: Sequence[PackageReader], names: Sequence[str], *, paths: bool) -> None:
         self.terms = Terms()
         self.removed: Counter[str] = Counter()
         self._paths = paths
@@ -133,7 +133,7 @@ class Redactor:
             self.terms.add(one.by)
         self._search = Search(self.terms)
 
-    def derived(self, copies: Copies, record: Record) -> tuple[dict[str, bytes], PackageFacts]:
+    def derived(self, copies: PackageReader, record: Record) -> tuple[dict[str, bytes], PackageFacts]:
         """Record, crate and page of a package, made anew of the record as it holds now; and what they tell."""
         cleaner = Cleaner(self.terms, paths=self._paths)
         data = cleaner.record(record)
@@ -155,7 +155,7 @@ class Redactor:
 
     # -- the others ------------------------------------------------------------------------------------------------
 
-    def look_through_vendor_blocks(self, copies: Copies, kept: set[str]) -> None:
+    def look_through_vendor_blocks(self, copies: PackageReader, kept: set[str]) -> None:
         """See in which of the files that go along the vendor's metadata name somebody, compressed or not."""
         places: dict[str, list[tuple[str, str]]] = {}
         for digest, path, place, _ in _blocks_of(copies.record()):
@@ -234,7 +234,7 @@ def _blocks_of(record: Record) -> Iterator[tuple[str, str, str, str]]:
 
 
 @contextmanager
-def _vendor_blocks(copies: Copies) -> Iterator[Iterator[tuple[str, bytes]]]:
+def _vendor_blocks(copies: PackageReader) -> Iterator[Iterator[tuple[str, bytes]]]:
     """Every block of a package's vendor metadata, by its digest: from a temporary file, one in memory at a time."""
     digest = copies.tag_digests().get(VENDOR_PATH)
     if digest is None:

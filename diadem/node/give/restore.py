@@ -15,6 +15,8 @@ from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
 from diadem.node.give.read_copies import Copies, empty_folders
+from diadem.node.take.package_chain import Lacking, Session, session_of
+from diadem.node.give.read_copies import PackageReader, empty_folders
 from diadem.node.give.session import Lacking, Session, session_of
 
 
@@ -108,13 +110,13 @@ def restore_session(
     )
 
 
-def _copies(context: Context, session: Session) -> dict[PackageId, Copies]:
+def _copies(context: Context, session: Session) -> dict[PackageId, PackageReader]:
     """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
     needed = {file.package for file in session.files()}
-    found: dict[PackageId, Copies] = {}
+    found: dict[PackageId, PackageReader] = {}
     for one in session.packages:
         try:
-            found[one.id] = Copies(context, one.id)
+            found[one.id] = PackageReader(context, one.id)
         except NotFound:
             if one.id in needed:
                 raise

@@ -59,10 +59,6 @@ _COLUMNS: Final = (
 )
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)}, stolen, note FROM peers"  # noqa: S608  names of columns
 _INSERT: Final = f"INSERT OR REPLACE INTO peers VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, ?)"  # noqa: S608
-_BLOBS: Final = {
-    "chain": "SELECT chain FROM peers WHERE id = ?",
-    "note": "SELECT note FROM peers WHERE id = ?",
-}
 _KEEP: Final = """INSERT INTO checkpoints VALUES (?, ?, ?, ?)
     ON CONFLICT (peer) DO UPDATE SET epoch = excluded.epoch, size = excluded.size, text = excluded.text
     WHERE (excluded.epoch, excluded.size) > (checkpoints.epoch, checkpoints.size)"""
@@ -143,16 +139,25 @@ class PeerBook:
 
     def chain(self, peer: str) -> bytes:
         """The chain that proves a peer's keys; empty where it is not known any more."""
-        return self._blob("chain", peer)
+        return bytes(self._value("SELECT chain FROM peers WHERE id = ?", peer) or b"")
 
     def note(self, peer: str) -> bytes:
         """The envelope of a peer's endpoint note; empty where none is known."""
-        return self._blob("note", peer)
+        return bytes(self._value("SELECT note FROM peers WHERE id = ?", peer) or b"")
 
-    def _blob(self, column: str, peer: str) -> bytes:
+    def checkpoint(self, peer: str) -> str:
+        """The newest checkpoint of a peer's log that was seen, a signed note; "" where none was."""
+        return str(self._value("SELECT text FROM checkpoints WHERE peer = ?", peer) or "")
+
+    def own_note(self) -> bytes | None:
+        """The endpoint note of this node that was given out last."""
+        found = self._value("SELECT note FROM own WHERE one = 1")
+        return bytes(found) if found else None
+
+    def _value(self, question: str, *values: str) -> Any:
         with self.file.reading() as connection:
-            found = connection.execute(_BLOBS[column], (peer,)).fetchone()
-        return bytes(found[0]) if found else b""
+            found = connection.execute(question, values).fetchone()
+        return found[0] if found else None
 
     def free_name(self, wished: str, peer: str, own: str) -> str:
         """A name for a peer that no other has: ``nmi``, else ``nmi-2``."""
@@ -178,30 +183,19 @@ class PeerBook:
         """Note that a peer has confirmed this node: it answered what it answers to nobody else."""
         known = self.known(peer)
         if known is not None and known.seen_as == "pending":
-            with self.file.writing() as connection:
-                connection.execute("UPDATE peers SET seen_as = 'confirmed' WHERE id = ?", (peer,))
-
-    def checkpoint(self, peer: str) -> str:
-        """The newest checkpoint of a peer's log that was seen, a signed note; "" where none was."""
-        with self.file.reading() as connection:
-            found = connection.execute("SELECT text FROM checkpoints WHERE peer = ?", (peer,)).fetchone()
-        return str(found[0]) if found else ""
+            self._change("UPDATE peers SET seen_as = 'confirmed' WHERE id = ?", peer)
 
     def keep_checkpoint(self, peer: str, epoch: int, size: int, text: str) -> None:
         """Keep a checkpoint of a peer's log that was proven, if it is newer than the one that is kept."""
-        with self.file.writing() as connection:
-            connection.execute(_KEEP, (peer, epoch, size, text))
+        self._change(_KEEP, peer, epoch, size, text)
 
     def forget_checkpoint(self, peer: str) -> None:
         """Let the next card of a peer be the first: a person has settled why its log is another one."""
-        with self.file.writing() as connection:
-            connection.execute("DELETE FROM checkpoints WHERE peer = ?", (peer,))
+        self._change("DELETE FROM checkpoints WHERE peer = ?", peer)
 
-    def own_note(self) -> bytes | None:
-        """The endpoint note of this node that was given out last."""
-        with self.file.reading() as connection:
-            found = connection.execute("SELECT note FROM own WHERE one = 1").fetchone()
-        return bytes(found[0]) if found else None
+    def _change(self, how: str, *values: str | int) -> None:
+        with self.file.writing() as connection:
+            connection.execute(how, values)
 
     # -- from the log ------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from diadem.custody import statements
-from diadem.errors import NotFound, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, Dispute, current, disputes, label
 from diadem.model.display import Display
 from diadem.model.policy import Policy
@@ -114,16 +114,12 @@ def assessments(context: Context, package: str) -> Assessments:
 
 def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
     """The judgement as it will be stated, everything in it checked; an error says what there is instead."""
-    if judgement.verdict not in VERDICTS:
-        raise UsageError(f"'{judgement.verdict}' is not a verdict", next=f"Write {', '.join(VERDICTS)}.")
-    if judgement.signal and not judgement.dataset:
-        raise UsageError("an assessment of a signal must name its dataset", next="Name the dataset too.")
-    if judgement.value is not None and not math.isfinite(judgement.value):
-        raise UsageError("the value is not a number that fits")
-    if judgement.unit and judgement.value is None:
-        raise UsageError("a unit needs a value")
-    purpose, criterion = by_scheme(context.policy, judgement.scheme, judgement.purpose, judgement.criterion)
-    dataset = context.catalogue.dataset(package, judgement.dataset).id if judgement.dataset else ""
+    for _, error in faults_of(context, judgement):
+        raise error
+    purpose, criterion = " ".join(judgement.purpose.split()), " ".join(judgement.criterion.split())
+    if judgement.scheme:  # as the group writes them
+        scheme = context.policy.quality.schemes[judgement.scheme]
+        purpose, criterion = scheme.purpose, next(one for one in scheme.criteria if label(one) == label(criterion))
     found = Assessment(
         "",
         0,
@@ -131,7 +127,7 @@ def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
         judgement.verdict,
         purpose,
         criterion,
-        dataset,
+        context.catalogue.dataset(package, judgement.dataset).id if judgement.dataset else "",
         signal=judgement.signal,
         value=None if judgement.value is None else float(judgement.value),
         unit=judgement.unit,
@@ -142,28 +138,48 @@ def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
     return found if not judgement.replaces else _replacing(context, package, found, judgement.replaces)
 
 
-def by_scheme(policy: Policy, scheme: str, purpose: str, criterion: str) -> tuple[str, str]:
-    """Purpose and criterion as they are stated, by the group's scheme where one is named."""
-    purpose, criterion = " ".join(purpose.split()), " ".join(criterion.split())
-    if scheme:
-        schemes = policy.quality.schemes
-        if scheme not in schemes:
-            near = close_matches(scheme, list(schemes))
-            next_ = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(schemes) or 'none yet'}."
-            raise NotFound(
-                f"the policy has no scheme '{scheme}'", next=f"{next_} They are in policy.toml, quality.schemes."
-            )
-        chosen = schemes[scheme]
-        if purpose and label(purpose) != label(chosen.purpose):
-            raise UsageError(f"the scheme '{scheme}' is for {chosen.purpose}, not for {purpose}")
-        known = {label(one): one for one in chosen.criteria}
-        if label(criterion) not in known:
-            said = f"has no criterion '{criterion}'" if criterion else "wants a criterion"
-            raise UsageError(f"the scheme '{scheme}' {said}", next=f"It has: {', '.join(chosen.criteria)}.")
-        return chosen.purpose, known[label(criterion)]
-    if not purpose:
-        raise UsageError("no purpose is given", next="Example: --for imaging; in a sheet, the column 'purpose'.")
-    return purpose, criterion
+def faults_of(context: Context, judgement: Judgement) -> Iterator[tuple[str, DiademError]]:
+    """What is wrong with a judgement before its dataset is looked up, each with the member that it is about."""
+    verdict = judgement.verdict
+    if verdict not in VERDICTS:
+        what = f"'{verdict[:80]}' is not a verdict" if verdict else "there is no verdict"
+        yield "verdict", UsageError(what, next=f"Write {', '.join(VERDICTS)}.")
+    if judgement.value is not None and not math.isfinite(judgement.value):
+        yield "value", UsageError("the value is not a number that fits")
+    if judgement.unit and judgement.value is None:
+        yield "value", UsageError("a unit needs a value", next="Write the number, or no unit.")
+    if judgement.signal and not judgement.dataset:
+        yield "signal", UsageError("an assessment of a signal must name its dataset", next="Name the dataset too.")
+    if (fault := _question_fault(context.policy, judgement)) is not None:
+        yield fault
+    for text in judgement.evidence:
+        try:
+            evidence_of(context, text)
+        except DiademError as error:
+            yield "evidence", error
+
+
+def _question_fault(policy: Policy, judgement: Judgement) -> tuple[str, DiademError] | None:
+    """What is wrong with purpose and criterion, by the group's scheme where one is named."""
+    name, purpose, criterion = judgement.scheme, label(judgement.purpose), " ".join(judgement.criterion.split())
+    schemes = policy.quality.schemes
+    if not name:
+        advice = "Example: --for imaging; in a sheet, the column 'purpose'."
+        return None if purpose else ("purpose", UsageError("no purpose is given", next=advice))
+    if name not in schemes:
+        near = close_matches(name, list(schemes))
+        known = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(schemes) or 'none yet'}."
+        advice = f"{known} They are in policy.toml, quality.schemes."
+        return "scheme", NotFound(f"the policy has no scheme '{name}'", next=advice)
+    scheme = schemes[name]
+    if purpose and purpose != label(scheme.purpose):
+        told = " ".join(judgement.purpose.split())
+        return "purpose", UsageError(f"the scheme '{name}' is for {scheme.purpose}, not for {told}")
+    if label(criterion) not in map(label, scheme.criteria):
+        said = f"has no criterion '{criterion}'" if criterion else "wants a criterion"
+        advice = f"It has: {', '.join(scheme.criteria)}."
+        return "criterion", UsageError(f"the scheme '{name}' {said}", next=advice)
+    return None
 
 
 def evidence_of(context: Context, text: str) -> str:

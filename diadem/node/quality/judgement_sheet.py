@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from diadem.catalogue.results import PackageRow
 from diadem.custody import statements
-from diadem.errors import DiademError, NotFound, UsageError
+from diadem.errors import DiademError, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, Question, current, label
 from diadem.model.display import Display
 from diadem.model.ports import Listener
@@ -28,7 +28,7 @@ from diadem.model.table_changes import (
     cell_text,
 )
 from diadem.node.context import Context
-from diadem.node.quality.assess import Judgement, by_scheme, drawn, evidence_of
+from diadem.node.quality.assess import Judgement, drawn, faults_of
 from diadem.node.sheets import STATEMENT, Cells, SheetImport, as_shown, in_cell, texts
 from diadem.serialization.validation import validate_draft
 
@@ -338,51 +338,26 @@ class _Row:
 
     def judgement(self, said: Cells, dataset: str) -> Assessment | None:
         """The judgement that these cells say; None where they cannot be understood, which is told."""
-        before = len(self.faults)
-        verdict = said["verdict"].lower()
-        if verdict not in VERDICTS:
-            what = f"'{verdict[:80]}' is not a verdict" if verdict else "there is no verdict"
-            self._fault("verdict", UsageError(what, next=f"Write {', '.join(VERDICTS)}."))
-        value = _number(said["value"], comma=self.decimal_comma) if said["value"] else None
-        if said["value"] and value is None:
-            what = f"'{said['value'][:80]}' is not a number"
-            self._fault("value", UsageError(what, next="Write it as 0.5, without its unit."))
-        if said["unit"] and not said["value"]:
-            self._fault("value", UsageError("a unit needs a value", next="Write the number, or no unit."))
-        if said["signal"] and not dataset:
-            what = "an assessment of a signal must name its dataset"
-            self._fault("signal", UsageError(what, next="Name the dataset too."))
-        self._check_question(said["scheme"], said["purpose"], said["criterion"])
+        value, text = None, said["value"]
+        if text:
+            value = _number(text, comma=self.decimal_comma)
+            value = math.nan if value is None else value
         evidence = [line.strip() for line in said["evidence"].split("\n") if line.strip()]
-        for text in evidence:
-            try:
-                evidence_of(self.context, text)
-            except DiademError as error:
-                self._fault("evidence", error)
-        if len(self.faults) > before:
-            return None
         plain = {name: said[name] for name in ("signal", "purpose", "criterion", "unit", "comment", "scheme")}
-        wanted = Judgement(verdict, dataset=dataset, value=value, evidence=evidence, **plain)
-        try:
-            found = drawn(self.context, self.package, wanted)
-            validate_draft(statements.assessment(self.package, found))
-        except DiademError as error:
-            self._fault("", error)
-            return None
-        return found
-
-    def _check_question(self, scheme: str, purpose: str, criterion: str) -> None:
-        try:
-            by_scheme(self.context.policy, scheme, purpose, criterion)
-        except NotFound as error:
-            self._fault("scheme", error)
-        except UsageError as error:
-            schemes = self.context.policy.quality.schemes
-            other = not scheme or (purpose and label(purpose) != label(schemes[scheme].purpose))
-            self._fault("purpose" if other else "criterion", error)
-
-    def _fault(self, column: str, error: DiademError) -> None:
-        self.faults.append(Fault.of(self.number, column, error))
+        wanted = Judgement(said["verdict"].lower(), dataset=dataset, value=value, evidence=evidence, **plain)
+        faults = list(faults_of(self.context, wanted))
+        if not faults:
+            try:
+                found = drawn(self.context, self.package, wanted)
+                validate_draft(statements.assessment(self.package, found))
+            except DiademError as error:
+                faults = [("", error)]
+            else:
+                return found
+        no_number = UsageError(f"'{text[:80]}' is not a number", next="Write it as 0.5, without its unit.")
+        for column, fault in faults:
+            self.faults.append(Fault.of(self.number, column, no_number if column == "value" and text else fault))
+        return None
 
 
 def _about(package: str, path: str, said: Cells) -> str:

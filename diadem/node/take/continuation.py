@@ -15,20 +15,28 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from diadem.errors import Interrupted
+from diadem.catalogue.facts import file_trace, source_trace
+from diadem.errors import DiademError, Interrupted, NotFound, Unreachable
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
-from diadem.model.ports import Listener, Meter, silent
+from diadem.model.ports import Listener, Meter
 from diadem.model.record import Record
-from diadem.node.take.chains import ArchivedPackage, EffectiveFile, KnownPackages, chain_of, merge_chain
+from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
+from diadem.node.context import Context
+from diadem.node.keep.copies import Copy, PackageCopies
+from diadem.node.quality.amend import effective
+from diadem.node.take.package_chain import ArchivedPackage, EffectiveFile, chain_of, continuations, merge_chain
 from diadem.pack.plan import PackPlan, merged_metadata
 from diadem.serialization.validation import validate_metadata
 from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
+from diadem.store.system import READ_FLAGS, long_path
 from diadem.work import in_order
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.
@@ -39,32 +47,28 @@ _KEPT = 0.5
 _SMALL = 1 << 20
 #: … if all such files of the dataset have no more than this.
 _SMALL_TOGETHER = 16 << 20
+#: Packages that are compared with a folder, name by name.
+_CANDIDATES = 20
 _HASHERS, _AHEAD = 2, 64
 
 
 @dataclass(frozen=True, slots=True)
 class Same(Display):
-    """Everything in the folder that can be read is archived.
+    """Everything in the folder that can be read is archived."""
 
-    Attributes
-    ----------
-    package : PackageId
-        The last of the packages that hold a part of it.
-    chain : sequence of PackageId
-        The first package first.
-    holders : mapping of PackageId to sequence of str
-        By package, the stored paths of the files that it holds, in the order of the chain.
-    gone : sequence of str
-        Archived files that the folder does not hold any more.
-    unread : mapping of str to Omission
-        By stored path, files that are not known to be archived and cannot be read now.
-    """
-
-    package: PackageId
+    #: The first package first.
     chain: Sequence[PackageId]
+    #: By package, the stored paths of the files that it holds, in the order of the chain.
     holders: Mapping[PackageId, Sequence[str]]
+    #: Archived files that the folder does not hold any more. They stay in the archive.
     gone: Sequence[str] = ()
+    #: By stored path, files that are not known to be archived and cannot be read now.
     unread: Mapping[str, Omission] = field(default_factory=dict)
+
+    @property
+    def package(self) -> PackageId:
+        """The last of the packages that hold a part of it."""
+        return list(self.holders)[-1]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -73,37 +77,26 @@ class Same(Display):
 
 @dataclass(frozen=True, slots=True)
 class Extends(Display):
-    """The folder holds what is archived, and more.
+    """The folder holds what is archived, and more. Files are named by their stored paths."""
 
-    Attributes
-    ----------
-    plan : PackPlan
-        The new and the changed files; small unchanged ones without which a dataset cannot be read go along.
-    predecessor : PackageId
-        The last package of the chain, which the continuation names.
-    chain : sequence of PackageId
-        The first package first.
-    new, changed : sequence of str
-        Stored paths.
-    holders : mapping of PackageId to sequence of str
-        By package, the stored paths of the files that are archived in it and were proven to be the same.
-    again : sequence of str
-        Stored paths of unchanged files that are archived once more: no copy of their package is left.
-    repeated : sequence of str
-        Stored paths of unchanged files that go along.
-    gone : sequence of str
-        Archived files that the folder does not hold any more. They stay in the archive.
-    """
-
+    #: The new and the changed files; small unchanged ones without which a dataset cannot be read go along.
     plan: PackPlan
-    predecessor: PackageId
     chain: Sequence[PackageId]
     new: Sequence[str]
     changed: Sequence[str]
+    #: By package, the files that are archived in it and were proven to be the same.
     holders: Mapping[PackageId, Sequence[str]]
+    #: Unchanged files that are archived once more: no copy of their package is left.
     again: Sequence[str] = ()
+    #: Unchanged files that go along.
     repeated: Sequence[str] = ()
+    #: Archived files that the folder does not hold any more. They stay in the archive.
     gone: Sequence[str] = ()
+
+    @property
+    def predecessor(self) -> PackageId:
+        """The last package of the chain, which the continuation names."""
+        return self.chain[-1]
 
     @property
     def unchanged(self) -> int:
@@ -140,37 +133,23 @@ HashMany = Callable[[Sequence[SourceFile]], Mapping[str, str | None]]
 
 def relate(
     plan: PackPlan,
-    known: KnownPackages,
+    chains: Iterable[Sequence[ArchivedPackage]],
     *,
     source: str,
     readers: Sequence[ReaderOffer],
-    copier: Copier,
-    elsewhere: HashMany | None = None,
-    listener: Listener = silent,
+    digests: Digests,
 ) -> Relation:
-    """How a folder relates to what is archived. Reads the files that may be archived; writes nothing.
+    """How a folder relates to chains that may be archived of it. Reads the files that may be archived; writes nothing.
 
-    Parameters
-    ----------
-    plan : PackPlan
-        The whole folder.
-    known : KnownPackages
-        What is archived.
-    source : str
-        The folder, as `ingest` statements name it.
-    readers : sequence of ReaderOffer
-        Who can read what, to group the files of a continuation.
-    copier : Copier
-        Hashes.
-    elsewhere : callable, optional
-        Hashes many files in another process; those for which it has None are hashed here.
-    listener : callable
-        Told of bytes read, stage ``compare``.
+    `source` is the folder as `ingest` statements name it; `readers` group the files of a continuation.
     """
-    chains = _chains(plan, known, source)
-    compared = [_Comparison(plan, chain, from_here=_was_here(chain, source)) for chain in chains]
+    wanted = os.path.normcase(source)
+
+    def was_here(chain: Sequence[ArchivedPackage]) -> bool:
+        return any(os.path.normcase(one) == wanted for package in chain for one in package.sources)
+
+    compared = [_Comparison(plan, chain, from_here=was_here(chain)) for chain in chains]
     compared.sort(key=lambda one: (one.from_here, one.bytes_kept), reverse=True)
-    digests = _Digests(copier, elsewhere, listener)
     why = []
     for comparison in compared:
         if reason := comparison.excluded() or comparison.prove(digests):
@@ -185,21 +164,7 @@ def without(
 ) -> Relation:
     """What is left of a relation where no copy of some packages is: what they hold is archived again. Pure.
 
-    Parameters
-    ----------
-    relation : Same or Extends
-        As the folder was found.
-    lost : collection of PackageId
-        Packages of the chain that have no copy.
-    plan : PackPlan
-        The whole folder.
-    readers : sequence of ReaderOffer
-        Who can read what.
-
-    Returns
-    -------
-    Same, Extends or Unrelated
-        `Unrelated` where no package is left that holds a part of the folder.
+    `Unrelated` where no package is left that holds a part of the folder.
     """
     holders = {package: names for package, names in relation.holders.items() if package not in lost}
     if not holders:
@@ -211,7 +176,7 @@ def without(
     elif again:
         new, changed = tuple(relation.unread), ()
     else:
-        return Same(next(reversed(holders)), chain, holders, relation.gone, relation.unread)
+        return Same(chain, holders, relation.gone, relation.unread)
     return _extends(plan, chain, holders, new, changed, again, relation.gone, readers)
 
 
@@ -225,13 +190,20 @@ def _extends(
     gone: Sequence[str],
     readers: Sequence[ReaderOffer],
 ) -> Extends:
-    """A continuation of the last package of a chain."""
+    """A continuation of the last package of a chain; stored names stay those of the whole folder."""
     others = {*new, *changed, *again}
-    repeated = _repeated(plan, others)
-    reduced = _reduced(plan, {*others, *repeated}, readers)
-    return Extends(
-        reduced, chain[-1], chain, tuple(new), tuple(changed), holders, tuple(again), tuple(repeated), tuple(gone)
-    )
+    repeated: list[str] = []  # headers and side files that a dataset with changed files needs to be read
+    for dataset in plan.datasets:
+        paths = [file.path for file in dataset.files]
+        if not others.isdisjoint(paths):
+            small = [path for path in paths if path not in others and plan.files[path].size <= _SMALL]
+            if sum(plan.files[path].size for path in small) <= _SMALL_TOGETHER:
+                repeated += small
+    wanted = {*others, *repeated}
+    files = {stored: file for stored, file in plan.files.items() if stored in wanted}
+    datasets = survey(((stored, file.size) for stored, file in files.items()), readers)
+    reduced = replace(plan, tree=replace(plan.tree, files=list(files.values())), files=files, datasets=datasets)
+    return Extends(reduced, chain, tuple(new), tuple(changed), holders, tuple(again), tuple(repeated), tuple(gone))
 
 
 def inheriting(plan: PackPlan, record: Record) -> PackPlan:
@@ -241,34 +213,8 @@ def inheriting(plan: PackPlan, record: Record) -> PackPlan:
     return replace(plan, metadata=validate_metadata(merged_metadata(before, plan.metadata)))
 
 
-def _chains(plan: PackPlan, known: KnownPackages, source: str) -> Iterator[list[ArchivedPackage]]:
-    """Every chain that a candidate belongs to, once."""
-    seen: set[PackageId] = set()
-    for candidate in known.candidates({file.name: (file.size, file.mtime_ns) for file in plan.files.values()}, source):
-        if candidate not in seen:
-            chain = chain_of(known, candidate)
-            seen.update(package.id for package in chain)
-            if chain:
-                yield chain
-
-
-def _was_here(chain: Iterable[ArchivedPackage], source: str) -> bool:
-    wanted = os.path.normcase(source)
-    return any(os.path.normcase(one) == wanted for package in chain for one in package.sources)
-
-
 class _Comparison:
-    """A folder beside one chain.
-
-    Parameters
-    ----------
-    plan : PackPlan
-        The folder.
-    chain : sequence of ArchivedPackage
-        The packages, the first first.
-    from_here : bool
-        Whether it is known that the folder is the one that was archived.
-    """
+    """A folder beside one chain; `from_here` says that it is known to be the one that was archived."""
 
     def __init__(self, plan: PackPlan, chain: Sequence[ArchivedPackage], *, from_here: bool) -> None:
         self._plan = plan
@@ -308,7 +254,7 @@ class _Comparison:
             return f"{short}: it would be too small a part of the folder"
         return None
 
-    def prove(self, digests: _Digests) -> str | None:
+    def prove(self, digests: Digests) -> str | None:
         """Read what is alike, and keep as such what has the digest of the archived file; None where enough has."""
         found = digests.of(list(self._alike.values()))
         expected = len(self._alike)
@@ -330,43 +276,18 @@ class _Comparison:
         there = {file.name for file in self._plan.files.values()}
         gone = tuple(known.entry.name for name, known in self._archived.items() if name not in there)
         others = [stored for stored in self._plan.files if stored not in self._alike]
-        holders = self._holders(chain)
+        holders: dict[PackageId, list[str]] = {package: [] for package in chain}
+        for stored, file in self._alike.items():
+            holders[self._archived[file.name].package].append(stored)
+        holders = {package: names for package, names in holders.items() if names}
         if not others:
-            return Same(next(reversed(holders)), chain, holders, gone)
+            return Same(chain, holders, gone)
         new = [stored for stored in others if self._plan.files[stored].name not in self._archived]
         changed = [stored for stored in others if self._plan.files[stored].name in self._archived]
         return _extends(self._plan, chain, holders, new, changed, (), gone, readers)
 
-    def _holders(self, chain: Sequence[PackageId]) -> dict[PackageId, list[str]]:
-        """The unchanged files by the package that holds them."""
-        holders: dict[PackageId, list[str]] = {package: [] for package in chain}
-        for stored, file in self._alike.items():
-            holders[self._archived[file.name].package].append(stored)
-        return {package: names for package, names in holders.items() if names}
 
-
-def _repeated(plan: PackPlan, others: set[str]) -> list[str]:
-    """Unchanged files that a dataset with changed ones needs to be read: headers and side files, as far as small."""
-    repeated: list[str] = []
-    for dataset in plan.datasets:
-        paths = [file.path for file in dataset.files]
-        if others.isdisjoint(paths):
-            continue
-        small = [path for path in paths if path not in others and plan.files[path].size <= _SMALL]
-        if sum(plan.files[path].size for path in small) <= _SMALL_TOGETHER:
-            repeated += small
-    return repeated
-
-
-def _reduced(plan: PackPlan, wanted: set[str], readers: Sequence[ReaderOffer]) -> PackPlan:
-    """The plan of some of the files; stored names stay those of the whole folder."""
-    files = {stored: file for stored, file in plan.files.items() if stored in wanted}
-    tree = replace(plan.tree, files=list(files.values()))
-    datasets = survey(((stored, file.size) for stored, file in files.items()), readers)
-    return replace(plan, tree=tree, files=files, datasets=datasets)
-
-
-class _Digests:
+class Digests:
     """SHA-256 of files of the folder, each read once whatever number of chains it is compared with."""
 
     def __init__(self, copier: Copier, elsewhere: HashMany | None, listener: Listener) -> None:
@@ -399,3 +320,182 @@ class _Digests:
         if self._stopped.is_set():
             raise Interrupted("comparing was stopped", where=file.path)
         self._meter.add(count, file.path)
+
+
+# -- what this node has archived -----------------------------------------------------------------------------------
+
+
+def related(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:
+    """How a folder relates to what this node has archived."""
+    if not context.catalogue.count():
+        return Unrelated()
+    elsewhere = context.workers.digests if context.workers is not None else None
+    with Copier() as copier:
+        relation = relate(
+            plan,
+            _chains(context, plan, str(source)),
+            source=str(source),
+            readers=tuple(context.tools.readers),
+            digests=Digests(copier, elsewhere, listener),
+        )
+    if isinstance(relation, Extends) and (unread := _unread(relation, plan)):
+        return Same(relation.chain, relation.holders, relation.gone, unread)
+    return relation
+
+
+def _chains(context: Context, plan: PackPlan, source: str) -> Iterator[list[ArchivedPackage]]:
+    """Every chain with a package that may hold files of the folder, or was archived from there, once.
+
+    A guess: one too many costs a comparison of names, one too few a package that repeats an earlier one. Names and
+    sizes recur (`scan 1.tif`, 4 MB, in every session), times hardly: a copy that lost its times is recognised by names
+    and sizes alone, among the newest few packages only.
+    """
+    catalogue, files = context.catalogue, list(plan.files.values())
+    exact = [file_trace(file.name, file.size, file.mtime_ns) for file in files]
+    found = catalogue.by_traces([source_trace(source), *exact], limit=_CANDIDATES)
+    if not found:
+        timeless = [file_trace(file.name, file.size) for file in files]
+        found = catalogue.by_traces(timeless, limit=_CANDIDATES)
+        # Of packages from elsewhere the folder may extend those whose files are all there. What a package has that
+        # others continue may have changed since; it is kept, and its chain is looked at.
+        continued = catalogue.continued(found) if found else frozenset()
+        sizes = {file.name: file.size for file in files}
+        found = [
+            one
+            for one in found
+            if one in continued
+            or (opened := PackageCopies(context, one).kept_tag_files()) is None
+            or all(sizes.get(entry.original_name) == entry.size for entry in opened.manifest.payload)
+        ]
+    seen: set[PackageId] = set()
+    for candidate in map(PackageId, found):
+        if candidate not in seen:
+            chain = chain_of(candidate, partial(_archived, context), partial(continuations, context))
+            seen.update(package.id for package in chain)
+            if chain:
+                yield chain
+
+
+def _archived(context: Context, package: PackageId) -> ArchivedPackage | None:
+    """A package from the tag files that the catalogue keeps, with what the log says of it."""
+    opened = PackageCopies(context, package).kept_tag_files()
+    if opened is None:
+        return None
+    said = (entry.statement for entry in context.ledger.of_subject(package.hex))
+    sources = [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
+    return ArchivedPackage.of(opened, sources, gone=is_gone(context, package))
+
+
+def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
+    """The files that seem to be new, where not one of them can be read: there is nothing to continue with."""
+    unread: dict[str, Omission] = {}
+    for stored in (*relation.new, *relation.changed):
+        file = plan.files[stored]
+        try:
+            os.close(os.open(long_path(file.path), READ_FLAGS))
+        except OSError as error:
+            unread[stored] = Omission(file.name, "unreadable", error.strerror or type(error).__name__)
+        else:
+            return {}
+    return unread
+
+
+def continuing_plan(context: Context, relation: Extends) -> PackPlan:
+    """The plan of a continuation, with what holds of the package that it continues where it says nothing else."""
+    try:
+        package, _ = PackageCopies(context, relation.predecessor).best()
+        return inheriting(relation.plan, effective(context, str(relation.predecessor), package.record))
+    except DiademError:
+        return relation.plan
+
+
+# -- what of it can be relied on, before a person is told that the folder is archived, and deletes it --------------
+
+
+@dataclass
+class ChainCheck:
+    """What was found of the packages of a chain."""
+
+    #: Those of which no copy can be relied on.
+    lost: list[PackageId] = field(default_factory=list)
+    #: Copies in a store that were made of packages which lay in an adopted folder alone.
+    made: list[Copy] = field(default_factory=list)
+
+
+def check_chain(context: Context, relation: Same | Extends, stores: Sequence[str], listener: Listener) -> ChainCheck:
+    """Which packages of a chain can be relied on.
+
+    Where everything in the folder is archived, its owner may delete it next: of every package that holds a part of it a
+    copy is read whole, just now.
+
+    Where the folder has grown, the whole chain would be read again each time that it grows. There a copy is relied on
+    that the catalogue has as present and proven (every byte of it was hashed once and found right, and nothing else was
+    found since) and whose tag manifest is where it should be, or whose store does not answer now. What has happened to
+    the payload of such a copy since its proof is found by the next scrub, or by archiving the folder once more. Only of
+    a package without such a copy one is read.
+
+    An adopted folder is no copy here, for it may be the very folder that is deleted: a package that lies nowhere else
+    is copied into a store. A package that holds no part of the folder is needed for nothing; where it has no proven
+    copy, nothing is built on it.
+    """
+    found = ChainCheck()
+    for package in relation.chain:
+        is_needed = package in relation.holders
+        must_be_read = is_needed and isinstance(relation, Same)
+        if not must_be_read and _is_proven_there(context, package):
+            continue
+        if is_needed and sound_copy(context, package, listener) is not None:
+            continue
+        made = _full_copy(context, package, stores, listener) if is_needed else []
+        found.made += made
+        if not made:
+            found.lost.append(package)
+    return found
+
+
+def is_gone(context: Context, package: PackageId) -> bool:
+    """Whether no copy of a package counts any more, by what the catalogue knows."""
+    return not any(replica.state == PRESENT for replica in context.catalogue.replicas(package))
+
+
+def sound_copy(context: Context, package: PackageId, listener: Listener) -> ReplicaState | None:
+    """A copy in a store that was read whole just now; None where there is none.
+
+    What is found is stated where it is news: damage of a copy that counted, and the proof of one that did not.
+    """
+    copies = PackageCopies(context, package)
+    for replica in _in_stores(copies):
+        try:
+            report = copies.check(replica, listener=listener)
+        except (Unreachable, NotFound):  # its store is away, or was taken out of the node
+            continue
+        if report.ok:
+            # Where it is not as it was, somebody found or did something meanwhile.
+            if not replica.proven and replica in context.catalogue.replicas(package):
+                copies.state_proven(replica, report)
+            return replica
+        if replica.state == PRESENT:
+            copies.note_damage(replica, report)
+    return None
+
+
+def _in_stores(copies: PackageCopies) -> list[ReplicaState]:
+    """Copies in stores that were not given up, the best first."""
+    return [one for one in copies.in_order() if not one.adopted and one.state != DROPPED]
+
+
+def _is_proven_there(context: Context, package: PackageId) -> bool:
+    """Whether a copy in a store counts and is proven, and nothing speaks against it that one small file tells."""
+    copies = PackageCopies(context, package)
+    proven = [one for one in _in_stores(copies) if one.proven and one.store in context.stores.names]
+    return any(not context.stores.reachable(one.store) or copies.lies_at(one.store, one.path) for one in proven)
+
+
+def _full_copy(context: Context, package: PackageId, stores: Sequence[str], listener: Listener) -> list[Copy]:
+    """Copy a package that was adopted where it lies into a store: the same package, not another one of its files."""
+    if any(replica.adopted and replica.state == PRESENT for replica in context.catalogue.replicas(package)):
+        for name in stores:
+            made, _ = PackageCopies(context, package).replicate([name], listener=listener)
+            if made:
+                return made
+    return []

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from diadem.archive.package import Package
 from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
 from diadem.custody.statements import HANDED_OVER
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
@@ -27,9 +26,8 @@ from diadem.node.jobs import working
 from diadem.node.keep.copies import Copy, PackageCopies
 from diadem.node.peers.book import peer_book
 from diadem.node.quality.amend import brought, came_from
-from diadem.node.take.archived import Archived, Wishes
-from diadem.node.take.ingesting import enter
-from diadem.node.take.packing_first import candidates
+from diadem.node.take.arrival import Archived, record_ingest
+from diadem.node.take.first_copy import no_store_takes_it, package_in, stores_in_order
 from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
@@ -50,37 +48,26 @@ def place_for(name: str, payload_id: str, now: datetime) -> str:
 
 
 def take_in(
-    context: Context, path: Path, bundles: Sequence[Bundle], wishes: Wishes, *, listener: Listener = silent
+    context: Context,
+    path: Path,
+    bundles: Sequence[Bundle],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    in_place: bool = False,
+    store: str | None = None,
+    listener: Listener = silent,
 ) -> list[Archived]:
-    """Take in packages as they are, each proven whole before anything is written.
+    """Take in packages as they are, each proven whole before anything is written; `path` is where they lie.
 
-    Parameters
-    ----------
-    context : Context
-        The node.
-    path : Path
-        What was handed over: a folder or a ZIP.
-    bundles : sequence of Bundle
-        The packages in it, see `diadem.export.zip_bag.packages_in`.
-    wishes : Wishes
-        Which store is filled first; nothing else can be wished of a package that is sealed.
-
-    Raises
-    ------
-    UsageError
-        Metadata are given, or it is to be adopted.
-    PackageError, IntegrityError
-        One of them is malformed or damaged; nothing was taken in.
-    Unreachable, StoreError
-        No store can take it.
+    Nothing but the store that is filled first can be wished of a package that is sealed.
     """
-    if wishes.metadata:
+    if metadata:
         raise UsageError(
             "this is a package, and a package never changes: no metadata can be given with it",
             where=str(path),
             next='Import it without, then correct it: diadem amend ID --set "sample.name=S-12"',
         )
-    if wishes.in_place:
+    if in_place:
         raise UsageError("this is a package: it is copied, not adopted", where=str(path), next="Leave --in-place out.")
     began = time.monotonic()
     source = f"{HANDED_OVER}{path}"
@@ -99,7 +86,7 @@ def take_in(
             report = verify(bundle, level=Level.FULL, expected_id=opened.id, opened=opened, listener=heard)
             report.raise_for_findings()
         sheets = list(_sheets(path))
-        taken = [_taken(context, bundle, opened, source, wishes, sheets, heard) for bundle, opened in found]
+        taken = [_taken(context, bundle, opened, source, store, sheets, heard) for bundle, opened in found]
     ids = [PackageId(one.package.id) for one in taken]
     return [replace(one, held_by=ids, seconds=time.monotonic() - began) for one in taken]
 
@@ -109,23 +96,17 @@ def _taken(
     bundle: Bundle,
     opened: TagFiles,
     source: str,
-    wishes: Wishes,
+    store: str | None,
     sheets: Sequence[CorrectionSheet],
     listener: Listener,
 ) -> Archived:
     known = context.catalogue.has(str(opened.id))
-    name, added = _landed(context, bundle, opened, wishes, listener)
+    name, added = _landed(context, bundle, opened, store, listener)
     outcome = Outcome(added.created, proof=added.proof)
-    package = Package(
-        context.stores.open(name).bundle(added.path),
-        opened=opened,
-        proven=added.created,
-        readers=context.tools.readers,
-        extractor=context.tools.extractor,
-        outcome=outcome,
-    )
+    bundle = context.stores.open(name).bundle(added.path)
+    package = package_in(context, bundle, outcome, opened=opened, proven=added.created)
     before = str(opened.continues) if opened.continues is not None else None
-    stated = enter(context, package, added.path, name, outcome, source, before, {})
+    stated = record_ingest(context, package, added.path, name, source, predecessor=before)
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
     more, debts = PackageCopies(context, package.id).replicate(stores_wanting(context, package.id), listener=listener)
@@ -134,21 +115,17 @@ def _taken(
 
 
 def _landed(
-    context: Context, bundle: Bundle, opened: TagFiles, wishes: Wishes, listener: Listener
+    context: Context, bundle: Bundle, opened: TagFiles, store: str | None, listener: Listener
 ) -> tuple[str, Added]:
     """Put a package into the first store that can take it; its name, and what was written."""
     place = place_for(Path(bundle.url).name, opened.payload_id, context.clock())
     problems: dict[str, DiademError] = {}
-    for name in candidates(context, wishes):
+    for name in stores_in_order(context, store):
         try:
             return name, context.stores.require_there(name).add(bundle, opened, place, listener=listener)
         except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
             problems[name] = error
-    reasons = "; ".join(f"{name}: {error.message}" for name, error in problems.items())
-    raise Unreachable(
-        f"no store can take the package: {reasons or 'the node has none'}",
-        next="Connect a store, or add one: diadem store add PLACE",
-    )
+    raise no_store_takes_it(problems)
 
 
 def _sheets(path: Path) -> Iterator[CorrectionSheet]:

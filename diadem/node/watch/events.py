@@ -18,7 +18,7 @@ _GATHER, _STEP = 400, 50
 _END: Final = 2.0
 
 
-class Bell:
+class WakeUp:
     """Wakes a watcher that sleeps."""
 
     def __init__(self) -> None:
@@ -35,17 +35,9 @@ class Bell:
 
 
 class Events:
-    """What the system tells of one folder.
+    """What the system tells of one folder."""
 
-    Parameters
-    ----------
-    folder : Path
-        The watched folder.
-    bell : Bell
-        Rung when something has changed.
-    """
-
-    def __init__(self, folder: Path, bell: Bell) -> None:
+    def __init__(self, folder: Path, bell: WakeUp) -> None:
         self._folder = folder
         self._bell = bell
         self._stop = threading.Event()
@@ -128,13 +120,7 @@ class Events:
 
 
 def _linked(top: str, stop: threading.Event) -> str:
-    """A link to a folder below a folder, relative to it; "" where there is none. The system's listening follows links.
-
-    Raises
-    ------
-    OSError
-        The folder itself cannot be listed.
-    """
+    """A link to a folder below `top`, relative to it, or "": the system's listening follows links. Raises `OSError`."""
     pending = [top]
     while pending and not stop.is_set():
         folder = pending.pop()

@@ -25,14 +25,18 @@ from typing import Any, Final
 
 from diadem.errors import DiademError
 from diadem.model.display import Display
+from diadem.model.plain_text import duration_words, without_surrogates
 from diadem.model.times import read_time
-from diadem.node.take.looks import Look
+from diadem.node.take.folder_look import Look
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"
 FOLDER: Final = "watch"
 #: States of a session that is to be archived and is not yet.
 WAITING: Final = ("waiting", "archiving", "failed", "held")
+#: How what waits for a store is told.
+NO_ROOM: Final = "no store can take it now"
+_ZERO: Final = datetime.timedelta()
 #: Seconds by which the moment of the machine's start, reckoned from both clocks, may seem to move.
 _TOLERANCE = 5.0
 #: Seconds between two writes of what changes at each look.
@@ -41,54 +45,47 @@ _RARELY = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Note(Display):
-    """What is known of one session of a watched folder.
+    """What is known of one session of a watched folder."""
 
-    Attributes
-    ----------
-    state : str
-        ``waiting``, ``archiving``, ``archived``, ``failed``, ``left`` (it was there before), ``no`` or ``later`` (the
-        plan says so), ``held`` (its line of the plan, or the plan, is wrong), ``empty``.
-    words : str
-        Why, but for what changes with time.
-    files, bytes : int
-        What is in it.
-    changed, seen : str
-        The newest time in it; when it was first seen as it is. UTC.
-    quiet : float
-        For how many seconds it has to be silent.
-    digest : str
-        What it looked like when it was archived, or left.
-    packages : sequence of str
-        Which packages hold it.
-    as_one : bool or None
-        Whether it was archived as one session; None where that was not decided.
-    failures : int
-        How often in a row archiving it failed …
-    again : str
-        … when it is tried again …
-    under : str
-        … and what the plan and the policy said then: where they say something else it is tried at once.
-    look : Look or None
-        The first of the looks since which nothing has changed.
-    waits : str
-        Since when it has been waiting to be archived, UTC; "" where it is not.
-    """
-
+    #: ``waiting``, ``archiving``, ``archived``, ``failed``, ``left`` (it was there before), ``no`` or ``later`` (the
+    #: plan says so), ``held`` (its line of the plan, or the plan, is wrong), ``empty``.
     state: str = "waiting"
+    #: Why, but for what changes with time.
     words: str = ""
     files: int = 0
     bytes: int = 0
+    #: The newest time in it; when it was first seen as it is. UTC.
     changed: str = ""
     seen: str = ""
+    #: For how many seconds it has to be silent.
     quiet: float = 0.0
+    #: What it looked like when it was archived, or left.
     digest: str = ""
     packages: tuple[str, ...] = ()
+    #: Whether it was archived as one session; None where that was not decided.
     as_one: bool | None = None
+    #: How often in a row archiving it failed, when it is tried again, and what the plan and the policy said then: where
+    #: they say something else it is tried at once.
     failures: int = 0
     again: str = ""
     under: str = ""
+    #: The first of the looks since which nothing has changed.
     look: Look | None = None
+    #: Since when it has been waiting to be archived, UTC; "" where it is not.
     waits: str = ""
+
+    def told(self, now: datetime.datetime) -> str:
+        """What it waits for, or what became of it, at the time at which this is read."""
+        if self.state == "failed":
+            times = {1: "once", 2: "twice"}.get(self.failures, f"{self.failures:,} times")
+            return f"failed {times}: {self.words}; tried again at {_clock(self.again)[:16]} UTC"
+        if self.state != "waiting" or not self.changed or self.words.startswith(NO_ROOM):
+            return self.words
+        quiet, seen = datetime.timedelta(seconds=self.quiet), read_time(self.seen)
+        if self.words and now - seen >= quiet:  # it has been silent for long enough; something else speaks against it
+            return self.words
+        held = f"{self.words}; " if self.words else ""
+        return held + waiting_words(read_time(self.changed), seen, quiet, now)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object without what says nothing."""
@@ -113,35 +110,21 @@ class Note(Display):
 
 @dataclass
 class Memory:
-    """What is known of one watched folder.
-
-    Attributes
-    ----------
-    path : Path
-        Where it is kept.
-    folder : str
-        The watched folder.
-    notes : dict of str to Note
-        By the name of the session.
-    aside : dict of str to str
-        What is not looked at, and why.
-    away : str
-        Since when the folder has not been there; "" while it is.
-    problem : str
-        Why nothing of it is archived; "" where nothing hinders.
-    how : str
-        ``events`` or ``polls``, and why, in words.
-    known : bool
-        Whether there was a memory when it was read.
-    """
+    """What is known of one watched folder."""
 
     path: Path
     folder: str
+    #: By the name of the session.
     notes: dict[str, Note] = field(default_factory=dict)
+    #: What is not looked at, and why.
     aside: dict[str, str] = field(default_factory=dict)
+    #: Since when the folder has not been there; "" while it is.
     away: str = ""
+    #: Why nothing of it is archived; "" where nothing hinders.
     problem: str = ""
+    #: Whether the system tells of changes or is asked at intervals, and why, in words.
     how: str = ""
+    #: Whether there was a memory when it was read.
     known: bool = False
     _written: bytes = b""
     _at: float = float("-inf")
@@ -156,34 +139,39 @@ class Memory:
                 return memory
             root = Path(folder)
             notes = {str(name): Note.from_dict(root, one) for name, one in document["sessions"].items()}
-            if not _is_this_start(document["started"]):
-                notes = {name: replace(note, look=None) for name, note in notes.items()}
             memory.notes, memory.known = notes, True
+            if not _is_this_start(document["started"]):
+                memory.forget_looks()
             memory.aside = {str(name): str(words) for name, words in document["aside"].items()}
             memory.away, memory.problem, memory.how = (str(document[key]) for key in ("away", "problem", "how"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, DiademError):
             memory.notes, memory.known = {}, False
         return memory
 
+    def folder_state(self) -> tuple[str, str]:
+        """How the folder stands, ``there``, ``away`` or ``refused``, and why, or how changes are noticed."""
+        if self.problem:
+            return "refused", self.problem
+        if self.away:
+            what = "all that was in it has gone" if Path(self.folder).is_dir() else "it is not there"
+            return "away", f"{what} since {_clock(self.away)} UTC: is its disk or share connected?"
+        return "there", self.how
+
+    def forget_looks(self) -> None:
+        """What was seen before no longer counts: nobody knows how long ago it was."""
+        self.notes = {name: replace(note, look=None) for name, note in self.notes.items()}
+
     def keep_only(self, names: Collection[str]) -> None:
         """Forget the sessions that people have taken away."""
         self.notes = {name: note for name, note in self.notes.items() if name in names}
 
     def write(self, *, now: bool = False) -> None:
-        """Keep it, if it is other than what was written last; unless `now`, not again within seconds.
-
-        Raises
-        ------
-        StoreError
-            It cannot be written.
-        """
-        from diadem.pack.plan import text_of
-
+        """Keep it, if it is other than what was written last; unless `now`, not again within seconds."""
         if not now and time.monotonic() - self._at < _RARELY:
             return
         document = {
             "format": FORMAT,
-            "folder": text_of(os.fsencode(self.folder)),
+            "folder": without_surrogates(self.folder),
             "started": started(),
             "away": self.away,
             "problem": self.problem,
@@ -225,3 +213,26 @@ def _is_this_start(before: object) -> bool:
 def moment_text(moment: datetime.datetime) -> str:
     """A moment with fractions, as memory keeps it."""
     return moment.astimezone(datetime.UTC).isoformat()
+
+
+def waiting_words(
+    changed: datetime.datetime, seen: datetime.datetime, quiet: datetime.timedelta, now: datetime.datetime
+) -> str:
+    """Since when a session has been silent, and for how long it has to be."""
+    wanted = duration_words(quiet)
+    if _ZERO <= now - changed < quiet:
+        return f"changed {ago(now - changed)}; archived after {wanted} without a change"
+    return f"first seen like this {ago(now - seen)}; archived after {wanted} without a change"
+
+
+def ago(span: datetime.timedelta) -> str:
+    """``just now``, ``40 seconds ago``, ``3 minutes ago``, ``2 hours ago``, ``5 days ago``."""
+    seconds = int(max(span, _ZERO).total_seconds())
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:,} {unit}s ago"
+    return "1 second ago" if seconds else "just now"
+
+
+def _clock(text: str) -> str:
+    return text.replace("T", " ").removesuffix("Z")

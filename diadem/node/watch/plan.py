@@ -38,39 +38,24 @@ _MAKE: Final = "diadem watch plan FILE.csv"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a person wants of one session.
+    """What a person wants of one session."""
 
-    Attributes
-    ----------
-    number : int
-        As spreadsheet programs count rows; 0 for a line that is made for the table.
-    folder : str
-        Absolute path.
-    archive : str
-        ``yes``, ``no``, ``later`` or "".
-    title, date, sample, way : str
-        See the module; `way` is the column ``as``.
-    metadata : sequence of str
-        ``key=value``.
-    wait : timedelta or None
-        Silence, where it is not the policy's.
-    state, why : str
-        For people.
-    mistake : str
-        What is wrong with it; "" where nothing is.
-    """
-
+    #: As spreadsheet programs count rows; 0 for a line that is made for the table.
     number: int
     folder: str
     archive: str = ""
     title: str = ""
     date: str = ""
     sample: str = ""
+    #: The column ``as``.
     way: str = ""
     metadata: Sequence[str] = ()
+    #: Silence, where it is not the policy's.
     wait: datetime.timedelta | None = None
+    #: For people.
     state: str = ""
     why: str = ""
+    #: What is wrong with it; "" where nothing is.
     mistake: str = ""
 
     @property
@@ -99,25 +84,30 @@ NO_LINE: Final = Line(0, "")
 
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
-    """All lines.
+    """All lines."""
 
-    Attributes
-    ----------
-    lines : mapping of str to Line
-        By `place_key` of their folder.
-    mistakes : sequence of (int, str)
-        Row and what is wrong, of every wrong line.
-    broken : str
-        Why the plan as a whole cannot be read: until it can, nothing is archived, for a line may forbid it.
-    """
-
+    #: By `place_key` of their folder.
     lines: Mapping[str, Line] = field(default_factory=dict)
+    #: Row and what is wrong, of every wrong line.
     mistakes: Sequence[tuple[int, str]] = ()
+    #: Why the plan as a whole cannot be read: until it can, nothing is archived, for a line may forbid it.
     broken: str = ""
 
     def line(self, folder: Path) -> Line:
         """What it says of a session."""
         return self.lines.get(place_key(str(folder)), NO_LINE)
+
+    def hold(self, line: Line) -> tuple[str, str] | None:
+        """Why a session is not archived by what its line says: state and words; None where it may be."""
+        if self.broken:
+            return "held", f"the plan cannot be read: {self.broken}"
+        if line.mistake:
+            return "held", f"row {line.number} of the plan: {line.mistake}"
+        if line.archive == "no":
+            return "no", f"excluded by row {line.number} of the plan"
+        if line.archive == "later":
+            return "later", f"postponed by row {line.number} of the plan"
+        return None
 
 
 def place_key(folder: str) -> str:
@@ -126,13 +116,7 @@ def place_key(folder: str) -> str:
 
 
 def read_watch_plan(path: Path) -> WatchPlan:
-    """Read a plan. One that is not there says nothing; a mistake is part of the result.
-
-    Parameters
-    ----------
-    path : Path
-        A CSV with commas, semicolons or tabs between cells, in UTF-8.
-    """
+    """Read a plan. One that is not there says nothing; a mistake is part of the result."""
     if path.suffix.lower() == ".xlsx":
         return WatchPlan(broken="it is a workbook: save it as CSV UTF-8")
     try:
@@ -225,15 +209,7 @@ def plan_bytes(lines: Iterable[Line]) -> bytes:
 
 
 def require_plan(path: Path) -> WatchPlan:
-    """Read a plan that somebody names.
-
-    Raises
-    ------
-    NotFound
-        There is none.
-    DocumentError
-        It cannot be read as a whole.
-    """
+    """Read a plan that somebody names."""
     if not path.is_file():
         raise NotFound("there is no such plan", where=str(path), next=f"Write one: {_MAKE}")
     plan = read_watch_plan(path)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import datetime
-import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from diadem.errors import DiademError, machine_error
 from diadem.model.display import Display
+from diadem.model.plain_text import without_surrogates
 from diadem.node.config import WatchSettings
-from diadem.node.watch.memory import Memory, Note
+from diadem.node.watch.memory import Memory
 
 if TYPE_CHECKING:
+    from diadem.node.take.arrival import Archived
     from diadem.node.watch.plan import WatchPlan
+
 
 #: States of which only the number is told.
 COUNTED = ("archived", "left")
+#: Of what is told, what is another at each look.
+_FIGURES = re.compile(r"\d+ \w+|just now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +37,7 @@ class SessionReport(Display):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        from diadem.pack.plan import text_of
-
-        return {name: getattr(self, name) for name in self.__slots__} | {"name": text_of(os.fsencode(self.name))}
+        return {name: getattr(self, name) for name in self.__slots__} | {"name": without_surrogates(self.name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +80,15 @@ class FolderReport(Display):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        from diadem.pack.plan import text_of
-
         return {
             **self.settings.to_dict(),
-            "folder": text_of(os.fsencode(self.settings.folder)),
+            "folder": without_surrogates(self.settings.folder),
             "state": self.state,
             "words": self.words,
             "archived": self.archived,
             "left": self.left,
             "sessions": [session.to_dict() for session in self.sessions],
-            "aside": {text_of(os.fsencode(name)): words for name, words in self.aside.items()},
+            "aside": {without_surrogates(name): words for name, words in self.aside.items()},
         }
 
 
@@ -133,35 +135,92 @@ def folder_report(
     settings: WatchSettings, memory: Memory, now: datetime.datetime, *, running: bool = True
 ) -> FolderReport:
     """What is known of one watched folder; `running` says whether somebody watches it."""
-    from diadem.node.watch.words import away_words
-
     states = [note.state for note in memory.notes.values()]
-    state, words = "there", memory.how
-    if memory.problem:
-        state, words = "refused", memory.problem
-    elif memory.away:
-        state, words = "away", away_words(memory)
-    elif not memory.known:
+    state, words = memory.folder_state()
+    if state == "there" and not memory.known:
         state, words = "new", "it was not looked at yet"
-    return FolderReport(
-        settings,
-        state,
-        words,
-        states.count("archived"),
-        states.count("left"),
-        [
-            _session(name, note, now, running=running)
-            for name, note in sorted(memory.notes.items())
-            if note.state not in COUNTED
-        ],
-        dict(memory.aside),
+    sessions = []
+    for name, note in sorted(memory.notes.items()):
+        if note.state in COUNTED:
+            continue
+        is_left = note.state == "archiving" and not running
+        sessions.append(
+            SessionReport(
+                name,
+                "waiting" if is_left else note.state,
+                "it was being archived when the watcher ended" if is_left else note.told(now),
+                note.files,
+                note.bytes,
+            )
+        )
+    counts = states.count("archived"), states.count("left")
+    return FolderReport(settings, state, words, *counts, sessions, dict(memory.aside))
+
+
+@dataclass(frozen=True, slots=True)
+class Watched(Display):
+    """What became of a session, or of a whole watched folder, in one look.
+
+    Attributes
+    ----------
+    folder : str
+        The watched folder.
+    session : str
+        Its name in the folder; "" where it is about the folder.
+    state : str
+        ``waiting``, ``archived``, ``failed``, ``left``, ``no``, ``later`` or ``empty``; of a folder ``away``,
+        ``refused`` or ``there``; of a dry run ``would archive``.
+    words : str
+        Why.
+    files, bytes : int
+        What is in it.
+    archived : sequence of Archived
+        What was archived just now.
+    error : DiademError or None
+        Why it was not.
+    """
+
+    folder: str
+    session: str
+    state: str
+    words: str = ""
+    files: int = 0
+    bytes: int = 0
+    archived: Sequence[Archived] = ()
+    error: DiademError | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "folder": without_surrogates(self.folder),
+            "session": without_surrogates(self.session),
+            "state": self.state,
+            "words": self.words,
+            "files": self.files,
+            "bytes": self.bytes,
+            "archived": [one.to_dict() for one in self.archived],
+            "error": self.error.to_dict() if self.error else None,
+        }
+
+
+def unexpected(failure: Exception) -> DiademError:
+    """What is told of a session that failed in a way that nobody has thought of."""
+    told = machine_error(failure) if isinstance(failure, OSError) else None
+    return told or DiademError(
+        f"this should not have happened: {type(failure).__name__}: {failure}",
+        next="Please report it. It is tried again; other sessions are archived as usual.",
     )
 
 
-def _session(name: str, note: Note, now: datetime.datetime, *, running: bool) -> SessionReport:
-    from diadem.node.watch.words import note_words
+class News:
+    """What was told of each session, so that it is told again only where something else is to be said of it."""
 
-    state, words = note.state, note_words(note, now)
-    if state == "archiving" and not running:
-        state, words = "waiting", "it was being archived when the watcher ended"
-    return SessionReport(name, state, words, note.files, note.bytes)
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def is_new(self, session: str, words: str, error: DiademError | None = None, *, always: bool = False) -> bool:
+        """Whether this is to be told; since when nothing has changed is another figure at each look, and no news."""
+        said = f"{_FIGURES.sub('', words)} {error}"
+        is_new = always or self._told.get(session) != said
+        self._told[session] = said
+        return is_new

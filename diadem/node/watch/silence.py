@@ -1,21 +1,29 @@
-"""When a watched session is silent, in which words it waits, and when what failed is tried again. Pure."""
+"""When a watched session is silent, what is noted of it, and when what failed is tried again."""
 
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-from diadem.errors import DiademError, Refused, StoreError, Unreachable
+from diadem.errors import DiademError, Refused, StoreError
+from diadem.hooks.offers import ReaderOffer
 from diadem.model.plain_text import duration_words
-from diadem.node.take.looks import Look
-
-if TYPE_CHECKING:
-    from diadem.node.take.finished import Finished, Unfinished
+from diadem.model.times import read_time
+from diadem.node.take.folder_look import Look, examined
+from diadem.node.take.quiet import Finished, Reason, Unfinished, judge
+from diadem.node.watch.memory import Note, moment_text
 
 #: First and longest wait before what failed is tried again, in seconds …
 _FIRST, _LONGEST = 60.0, 3600.0
 #: … and where it was refused for what it is: reading it all again helps only where somebody has changed a rule.
 _FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 86400.0
+#: The least wait.
+_MOMENT: Final = datetime.timedelta(milliseconds=100)
+#: Said of what lay there when the folder was added with `new_only`.
+BEFORE: Final = "it was there before"
+NO_FILE: Final = "there is no file in it"
 #: Reasons that are no matter of time.
 _HELD: Final = ("lock", "in-use", "short")
 _ZERO: Final = datetime.timedelta()
@@ -25,20 +33,9 @@ def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finis
     """Whether a session is finished, and was seen to be silent.
 
     To the rule of `judge` one thing is added: two looks of this machine that saw the same, `quiet` apart by the clock
-    that nobody sets. Times of files are claims of a clock that may have been wrong; what was watched is known.
-
-    Parameters
-    ----------
-    earlier : Look or None
-        The first of the looks since which nothing has changed; None where there was none, or the machine was started
-        since.
-    now : Look
-        The look of now.
-    quiet : timedelta
-        For how long nothing may have changed.
+    that nobody sets. Times of files are claims of a clock that may have been wrong; what was watched is known. There is
+    no `earlier` look where the machine was started since.
     """
-    from diadem.node.take.finished import Reason, Unfinished, judge
-
     found = judge(earlier, now, quiet)
     seen = now.since(earlier) if earlier is not None and earlier.same(now) else _ZERO
     if seen >= quiet:
@@ -49,43 +46,54 @@ def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finis
     )
 
 
-def held_words(found: Unfinished, session: str) -> str:
-    """What speaks against a session besides time, in words: locks, files in use, files that are not whole."""
-    from diadem.node.take.finished import Unfinished
+def judged(
+    before: Note,
+    seen: Look,
+    *,
+    held: tuple[str, str] | None,
+    wanted: bool,
+    session: str,
+    quiet: datetime.timedelta,
+    under: str,
+    readers: Sequence[ReaderOffer],
+) -> tuple[Note, datetime.timedelta | None]:
+    """What is to be noted of a session, and after which time it may be archived: zero is now, None that nobody knows.
 
-    held = tuple(reason for reason in found.reasons if reason.code in _HELD)
-    return Unfinished(held, found.wait).told(session) if held else ""
-
-
-def waiting_words(
-    changed: datetime.datetime, seen: datetime.datetime, quiet: datetime.timedelta, now: datetime.datetime
-) -> str:
-    """Since when a session has been silent, and for how long it has to be.
-
-    Parameters
-    ----------
-    changed : datetime
-        The newest time in it.
-    seen : datetime
-        When it was first seen as it is now.
-    quiet : timedelta
-        For how long nothing may change.
-    now : datetime
-        The time at which this is read.
+    `held` is why the plan holds it, state and words; `wanted` says that the plan wants also what was there before;
+    `session` is its path, for advice; `under` what plan and policy say, see `Note`; `readers` know which files are not
+    whole, which is looked at where nothing else speaks against the session.
     """
-    wanted = duration_words(quiet)
-    if _ZERO <= now - changed < quiet:
-        return f"changed {ago(now - changed)}; archived after {wanted} without a change"
-    return f"first seen like this {ago(now - seen)}; archived after {wanted} without a change"
+    note = replace(before, files=len(seen.files), bytes=seen.bytes, quiet=quiet.total_seconds())
+    if held is not None:
+        return replace(note, state=held[0], words=held[1]), None
+    if not seen.files:
+        return replace(note, state="empty", words=NO_FILE, look=None), None
+    if seen.digest == before.digest and (before.packages or not wanted):
+        state, words = ("archived", before.words if before.state == "archived" else "")
+        if not before.packages:
+            state, words = "left", BEFORE
+        return replace(note, state=state, words=words, look=None), None
+    earlier = before.look
+    if earlier is None or not earlier.same(seen):  # it looks otherwise than before
+        if earlier is not None:  # what failed of it before is no matter any more
+            note = replace(note, failures=0, again="", under="")
+        age = min(seen.age(seen.newest_ns), quiet)
+        changed = seen.taken - age if seen.own_clock and age > _ZERO else seen.taken
+        bare = replace(seen, files={}, in_use={}, short={})  # there may be many files, and the digest stands for them
+        note = replace(note, look=bare, changed=moment_text(changed), seen=moment_text(seen.taken))
+    found = silence(earlier, seen, quiet)
+    if isinstance(found, Finished):
+        found = silence(earlier, examined(seen, readers), quiet)
+    if isinstance(found, Unfinished):  # what speaks against it besides time: locks, files in use, or not whole
+        others = tuple(reason for reason in found.reasons if reason.code in _HELD)
+        words = Unfinished(others, found.wait).told(session) if others else ""
+        return replace(note, state="waiting", words=words), found.wait or _MOMENT
+    if note.again and note.under == under and seen.taken < read_time(note.again):
+        return replace(note, state="failed"), None
+    return replace(note, state="waiting", words=""), _ZERO
 
 
-def ago(span: datetime.timedelta) -> str:
-    """``just now``, ``40 seconds ago``, ``3 minutes ago``, ``2 hours ago``, ``5 days ago``."""
-    seconds = int(max(span, _ZERO).total_seconds())
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= 2 * size:
-            return f"{seconds // size:,} {unit}s ago"
-    return "1 second ago" if seconds else "just now"
+# -- what failed ---------------------------------------------------------------------------------------------------
 
 
 def wait_after(error: DiademError, failures: int) -> float:
@@ -95,11 +103,31 @@ def wait_after(error: DiademError, failures: int) -> float:
     return float(min(longest, first * 2 ** min(failures - 1, 20)))
 
 
-def is_of_stores(error: DiademError) -> bool:
-    """Whether it failed for want of a store that can take it, so that others will fail alike."""
-    return isinstance(error, StoreError | Unreachable)
+@dataclass
+class StoreBackoff:
+    """While no store can take sessions of some size, none is tried: each would fail alike."""
 
+    #: Bytes of the smallest session that found no room; 0 where no store answers.
+    size: int = 0
+    #: By the steady clock.
+    until: float = float("-inf")
+    #: Why; "" while there is none.
+    words: str = ""
+    #: How often in a row.
+    failures: int = 0
 
-def times(number: int) -> str:
-    """``once``, ``twice``, ``3 times``."""
-    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+    def holds(self, size: int, steady: float) -> bool:
+        """Whether a session of this size has to wait."""
+        return bool(self.words) and steady < self.until and size >= self.size
+
+    def note(self, error: DiademError, size: int, steady: float) -> float:
+        """Wait for what happened; returns how many seconds."""
+        self.failures += 1
+        wait = wait_after(error, self.failures)
+        self.size = size if isinstance(error, StoreError) else 0
+        self.until, self.words = steady + wait, error.message
+        return wait
+
+    def end(self) -> None:
+        """A store has taken something."""
+        self.words, self.failures = "", 0

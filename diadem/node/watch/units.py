@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from diadem.errors import DiademError, NotFound, Refused
+from diadem.export.zip_bag import packages_in
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
-from diadem.node.take.looks import Look, look, look_at_files
-from diadem.node.take.unfinished_names import at_work, only_browsing
+from diadem.model.plain_text import count_text
+from diadem.model.ports import Listener
+from diadem.model.scan import PlannedSession
+from diadem.node.context import Context
+from diadem.node.take.archive import ArchiveOptions, archive, archive_plan, has_several_places
+from diadem.node.take.archive_many import archive_all, session_plan
+from diadem.node.take.arrival import Archived
+from diadem.node.take.folder_look import Look, at_work, look, look_at_files, only_browsing
 from diadem.scan.tree import is_systems_own
 from diadem.store.system import kind_of, long_path
 
@@ -22,20 +31,13 @@ _PACKAGE, _STORE = {"bagit.txt", "diadem"}, ".diadem"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is watched as one: nothing of it is archived before all of it is silent.
+    """What is watched as one: nothing of it is archived before all of it is silent."""
 
-    Attributes
-    ----------
-    name : str
-        Relative to the watched folder, ``/`` between parts.
-    folder : Path
-        The folder; of loose files the one in which they lie.
-    files : sequence of str
-        Names of loose files that make one dataset; empty for a whole folder.
-    """
-
+    #: Relative to the watched folder, ``/`` between parts.
     name: str
+    #: Of loose files the one in which they lie.
     folder: Path
+    #: Names of loose files that make one dataset; empty for a whole folder.
     files: Sequence[str] = ()
 
     @property
@@ -46,18 +48,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Both clocks, and whether the file system has the first of them.
+    """Both clocks, and whether the file system has the first of them."""
 
-    Attributes
-    ----------
-    now : datetime
-        This machine's clock, UTC.
-    steady : float
-        Its clock that nobody sets, in seconds.
-    own_clock : bool
-        Whether the file system's clock is this machine's.
-    """
-
+    #: This machine's clock, UTC, and its clock that nobody sets, in seconds.
     now: datetime.datetime
     steady: float
     own_clock: bool
@@ -65,41 +58,19 @@ class Moment:
 
 @dataclass
 class Listing:
-    """What one listing of a watched folder found.
-
-    Attributes
-    ----------
-    units : dict of str to Unit
-        By name.
-    looks : dict of str to Look
-        Of loose files, for whose look no folder has to be walked through.
-    aside : dict of str to str
-        What is not looked at, and why: links, packages, stores.
-    """
+    """What one listing of a watched folder found."""
 
     units: dict[str, Unit] = field(default_factory=dict)
+    #: Of loose files, for whose look no folder has to be walked through.
     looks: dict[str, Look] = field(default_factory=dict)
+    #: What is not looked at, and why: links, packages, stores.
     aside: dict[str, str] = field(default_factory=dict)
 
 
 def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: Moment) -> Listing:
-    """List a watched folder. No link is followed, no file opened.
+    """List a watched folder; no link is followed, no file opened.
 
-    Parameters
-    ----------
-    root : Path
-        The watched folder.
-    depth : int
-        How many folders down the sessions are.
-    readers : sequence of ReaderOffer
-        Who knows which files belong together.
-    moment : Moment
-        When.
-
-    Raises
-    ------
-    OSError
-        The watched folder itself cannot be listed. One below that cannot is a unit, and its look tells.
+    Raises `OSError` where the folder itself cannot be listed. One below that cannot is a unit, and its look tells.
     """
     found = Listing()
     pending = [("", depth)]
@@ -197,3 +168,85 @@ def _datasets(sizes: Sequence[tuple[str, int]], readers: Sequence[ReaderOffer]) 
         stems[Path(names[0]).stem.casefold()].append(names)
     for groups in stems.values():
         yield tuple(name for group in groups for name in group)
+
+
+#: Sessions that are named.
+_NAMED = 3
+#: How a file of the name ``*`` is written as a part.
+_STAR, _NAMED_STAR = "*", "[*]"
+
+
+class Changed(Refused):
+    """The session changed while it was read: nothing of it is in the archive, and it is waited for anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitArchived:
+    """What archiving one unit did."""
+
+    #: One for each session.
+    archived: Sequence[Archived]
+    as_one: bool
+    #: Why a session was not archived; the first, where several were not.
+    error: DiademError | None = None
+    #: What of it no session takes, and why; "" where all is taken.
+    words: str = ""
+
+
+def archive_unit(
+    context: Context, unit: Unit, seen: Look, options: ArchiveOptions, *, as_one: bool | None, listener: Listener
+) -> UnitArchived:
+    """Archive a unit that was silent when it was `seen`; what is read has to be what was, else nothing becomes visible.
+
+    `as_one` says whether it is one session; None: as a scan finds it. Raises `Changed`, and as `archive` does.
+    """
+    options = replace(options, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
+    _require_same(unit, seen)
+    if len(unit.files) > 1:  # loose files that are one dataset
+        parts = tuple(_NAMED_STAR if name == _STAR else name for name in unit.files)
+        session = PlannedSession("", True, Path(unit.files[0]).stem, "", str(unit.folder), parts)
+        plan = session_plan(context, session, options.metadata)
+        done = archive_plan(context, plan, unit.path, options, started=time.monotonic(), listener=listener)
+        return UnitArchived([done], as_one=True)
+    sessions = _sessions(context, unit, as_one=as_one, listener=listener)
+    if not sessions:
+        options = replace(options, as_one=not packages_in(unit.path))  # a package is taken in as it is
+        return UnitArchived([archive(context, unit.path, options, listener=listener)], as_one=True)
+    chosen = [session for session in sessions if session.archive]
+    results = list(archive_all(context, chosen, options, listener=listener))
+    errors = [result.error for result in results if result.error is not None]
+    changed = next((error for error in errors if isinstance(error, Changed)), None)
+    left = [session for session in sessions if not session.archive]
+    named = "; ".join(f"{session.title or session.folder} ({session.why})" for session in left[:_NAMED])
+    more = f"; and {len(left) - _NAMED:,} more" if len(left) > _NAMED else ""
+    return UnitArchived(
+        [result.archived for result in results if result.archived is not None],
+        as_one=False,
+        error=changed or next(iter(errors), None),
+        words=f"{count_text(len(left), 'part')} of it not archived: {named}{more}" if left else "",
+    )
+
+
+def divided(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
+    """The sessions as which a unit would be archived; none where it is one. Raises `NotFound`."""
+    return [session for session in _sessions(context, unit, as_one=as_one, listener=listener) if session.archive]
+
+
+def _sessions(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
+    """The sessions that a scan finds in a unit, with those that are not archived; none where it is archived as one."""
+    if as_one or unit.files or not has_several_places(unit.folder):
+        return []
+    sessions = list(context.tools.scan(unit.folder, listener=listener).sessions)
+    chosen = [session for session in sessions if session.archive]
+    return sessions if len(chosen) >= (1 if as_one is False else 2) else []
+
+
+def _require_same(unit: Unit, seen: Look) -> None:
+    """Raise `Changed` where a unit is not as it was seen: whoever pauses for long enough may go on at any moment."""
+    parts = [unit.folder / name for name in unit.files]
+    try:
+        now = look(unit.folder, parts=parts, now=seen.taken, steady=seen.steady, own_clock=seen.own_clock)
+    except NotFound as error:
+        raise Changed("it was removed while it was archived", where=str(unit.path)) from error
+    if not now.same(seen):
+        raise Changed("it changed while it was archived", where=str(unit.path))

@@ -16,7 +16,7 @@ from diadem.model.transfers import IN, MOVING, State, Transfer
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.node.separation import require_no_secrets
-from diadem.node.take.archived import Archived, Wishes
+from diadem.node.take.arrival import Archived
 from diadem.node.take.handed_packages import take_in
 from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
@@ -80,7 +80,7 @@ def import_packages(
             verify(bundle, level=Level.FULL, listener=listener).raise_for_findings()
         return Imported(None, done=False, found=[str(open_tag_files(bundle).id) for bundle in packages])
     require_no_secrets(context, [path])
-    taken = take_in(context, path, packages, Wishes(store=store), listener=listener)
+    taken = take_in(context, path, packages, store=store, listener=listener)
     return Imported(None, packages=taken, found=[str(one.package.id) for one in taken])
 
 

@@ -7,7 +7,7 @@ from diadem.errors import UsageError
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level, Report
-from diadem.node.take.chains import ArchivedPackage
+from diadem.node.take.package_chain import ArchivedPackage
 
 
 class RemotePackage(Package):

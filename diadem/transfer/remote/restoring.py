@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from diadem.archive.restore import Piece, restore_pieces, select
 from diadem.errors import NotFound
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.node.give.restore import RestoredSession
-from diadem.node.give.session import Lacking, Session
-from diadem.node.take.chains import ArchivedPackage, chain_of
+from diadem.node.take.package_chain import ArchivedPackage, Lacking, Session, chain_of
 from diadem.transfer.remote.package import RemotePackage
 
 
 class RemoteChain:
-    """The packages of a node, as a chain of them is followed (`diadem.node.take.chains.KnownPackages`).
+    """The packages of a node, as a chain of them is followed.
 
     Parameters
     ----------
@@ -31,7 +29,7 @@ class RemoteChain:
     def __init__(
         self, get: Callable[[PackageId], RemotePackage], continued_by: Callable[[PackageId], Iterable[PackageId]]
     ) -> None:
-        self._get, self._continued_by = get, continued_by
+        self._get, self.continued_by = get, continued_by
         self.opened: dict[PackageId, RemotePackage] = {}
 
     def get(self, package: PackageId) -> ArchivedPackage | None:
@@ -42,14 +40,6 @@ class RemoteChain:
             except NotFound:
                 return None
         return self.opened[package].archived()
-
-    def continuations(self, package: PackageId) -> Iterable[PackageId]:
-        """Packages that add to this one directly."""
-        return self._continued_by(package)
-
-    def candidates(self, files: Mapping[bytes, Any], source: str) -> Iterable[PackageId]:  # noqa: ARG002
-        """Nothing is archived here."""
-        return ()
 
 
 def restore(
@@ -72,7 +62,7 @@ def restore(
     DigestMismatch
         Bytes came that are not what was archived; nothing is left behind.
     """
-    whole = chain_of(known, package)
+    whole = chain_of(package, known.get, known.continued_by)
     if not whole:
         raise NotFound("the package cannot be read", where=package, next="Ask its owner: diadem grant ID --to YOU")
     there = {one.id for one in whole}

@@ -127,7 +127,8 @@ def notes(text: str) -> dict[str, str]:
     return {name: note for note, name in re.findall(r'(?:# (.*)\n)?\[\[(?:stores|users)\]\]\nname = "(.*)"', text)}
 
 
-def test_what_stands_above_a_store_or_a_user_stays_above_it(lab: Lab) -> None:
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_what_stands_above_a_store_or_a_user_stays_above_it(lab: Lab, newline: str) -> None:
     path, names = lab.node.path / "node.toml", ["main", "second", "third"]
     for name in names[1:]:
         lab.node.stores.add(str(lab.root / name), name=name)
@@ -135,7 +136,8 @@ def test_what_stands_above_a_store_or_a_user_stays_above_it(lab: Lab) -> None:
     text = path.read_text("utf-8")
     for name in [*names, "alice", "bob"]:
         text = re.sub(rf'(\[\[\w+\]\]\nname = "{name}")', rf"# of {name}\n\1", text)
-    path.write_text(text.replace("# of third", "# said of second, below it\n\n# of third"), "utf-8")
+    text = text.replace("# of third", "# said of second, below it\n\n# of third")
+    path.write_text(text, "utf-8", newline=newline)
     wanted = {name: f"of {name}" for name in [*names, "alice", "bob"]}
     assert notes(path.read_text("utf-8")) == wanted
     with lab.reopened() as node:

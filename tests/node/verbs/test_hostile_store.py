@@ -18,8 +18,7 @@ from diadem.errors import DiademError, Refused
 from diadem.model.replicas import MISSING, PRESENT
 from diadem.node.recover import recover_node
 from diadem.node.recovery_file import open_keys, read_recovery, seal_keys
-from diadem.node.watch.handed import Handed
-from diadem.node.watch.incoming import HandInState
+from diadem.node.watch.hand_in import Handed, HandInState
 from diadem.trust.keys import PrivateKey
 from tests.node.verbs.conftest import Lab
 

@@ -56,8 +56,8 @@ _DIES = """
 import os, signal, sys
 import diadem
 from diadem.model.scan import PlannedSession
-from diadem.node.take import archiving, handed_packages
-archiving.enter = handed_packages.enter = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+from diadem.node.take import archive, handed_packages
+archive.record_ingest = handed_packages.record_ingest = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 with diadem.open_node(sys.argv[1], sys.argv[2]) as node:
     if len(sys.argv) == 4:
         node.archive(sys.argv[3], now=True)

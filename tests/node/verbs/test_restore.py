@@ -11,7 +11,7 @@ import pytest
 import diadem
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model.replicas import PRESENT, SUSPECT
-from diadem.node.give.read_copies import Copies
+from diadem.node.give.read_copies import PackageReader
 from diadem.package.tags import seal
 from diadem.transfer.shelf import shelf_of
 from tests.catalogue.making import NOW, entry
@@ -129,7 +129,7 @@ def test_a_package_without_a_record_gives_its_files_and_says_what_it_has_not(lab
     node.context.catalogue.add_package(entry(id=package.id, payload_id=package.payload_id))
     node.context.catalogue.set_replica(package.id, "main", path, state=PRESENT, written=NOW)
     with pytest.raises(NotFound, match="the package has no record"):
-        Copies(node.context, package.id).record()
+        PackageReader(node.context, package.id).record()
     with pytest.raises(NotFound, match="the package has no record"):
         shelf_of(node.context).record(package.id)
     assert node.restore(package.id, lab.root / "back").ok

@@ -19,9 +19,9 @@ import pytest
 import diadem
 from diadem.errors import Interrupted
 from diadem.node.instruments import EXAMPLE
-from diadem.node.watch.handed import Handed
-from diadem.node.watch.told import Watched
-from diadem.node.watch.watching import watch
+from diadem.node.watch.hand_in import Handed
+from diadem.node.watch.report import Watched
+from diadem.node.watch.watcher import watch
 from tests import zygote
 from tests.cli.inside import said_json
 from tests.node.test_adopting import everything

@@ -22,11 +22,10 @@ import pytest
 from diadem.errors import DocumentError, Interrupted, NotFound, Refused, StoreError, UsageError
 from diadem.hooks.offers import Magic, ReaderOffer
 from diadem.model.scan import PlannedSession
-from diadem.node.watch.events import Bell, Events
+from diadem.node.watch.events import Events, WakeUp
 from diadem.node.watch.memory import Memory
-from diadem.node.watch.report import FolderReport, SessionReport
-from diadem.node.watch.told import Watched
-from diadem.node.watch.watching import is_watched, watch, watch_lock
+from diadem.node.watch.report import FolderReport, SessionReport, Watched
+from diadem.node.watch.watcher import is_watched, watch, watch_lock
 from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything
@@ -558,7 +557,7 @@ def test_where_the_system_would_follow_links_it_is_not_listened_to(lab: Lab) -> 
     titan = Instrument(lab)
     titan.write("s", "a.dat")
     (titan.folder / "s" / "up").symlink_to(lab.root)
-    bell = Bell()
+    bell = WakeUp()
     events = Events(titan.folder, bell)
     assert events.begin() == ""
     bell.sleep(20)

@@ -22,7 +22,7 @@ from diadem.model.ports import Progress
 from diadem.model.replicas import SUSPECT
 from diadem.model.scan import PlannedSession
 from diadem.node.node import Node
-from diadem.node.take.archiving_all import SessionResult
+from diadem.node.take.archive_many import SessionResult
 from diadem.node.tasks import Task
 from diadem.pack.compose import Options
 from diadem.pack.plan import make_plan

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused, StoreError
+from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused, StoreError, Unreachable
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
@@ -20,15 +20,17 @@ from diadem.node.context import Context
 from diadem.node.locks import WATCH_LOCK, node_lock
 from diadem.node.mirrors import PLAN_FILE
 from diadem.node.watch.memory import FOLDER
-from diadem.node.watch.pause import Pause
+from diadem.store.addresses import local_path
 from diadem.store.system import FileLock, translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
-    from diadem.node.watch.events import Bell
+    from diadem.node.watch.events import WakeUp
     from diadem.node.watch.folder import FolderWatch
-    from diadem.node.watch.handed import Desk, Handed
-    from diadem.node.watch.told import Watched
+    from diadem.node.watch.hand_in import Handed, HandInFolder
+    from diadem.node.watch.report import Watched
+    from diadem.node.watch.silence import StoreBackoff
+
 
 __all__ = ["Handed", "Watched", "watch"]
 
@@ -49,73 +51,46 @@ def watch(
 ) -> Iterator[Handed | Watched]:
     """Look again and again; archive what is finished. Nothing of a source is moved, changed or deleted.
 
-    Parameters
-    ----------
-    context : Context
-        The node.
-    folder : WatchSettings, optional
-        This folder alone, which need not be one of the node's. Default: all that the node's settings name, and what is
-        handed in.
-    once : bool
-        One look, and then end; every hand-in and every session that waits is told, not only those that changed.
-    every : float
-        Seconds between looks where the system reports no changes.
-    listener : callable
-        Told of progress.
-    sleep : callable, optional
-        Waits for some seconds. Default: until then, or until the system tells of a change.
-    steady : callable
-        The clock that nobody sets, in seconds.
-
-    Yields
-    ------
-    Handed, Watched
-        Each hand-in, and each session of a watched folder, whose state is new.
-
-    Raises
-    ------
-    Refused
-        Another process watches for this node.
-    Unreachable
-        With `once`: no store that people can hand in to answers, and no folder is watched.
-    Interrupted
-        On Ctrl-C.
+    A `folder` is watched alone, and need not be one of the node's; else all that the settings name, and what is handed
+    in. With `once` every session that waits is told, not only those that changed. `sleep` waits for some seconds; by
+    default also until the system tells of a change. Raises `Refused` where another process watches for this node.
     """
     from diadem.node.mirrors import mirror
-    from diadem.node.watch.events import Bell
+    from diadem.node.watch.events import WakeUp
 
     context.require_writable()
     with _alone(context, folder, once=once):
-        watching = _Watching(context, folder, every, steady, None if once else Bell(), paced=sleep is None)
+        watcher = _Watcher(context, folder, every, steady, None if once else WakeUp(), paced=sleep is None)
         try:
             while True:
-                yield from watching.round(listener)
+                yield from watcher.round(listener)
                 if once:
-                    watching.require_looked()
+                    watcher.require_looked()
                     return
                 mirror(context)  # it may go on for months
-                (sleep or watching.sleep)(watching.wait())
+                (sleep or watcher.sleep)(watcher.wait())
         except KeyboardInterrupt as error:
             raise Interrupted(
                 "watching was stopped; nothing is half archived", next="Start it again: diadem watch"
             ) from error
         finally:
-            watching.close()
+            watcher.close()
 
 
 @dataclass
-class _Watching:
+class _Watcher:
     """All that one process watches."""
 
     context: Context
     only: WatchSettings | None
     every: float
     steady: Callable[[], float]
-    bell: Bell | None
+    bell: WakeUp | None
     paced: bool
-    desks: dict[str, Desk] = field(default_factory=dict)
+    hand_ins: dict[str, HandInFolder] = field(default_factory=dict)
     folders: dict[WatchSettings, FolderWatch] = field(default_factory=dict)
-    pause: Pause = field(default_factory=Pause)
+    #: Shared by all folders.
+    backoff: StoreBackoff | None = None
     _handed_in: float = float("-inf")
 
     def round(self, listener: Listener) -> Iterator[Handed | Watched]:
@@ -138,33 +113,37 @@ class _Watching:
             yield from folder.round(plan, listener)
 
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
-        from diadem.node.watch.handed import desk_of, look_into
+        from diadem.node.watch.hand_in import HandInFolder
 
         context = self.context
         for settings in context.settings.stores:
-            desk = self.desks.get(settings.name) or desk_of(context, settings.name)
-            if desk is not None and context.stores.reachable(settings.name):
-                self.desks[settings.name] = desk
-                yield from (handed for handed in look_into(context, desk, listener) if desk.is_news(handed))
+            handed_in = self.hand_ins.get(settings.name) or HandInFolder.of(context, settings.name)
+            if handed_in is not None and context.stores.reachable(settings.name):
+                self.hand_ins[settings.name] = handed_in
+                yield from handed_in.round(context, listener)
 
     def _serve(self, wanted: Sequence[WatchSettings]) -> None:
         """Begin with folders that were added, and end with those that were taken away."""
         from diadem.node.watch.folder import FolderWatch
+        from diadem.node.watch.silence import StoreBackoff
 
+        self.backoff = self.backoff or StoreBackoff()
         for settings in [known for known in self.folders if known not in wanted]:
             self.folders.pop(settings).end()
         for settings in wanted:
             if settings not in self.folders:
                 self.folders[settings] = FolderWatch(
-                    self.context, settings, self.steady, self.every, self.pause, self.bell
+                    self.context, settings, self.steady, self.every, self.backoff, self.bell
                 )
 
     def require_looked(self) -> None:
-        """Raise where there was nothing to look into."""
-        from diadem.node.watch.handed import require_looked
-
-        if not self.folders:
-            require_looked(self.context, self.desks)
+        """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""
+        if self.folders or self.hand_ins:
+            return
+        away = [one.name for one in self.context.settings.stores if local_path(one.url) is not None]
+        if away:
+            why = "; ".join(f"{name}: {self.context.stores.why_away(name)}" for name in away)
+            raise Unreachable(f"no store answers in which something could be handed in ({why})", next="diadem status")
 
     def wait(self) -> float:
         """Seconds until something is due."""

@@ -1,13 +1,17 @@
-"""Archiving what an analysis has made, with a signed statement of what it was made from."""
+"""Archiving what an analysis has made: a signal, a figure, a file; with a signed statement of what it was made from."""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -24,9 +28,8 @@ from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.quality.amend import effective
-from diadem.node.take.archived import Archived, Wishes
-from diadem.node.take.archiving import archive
-from diadem.node.take.results import file_of, software_in_use, title_of
+from diadem.node.take.archive import ArchiveOptions, archive
+from diadem.node.take.arrival import Archived
 from diadem.serialization.validation import validate_draft
 
 #: Packages that one statement names as sources; more are further statements of the same result.
@@ -39,28 +42,18 @@ _READ: Final = 50
 _ANY: Final = "diadem:" + "0" * 64
 _WHOLE: Final = re.compile(r"diadem:[0-9a-f]{64}\Z")
 _ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Making:
-    """How a result came about.
-
-    Attributes
-    ----------
-    sources : sequence of Source
-        What it was made from.
-    software : sequence of (str, str)
-        Names and versions.
-    parameters : mapping
-        What the programs were told; JSON values.
-    comment : str
-        In a person's words.
-    """
-
-    sources: Sequence[Source]
-    software: Sequence[tuple[str, str]]
-    parameters: Mapping[str, Any]
-    comment: str = ""
+#: Programs that are named as having made a result, where the process has imported them: module and distribution.
+KNOWN_SOFTWARE: Final = (
+    ("hyperspy", "hyperspy"), ("rsciio", "rosettasciio"), ("exspy", "exspy"), ("pyxem", "pyxem"),
+    ("lumispy", "lumispy"), ("holospy", "holospy"), ("kikuchipy", "kikuchipy"), ("atomap", "atomap"),
+    ("py4DSTEM", "py4DSTEM"), ("libertem", "libertem"), ("abtem", "abtem"), ("ase", "ase"),
+    ("numpy", "numpy"), ("scipy", "scipy"), ("skimage", "scikit-image"), ("sklearn", "scikit-learn"),
+    ("matplotlib", "matplotlib"), ("dask", "dask"),
+)  # fmt: skip
+#: Characters of a file's name that are made of the title of a result.
+_LONGEST: Final = 80
+_ODD: Final = re.compile(r"[^\w .+()-]+")
+_DOTS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,41 +103,41 @@ class Derived(Display):
 
 
 def derive_result(
-    context: Context, result: Any, making: Making, *, name: str = "", listener: Listener = silent
+    context: Context,
+    result: Any,
+    from_: Any,
+    *,
+    software: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    comment: str = "",
+    name: str = "",
+    listener: Listener = silent,
 ) -> Derived:
-    """Archive a result, or take a package that is one, and state what it was made from.
-
-    Raises
-    ------
-    UsageError, NotFound, DocumentError
-        The result cannot be archived, there is no such file, or what is said of it cannot be stated.
-    Refused
-        As for archiving.
-    """
+    """Archive a result, or take a package that is one, and state what it was made from."""
+    provenance = _provenance(context, from_, software, parameters or {}, comment)
     context.require_writable()
     if isinstance(result, str) and _ID.match(result) and not Path(result).exists():
-        return _stated(context, context.catalogue.get(result).id, making, None)
-    for sources in _portions(making.sources):  # before anything is archived
-        validate_draft(_draft(context, _ANY, making, sources))
-    title = " ".join((name or title_of(result) or "result").split())
+        return _stated(context, context.catalogue.get(result).id, provenance, None)
+    for sources in _portions(provenance.sources):  # before anything is archived
+        validate_draft(_draft(context, _ANY, provenance, sources))
+    title = " ".join((name or _title_of(result) or "result").split())
     with tempfile.TemporaryDirectory(prefix="diadem-result-") as folder:
-        path = file_of(result, title, Path(folder))
-        inside = path.is_relative_to(folder)
-        wishes = Wishes(
-            metadata=_metadata(context, title, making),
+        path = _file_of(result, title, Path(folder))
+        options = ArchiveOptions(
+            metadata=_metadata(context, title, provenance),
             as_one=True,
             now=True,
-            called=f"the analysis '{title}'" if inside else "",
+            source_label=f"the analysis '{title}'" if path.is_relative_to(folder) else "",
         )
-        done = archive(context, path, wishes, listener=listener)
-    return _stated(context, done.package.id, making, done)
+        done = archive(context, path, options, listener=listener)
+    return _stated(context, done.package.id, provenance, done)
 
 
-def _metadata(context: Context, title: str, making: Making) -> dict[str, Any]:
+def _metadata(context: Context, title: str, provenance: Provenance) -> dict[str, Any]:
     """What is known of a result beforehand: its name, and the sample, where all sources are of one."""
     metadata: dict[str, Any] = {"session": {"title": title}}
     samples = []
-    packages = list(dict.fromkeys(source.package for source in making.sources))
+    packages = list(dict.fromkeys(source.package for source in provenance.sources))
     for package in packages if len(packages) <= _READ else ():
         with suppress(DiademError, OSError):
             found, _ = PackageCopies(context, package).best()
@@ -154,10 +147,10 @@ def _metadata(context: Context, title: str, making: Making) -> dict[str, Any]:
     return metadata
 
 
-def _stated(context: Context, package: str, making: Making, archived: Archived | None) -> Derived:
-    if any(source.package == package for source in making.sources):
+def _stated(context: Context, package: str, provenance: Provenance, archived: Archived | None) -> Derived:
+    if any(source.package == package for source in provenance.sources):
         raise UsageError("a package cannot be made from itself", where=package)
-    drafts = [_draft(context, package, making, sources) for sources in _portions(making.sources)]
+    drafts = [_draft(context, package, provenance, sources) for sources in _portions(provenance.sources)]
     entries = context.say(drafts, as_user=True)
     said = [Derivation.of(entry.statement_id, entry.place, entry.statement.predicate) for entry in entries]
     return Derived(package, tuple(said), archived)
@@ -179,63 +172,42 @@ def _portions(sources: Sequence[Source]) -> Iterator[list[Source]]:
     yield portion
 
 
-def _draft(context: Context, package: str, making: Making, sources: Sequence[Source]) -> Draft:
+def _draft(context: Context, package: str, provenance: Provenance, sources: Sequence[Source]) -> Draft:
     return statements.derivation(
         package,
         sources,
         by=context.address,
-        software=making.software,
-        parameters=making.parameters,
-        comment=making.comment.strip(),
+        software=provenance.software,
+        parameters=provenance.parameters,
+        comment=provenance.comment.strip(),
     )
 
 
-# -- what was given ------------------------------------------------------------------------------------------------
+# -- how it came about ---------------------------------------------------------------------------------------------
 
 
-def making_of(
-    context: Context,
-    from_: Any,
-    *,
-    software: Mapping[str, str] | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    comment: str = "",
-) -> Making:
-    """How a result came about, from what a program gives.
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How a result came about."""
 
-    Parameters
-    ----------
-    context : Context
-        The node.
-    from_ : iterable
-        Ids (``406f3245b359``, ``406f3245b359:scan.dm4``), packages, their datasets, rows of a search, pairs of id and
-        path, or signals that were loaded from packages; or one of them alone.
-    software : mapping of str to str, optional
-        Version by name; default what this process works with.
-    parameters : mapping, optional
-        JSON values; NumPy's numbers and arrays are taken for such.
-    comment : str
-        In a person's words.
+    sources: Sequence[Source]
+    software: Sequence[tuple[str, str]]
+    parameters: Mapping[str, Any]
+    comment: str = ""
 
-    Raises
-    ------
-    UsageError
-        There is no source, or one that cannot be understood; parameters that are not a JSON object, or too large.
-    NotFound
-        The node does not know a source.
+
+def _provenance(
+    context: Context, from_: Any, software: Mapping[str, str] | None, parameters: Mapping[str, Any], comment: str
+) -> Provenance:
+    """What a program gives: one source or several, each an id (``406f3245b359``, ``406f3245b359:scan.dm4``), a package,
+    a dataset, a row of a search, a pair of id and path, or a signal that was loaded from a package.
     """
-    given = [from_] if _is_one(from_) else from_
-    sources = tuple(dict.fromkeys(_source(context, one) for one in given))
+    alone = isinstance(from_, str | Package) or hasattr(from_, "axes_manager") or not isinstance(from_, Iterable)
+    sources = tuple(dict.fromkeys(_source(context, one) for one in ([from_] if alone else from_)))
     if not sources:
         raise UsageError("no source of the result is named", next="Name a package: --from ID")
-    used = software_in_use(context.tools.software) if software is None else list(software.items())
-    return Making(sources, [(str(one), str(version)) for one, version in used], _plain(parameters or {}), comment)
-
-
-def _is_one(given: Any) -> bool:
-    """Whether a program gives one source and not several."""
-    one = isinstance(given, str | Package) or hasattr(given, "axes_manager")
-    return one or not isinstance(given, Iterable)
+    used = _software_in_use(context.tools.software) if software is None else list(software.items())
+    return Provenance(sources, [(str(one), str(version)) for one, version in used], _plain(parameters), comment)
 
 
 def _source(context: Context, given: Any) -> Source:
@@ -256,10 +228,6 @@ def _source(context: Context, given: Any) -> Source:
             f"'{str(given)[:80]}' is not a package",
             next="Name it by its id, 406f3245b359, or one dataset of it, 406f3245b359:scan.dm4.",
         )
-    return _known(context, package, path)
-
-
-def _known(context: Context, package: str, path: str) -> Source:
     try:
         found = context.catalogue.get(package).id
     except NotFound:
@@ -281,9 +249,15 @@ def _origin(given: Any) -> tuple[str, str] | None:
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as JSON has them."""
+    """Parameters as JSON has them; NumPy's numbers and arrays are taken for such."""
+
+    def of_numpy(value: Any) -> Any:
+        if hasattr(value, "tolist"):
+            return value.tolist()
+        raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
     try:
-        text = json.dumps(dict(parameters), default=_of_numpy, allow_nan=False)
+        text = json.dumps(dict(parameters), default=of_numpy, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the parameters are not a JSON object: {error}", next="Give numbers, texts, lists.") from None
     if len(text) > MAX_PARAMETERS:
@@ -294,7 +268,57 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _of_numpy(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+# -- the file that holds it ----------------------------------------------------------------------------------------
+
+
+def _software_in_use(ours: str) -> list[tuple[str, str]]:
+    """Names and versions of what this process works with: ours, Python, and known programs that it imported."""
+    found = [("diadem-em", ours.rpartition(" ")[2]), ("python", platform.python_version())]
+    for module, distribution in KNOWN_SOFTWARE:
+        if module in sys.modules:
+            try:
+                found.append((distribution, version(distribution)))
+            except PackageNotFoundError:  # a folder on the path, not installed
+                found.append((distribution, str(getattr(sys.modules[module], "__version__", "unknown"))))
+    return found
+
+
+def _title_of(result: Any) -> str:
+    """What a result calls itself, or ""."""
+    if _is_signal(result):
+        return str(result.metadata.get_item("General.title", "")).strip()
+    if _is_figure(result):
+        return str(getattr(getattr(result, "_suptitle", None), "get_text", str)()).strip()
+    return Path(os.fspath(result)).stem if isinstance(result, str | os.PathLike) else ""
+
+
+def _is_signal(result: Any) -> bool:
+    """Whether it is a HyperSpy signal."""
+    return hasattr(result, "axes_manager") and hasattr(result, "save")
+
+
+def _is_figure(result: Any) -> bool:
+    """Whether it is a Matplotlib figure."""
+    return hasattr(result, "savefig")
+
+
+def _file_of(result: Any, name: str, folder: Path) -> Path:
+    """The file or folder that holds a result, written into `folder` unless it lies on the disk already."""
+    plain = _ODD.sub("_", name).strip(" .")[:_LONGEST].strip(" .") or "result"  # a name that every system takes
+    if _is_signal(result):
+        path = folder / f"{plain}.hspy"
+        result.save(str(path), overwrite=False)
+        return path
+    if _is_figure(result):
+        path = folder / f"{plain}.png"
+        result.savefig(str(path), dpi=_DOTS)
+        return path
+    if not isinstance(result, str | os.PathLike):
+        raise UsageError(
+            f"a result of the type {type(result).__name__} cannot be archived",
+            next="Give a HyperSpy signal, a Matplotlib figure, or the path of a file or folder.",
+        )
+    path = Path(os.fspath(result)).absolute()
+    if not path.exists():
+        raise NotFound("there is no such file or folder", where=str(path), next="Check the path.")
+    return path

@@ -12,16 +12,23 @@ Nothing is written to find out.
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from diadem.errors import Interrupted, Refused
+from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
-from diadem.model.plain_text import count_text, quoted
-from diadem.node.take.looks import Look
-from diadem.node.take.unfinished_names import at_work
-from diadem.pack.plan import text_of
+from diadem.model.plain_text import count_text, quoted, without_surrogates
+from diadem.model.ports import Listener, Progress, silent
+from diadem.node.take.folder_look import Look, at_work, examined, look
+from diadem.store.whole import write_whole
 
 #: No clock of a share, time zone included, is wrong by more than this.
 _DOUBT = datetime.timedelta(hours=24)
@@ -33,6 +40,14 @@ _FUTURE = datetime.timedelta(seconds=2)
 _AGAIN = datetime.timedelta(seconds=30)
 #: Files that are named.
 _NAMED = 5
+#: Seconds that are slept in one go, so that progress is seen.
+_NAP = 5.0
+#: The least time between two looks, in seconds.
+_LEAST = 0.05
+#: Looks that are remembered; the oldest go.
+_KEPT = 200
+
+Clock = Callable[[], datetime.datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +64,18 @@ class Reason(Display):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished(Display):
+class Finished:
     """The session is finished; `notes` names what was left behind in it."""
 
     notes: Sequence[Reason] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {"finished": True, "notes": [note.to_dict() for note in self.notes]}
-
 
 @dataclass(frozen=True, slots=True)
-class Unfinished(Display):
-    """The session is not finished, or it cannot be known yet.
-
-    Attributes
-    ----------
-    reasons : sequence of Reason
-        At least one.
-    wait : timedelta
-        After this time it is worth looking again.
-    """
+class Unfinished:
+    """The session is not finished, or it cannot be known yet."""
 
     reasons: Sequence[Reason]
+    #: After this time it is worth looking again.
     wait: datetime.timedelta
 
     @property
@@ -93,24 +97,9 @@ class Unfinished(Display):
         """All reasons in words, with what to do where waiting may never help."""
         return f"{self.why}; {broken_advice(session)}" if self.stuck else self.why
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        reasons = [reason.to_dict() for reason in self.reasons]
-        return {"finished": False, "reasons": reasons, "wait": round(self.wait.total_seconds(), 3)}
-
 
 def judge(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finished | Unfinished:
-    """Whether a session is finished. Pure.
-
-    Parameters
-    ----------
-    earlier : Look or None
-        The first of the looks that saw what was seen since.
-    now : Look
-        The look of now.
-    quiet : timedelta
-        For how long nothing may have changed.
-    """
+    """Whether a session is finished; `earlier` is the first of the looks that saw what was seen since. Pure."""
     reasons: list[Reason] = []
     notes: list[Reason] = []
     wait = datetime.timedelta()
@@ -162,7 +151,7 @@ def _changed(earlier: Look, now: Look) -> Reason:
     changed = [name for name in names if earlier.files.get(name) != now.files.get(name)]
     what = count_text(len(changed), "file") if changed else "what cannot be archived of it"
     words = f"{what} changed since it was looked at"
-    return Reason("changed", tuple(map(_text, changed[:_NAMED])), words)
+    return Reason("changed", tuple(map(without_surrogates, changed[:_NAMED])), words)
 
 
 def _locks(now: Look) -> Mapping[str, str]:
@@ -186,16 +175,20 @@ def _reason(code: str, files: Mapping[str, str], *, left_behind: bool) -> Reason
     first, words = next(iter(files.items()))
     more = f" (and {len(files) - 1:,} more)" if len(files) > 1 else ""
     said = (
-        words if code == "short" else f"'{_text(first)}' is {words}" if code == "lock" else f"'{_text(first)}': {words}"
+        words
+        if code == "short"
+        else f"'{without_surrogates(first)}' is {words}"
+        if code == "lock"
+        else f"'{without_surrogates(first)}': {words}"
     )
     old = ", and nobody has touched it for a day" if left_behind else ""
-    return Reason(code, tuple(map(_text, list(files)[:_NAMED])), said + more + old)
+    return Reason(code, tuple(map(without_surrogates, list(files)[:_NAMED])), said + more + old)
 
 
 def _newest(now: Look) -> tuple[str, ...]:
     """The files that changed last."""
     names = sorted(now.files, key=lambda name: -now.files[name].newest_ns)
-    return tuple(map(_text, names[:_NAMED]))
+    return tuple(map(without_surrogates, names[:_NAMED]))
 
 
 def broken_advice(session: str) -> str:
@@ -212,5 +205,109 @@ def _words(span: datetime.timedelta) -> str:
     return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
-def _text(name: str) -> str:
-    return text_of(os.fsencode(name))
+def utc_now() -> datetime.datetime:
+    """This machine's clock."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+class EarlierLooks:
+    """Looks of earlier runs, a small file for each session: a command that is given twice has looked twice.
+
+    Unless it `keeps` looks, only what was kept is known.
+    """
+
+    def __init__(self, folder: Path, *, keeps: bool = True) -> None:
+        self._folder, self._keeps = folder, keeps
+
+    def earlier(self, session: Path, parts: Collection[Path] = ()) -> Look | None:
+        """The look that was kept, or None."""
+        try:
+            document = json.loads(self._path(session, parts).read_bytes())
+            return Look.from_dict(session, document)
+        except (OSError, ValueError, KeyError, TypeError):  # what cannot be understood was not seen
+            return None
+
+    def keep(self, session: Path, seen: Look, parts: Collection[Path] = ()) -> None:
+        """Keep a look. Raises `StoreError`."""
+        if not self._keeps:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self._path(session, parts), json.dumps(seen.to_dict()).encode())
+        kept = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for path in kept[:-_KEPT]:
+            path.unlink(missing_ok=True)
+
+    def _path(self, session: Path, parts: Collection[Path]) -> Path:
+        names = "\0".join([str(session.absolute()), *sorted(map(str, parts))])
+        return self._folder / f"{hashlib.sha256(os.fsencode(names)).hexdigest()[:32]}.json"
+
+
+@dataclass
+class FinishWaiter:
+    """Looks at one session, a folder or a file, again and again; nothing may have changed in it for `quiet`."""
+
+    session: Path
+    quiet: datetime.timedelta
+    #: Where the session is only some files of the folder.
+    parts: Collection[Path] = ()
+    #: Who knows what the headers of files promise; none looks at no header.
+    readers: Sequence[ReaderOffer] = ()
+    looks: EarlierLooks | None = None
+    clock: Clock = utc_now
+    #: The clock that nobody sets, in seconds.
+    steady: Callable[[], float] = time.monotonic
+    #: See `look`.
+    own_clock: bool | None = None
+    _earlier: Look | None = None
+
+    def __post_init__(self) -> None:
+        """Remember what was seen before."""
+        if self._earlier is None and self.looks is not None:
+            self._earlier = self.looks.earlier(self.session, self.parts)
+
+    def verdict(self, now: Look | None = None) -> Finished | Unfinished:
+        """Look once more, or take a look that was made this moment. Raises `NotFound`."""
+        if now is None:
+            now = look(self.session, parts=self.parts, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
+        found = judge(self._earlier, now, self.quiet)
+        if isinstance(found, Finished) and self.readers:
+            now = examined(now, self.readers)
+            found = judge(self._earlier, now, self.quiet)
+        if self._earlier is None or not self._earlier.same(now):
+            self._earlier = now
+            if self.looks is not None and isinstance(found, Unfinished):
+                self.looks.keep(self.session, now, self.parts)
+        return found
+
+    def require_finished(self) -> Finished:
+        """Return if the session is finished. Raises `Refused`, with files and reasons, and `NotFound`."""
+        found = self.verdict()
+        if isinstance(found, Finished):
+            return found
+        files = [file for file in found.files if file not in found.why]  # some reasons name their file
+        named = ", ".join(files[:3]) + (", …" if len(files) > 3 else "")
+        seconds = max(1, math.ceil(found.wait.total_seconds()))
+        when = count_text(seconds, "second") if seconds < 120 else f"{-(-seconds // 60)} minutes"
+        broken = f"If nobody is writing to it, {broken_advice(str(self.session))}"
+        later = f"Try again in {when}, or add --wait; if you know that it is finished, add --now."
+        raise Refused(
+            f"the session is not finished: {found.why}" + (f" ({named})" if named else ""),
+            where=str(self.session),
+            next=broken if found.stuck else later,
+        )
+
+    def wait(self, listener: Listener = silent, sleep: Callable[[float], None] = time.sleep) -> Finished:
+        """Return when the session is finished; the listener is told what is waited for, stage ``wait``, in seconds."""
+        try:
+            while isinstance(found := self.verdict(), Unfinished):
+                seconds, done = max(found.wait.total_seconds(), _LEAST), 0.0
+                while done < seconds:
+                    why = found.told(str(self.session))
+                    listener(Progress("wait", int(done), max(1, round(seconds)), why, "s"))
+                    nap = min(_NAP, seconds - done)
+                    sleep(nap)
+                    done += nap
+        except KeyboardInterrupt as error:
+            again = "Run the same command again."
+            raise Interrupted("waiting was stopped", where=str(self.session), next=again) from error
+        return found

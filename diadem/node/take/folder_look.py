@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from diadem.errors import NotFound
 from diadem.model.display import Display
-from diadem.node.take.unfinished_names import at_work, only_browsing
 from diadem.store.disks import is_network_folder
 from diadem.store.source import Omission, walk
 from diadem.store.system import long_path
@@ -21,8 +21,32 @@ from diadem.store.system import long_path
 if TYPE_CHECKING:
     from diadem.hooks.offers import ReaderOffer
 
+
 _FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _LAST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+
+
+#: Endings of files that are being written or copied, or that lock another one, in lower case.
+_ENDINGS: Final = {
+    ".tmp": "a temporary file",
+    ".lock": "a lock",
+    ".lck": "a lock",
+    ".part": "a file that is being copied",
+    ".partial": "a file that is being copied",
+    ".filepart": "a file that is being copied",  # WinSCP
+    ".crdownload": "a file that is being downloaded",  # Chrome
+    ".aria2": "a file that is being downloaded",
+}
+_PATTERNS: Final = (
+    (re.compile(r"~\$."), "the lock of Microsoft Office"),
+    (re.compile(r"\.~lock\..*#\Z"), "the lock of LibreOffice"),
+    (re.compile(r"~.*\.(?:tmp|dm[34])\Z", re.IGNORECASE), "a temporary file"),
+    (re.compile(r".*\.~[0-9a-f]{1,8}\Z"), "a file that Nextcloud is copying"),
+)
+#: ``.scan.dm4.a1B2c3``: rsync puts six random characters behind the name with a dot before it.
+_RSYNC: Final = re.compile(r"\..+\.[A-Za-z0-9]{1,5}\.(?=[A-Za-z]*[A-Z0-9])[A-Za-z0-9]{6}\Z")
+#: What a person who only looks makes: no change of the session.
+_BROWSING: Final = frozenset({".ds_store", "thumbs.db", "desktop.ini", ".directory", "ehthumbs.db"})
 
 
 class Seen(NamedTuple):
@@ -40,39 +64,29 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Look(Display):
-    """What one walk through a folder saw.
-
-    Attributes
-    ----------
-    root : Path
-        The folder.
-    digest : str
-        64 hex digits over names, sizes and times: two looks are equal if these are.
-    newest_ns : int
-        The newest time of any file or folder, nanoseconds since 1970.
-    taken : datetime
-        This machine's clock, UTC.
-    steady : float
-        Its clock that nobody sets, in seconds.
-    own_clock : bool
-        Whether the file system's clock is this machine's.
-    files : mapping of str to Seen
-        By path relative to the folder; empty for a look that was remembered.
-    in_use : mapping of str to str
-        Files that another program has open for writing (Windows), with words.
-    short : mapping of str to str
-        Files that are shorter than their headers promise, with words; see `examined`.
-    """
+    """What one walk through a folder saw."""
 
     root: Path
+    #: 64 hex digits over names, sizes and times: two looks are equal if these are.
     digest: str
+    #: The newest time of any file or folder, nanoseconds since 1970.
     newest_ns: int
+    #: This machine's clock, UTC, and its clock that nobody sets, in seconds.
     taken: datetime.datetime
     steady: float
+    #: Whether the file system's clock is this machine's.
     own_clock: bool
+    #: By path relative to the folder; empty for a look that was remembered.
     files: Mapping[str, Seen] = field(default_factory=dict, repr=False)
+    #: Files that another program has open for writing (Windows), with words.
     in_use: Mapping[str, str] = field(default_factory=dict)
+    #: Files that are shorter than their headers promise, with words; see `examined`.
     short: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return sum(seen.size for seen in self.files.values())
 
     def same(self, other: Look) -> bool:
         """Whether the folder looked the same."""
@@ -114,23 +128,10 @@ class Look(Display):
 def look(
     folder: Path, *, parts: Collection[Path] = (), now: datetime.datetime, steady: float, own_clock: bool | None = None
 ) -> Look:
-    """Look at a folder, or at one file.
+    """Look at a folder, or at one file. Raises `NotFound`.
 
-    Parameters
-    ----------
-    folder : Path
-        The session.
-    parts : collection of Path
-        Where the session is only these files of the folder; locks beside them count, other files do not.
-    now, steady
-        This machine's clock, UTC, and its steady one, in seconds.
-    own_clock : bool, optional
-        Whether the clock of the file system is this machine's; by default that of a local disk is.
-
-    Raises
-    ------
-    NotFound
-        There is nothing.
+    Where the session is only `parts` of the folder, locks beside them count, other files do not. The clock of a local
+    disk is this machine's by default.
     """
     root = Path(os.path.abspath(folder))  # noqa: PTH100
     if not os.path.lexists(long_path(root)):
@@ -146,17 +147,7 @@ def look(
 def look_at_files(
     root: Path, files: Mapping[str, os.stat_result], *, now: datetime.datetime, steady: float, own_clock: bool
 ) -> Look:
-    """The look of some files of one folder that was listed a moment ago.
-
-    Parameters
-    ----------
-    root : Path
-        The folder.
-    files : mapping of str to os.stat_result
-        By name; the locks beside them that count.
-    now, steady, own_clock
-        See `look`.
-    """
+    """The look of files of one folder that was listed a moment ago, by name; locks beside them are among them."""
     seen = {name: Seen(one.st_size, one.st_mtime_ns, one.st_ctime_ns) for name, one in files.items()}
     return _looked(root, seen, {}, 0, now, steady, own_clock)
 
@@ -274,3 +265,18 @@ def _moment(ns: int) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(ns / 1e9, datetime.UTC)
     except (OverflowError, OSError, ValueError):
         return _LAST if ns > 0 else _FIRST
+
+
+def at_work(name: str) -> str | None:
+    """What the last part of a path says of somebody at work, in words; None where it says nothing."""
+    for pattern, words in _PATTERNS:
+        if pattern.match(name):
+            return words
+    dot = name.rfind(".")
+    known = _ENDINGS.get(name[dot:].lower()) if dot >= 0 else None
+    return known or ("a file that rsync is copying" if _RSYNC.match(name) else None)
+
+
+def only_browsing(name: str) -> bool:
+    """Whether a file is made by looking at a folder, so that its change is none of the session."""
+    return name.lower() in _BROWSING or name.startswith("._")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,22 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.display import Display, DisplayList, FixedRows
+from diadem.model.plain_text import without_surrogates
 from diadem.model.ports import Listener, silent
 from diadem.model.times import read_time, time_text
-from diadem.node.config import NodeSettings, WatchSettings
+from diadem.node.config import WatchSettings
 from diadem.node.context import Context
 from diadem.node.mirrors import PLAN_FILE, mirror_settings
 from diadem.node.watch.memory import WAITING, Memory
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
-from diadem.node.watch.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
+from diadem.node.watch.watcher import is_watched, read_watcher, settings_for, watch, watcher_seen
 from diadem.policy.case import WatchedFolder, WatchState
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
-    from diadem.node.watch.folder import FolderWatch
-    from diadem.node.watch.handed import Handed
+    from diadem.node.watch.hand_in import Handed
     from diadem.node.watch.plan import Line, WatchPlan
-    from diadem.node.watch.told import Watched
+    from diadem.node.watch.report import Watched
+
 
 #: Most folders between a watched one and its sessions.
 _DEEPEST = 8
@@ -119,14 +118,32 @@ class WatchVerbs(DisplayList):
         Refused
             It holds the node or a store, lies in one, or lies in or above another watched folder.
         """
-        settings = self._wished(folder, store=store, set=set, new_only=new_only, poll=poll, depth=depth)
+        from diadem.node.separation import relation_of
+        from diadem.node.watch.folder import FolderWatch
+
+        settings = self._checked(
+            WatchSettings(
+                str(Path(folder).absolute()), store, tuple(set), new_only, poll, depth, time_text(self.context.clock())
+            )
+        )
         with self.context.locked("watch-settings"):
             self.context.reread_settings()
-            _require_apart_from_others(settings, self.context.settings.watched)
-            known = settings.folder in {one.folder for one in self.context.settings.watched}
-            if new_only and not known:
-                self._looking(settings).baseline()
-            self.context.change_settings(lambda current: _with(current, settings))
+            others = [one for one in self.context.settings.watched if one.folder != settings.folder]
+            for other in others:
+                if how := relation_of(Path(settings.folder), Path(other.folder)):
+                    raise Refused(
+                        f"the folder {how} the watched folder {other.folder}: its sessions would be archived twice",
+                        where=settings.folder,
+                        next=f"Remove the other one first: diadem watch rm {other.folder}",
+                    )
+            if new_only and len(others) == len(self.context.settings.watched):  # it was not watched before
+                FolderWatch(self.context, settings).baseline()
+            self.context.change_settings(
+                lambda current: replace(
+                    current,
+                    watched=(*(one for one in current.watched if one.folder != settings.folder), settings),
+                )
+            )
         mirror_settings(self.context)
         return self._report_of(settings)
 
@@ -162,7 +179,8 @@ class WatchVerbs(DisplayList):
         listener: Listener = silent,
     ) -> Iterator[Handed | Watched]:
         """Watch; see `Node.watch`."""
-        alone = self._alone(folder, store=store, set=set, new_only=new_only, poll=poll, depth=depth)
+        place = "" if folder is None else str(Path(folder).absolute())
+        alone = self._alone(WatchSettings(place, store, tuple(set), new_only, poll, depth))
         if dry_run:
             return self._dry_run(alone, listener)
         return watch(self.context, folder=alone, once=once, every=every, listener=listener)
@@ -230,72 +248,52 @@ class WatchVerbs(DisplayList):
             folders=tuple(_watched_folder(context, one.folder, alone) for one in context.settings.watched),
         )
 
-    def _wished(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        store: str,
-        set: Sequence[str],  # noqa: A002
-        new_only: bool,
-        poll: bool,
-        depth: int,
-    ) -> WatchSettings:
-        """The settings of a folder, checked; nothing is kept. See `add`."""
+    def _checked(self, settings: WatchSettings) -> WatchSettings:
+        """Raise where a folder cannot be watched like this; see `add`. Nothing is kept."""
         from diadem.node.watch.folder import problem_of
         from diadem.serialization.metadata_pairs import metadata_from_pairs
 
-        place = Path(folder).absolute()
+        place = Path(settings.folder)
         if not place.exists():
             raise NotFound("there is no such folder", where=str(place), next="Check the path.")
         if not place.is_dir():
             raise UsageError("this is a file, not a folder", where=str(place), next="Name the folder that it is in.")
-        if store:
-            self.context.settings.store(store)
-        if not 1 <= depth <= _DEEPEST:
+        if settings.store:
+            self.context.settings.store(settings.store)
+        if not 1 <= settings.depth <= _DEEPEST:
             raise UsageError(
-                f"{depth} is not a depth", next=f"Use 1 to {_DEEPEST}: how many folders down sessions are."
+                f"{settings.depth} is not a depth", next=f"Use 1 to {_DEEPEST}: how many folders down sessions are."
             )
-        metadata_from_pairs(set)
+        metadata_from_pairs(settings.set)
         if problem := problem_of(self.context, place):
             raise Refused(
                 f"{problem}: it would be archived in itself",
                 where=str(place),
                 next="Watch the folder in which an instrument writes; what is handed in is watched anyway.",
             )
-        now = time_text(self.context.clock())
-        return WatchSettings(str(place), store, tuple(set), new_only, poll, depth, now)
+        return settings
 
-    def _alone(
-        self,
-        folder: str | os.PathLike[str] | None,
-        *,
-        store: str,
-        set: Sequence[str],  # noqa: A002
-        new_only: bool,
-        poll: bool,
-        depth: int,
-    ) -> WatchSettings | None:
+    def _alone(self, wished: WatchSettings) -> WatchSettings | None:
         """The settings of one folder that is to be watched alone: its own where it is kept; None for no folder."""
-        has_options = bool(store or set or new_only or poll or depth != 1)
-        if folder is None:
+        has_options = wished != WatchSettings(wished.folder)
+        if not wished.folder:
             if has_options:
                 raise UsageError("these options are for one folder", next="Name it: diadem watch FOLDER")
             return None
-        place = str(Path(folder).absolute())
-        kept = next((one for one in self.context.settings.watched if one.folder == place), None)
+        kept = next((one for one in self.context.settings.watched if one.folder == wished.folder), None)
         if kept is not None and has_options:
             raise UsageError(
-                "this folder has options of its own", where=place, next="Change them: diadem watch add FOLDER"
+                "this folder has options of its own", where=wished.folder, next="Change them: diadem watch add FOLDER"
             )
-        wished = self._wished(place, store=store, set=set, new_only=new_only, poll=poll, depth=depth)
-        return kept if kept is not None else replace(wished, added="")
+        self._checked(wished)
+        return kept if kept is not None else wished
 
     def _dry_run(self, folder: WatchSettings | None, listener: Listener) -> Iterator[Watched]:
-        from diadem.node.watch.dry import dry_run
+        from diadem.node.watch.folder import FolderWatch
 
         plan = self._plan()
         for settings in [folder] if folder is not None else self.context.settings.watched:
-            yield from dry_run(self._looking(settings), plan, listener)
+            yield from FolderWatch(self.context, settings).dry_run(plan, listener)
 
     def _plan(self) -> WatchPlan:
         from diadem.node.watch.plan import read_watch_plan
@@ -304,21 +302,11 @@ class WatchVerbs(DisplayList):
 
     def _report_of(self, settings: WatchSettings, *, running: bool = True) -> FolderReport:
         memory = Memory.read(self.context.folder, settings.folder)
-        return folder_report(settings, memory, self._now(), running=running)
-
-    def _now(self) -> datetime.datetime:
-        return self.context.clock()
-
-    def _looking(self, settings: WatchSettings) -> FolderWatch:
-        from diadem.node.watch.folder import FolderWatch
-        from diadem.node.watch.pause import Pause
-
-        return FolderWatch(self.context, settings, time.monotonic, 60.0, Pause())
+        return folder_report(settings, memory, self.context.clock(), running=running)
 
     def _lines(self, plan: WatchPlan) -> Iterator[Line]:
         """What the plan says, and a line for each session that is not archived and of which it says nothing."""
         from diadem.node.watch.plan import Line
-        from diadem.node.watch.words import note_words
 
         said = {line.folder for line in plan.lines.values()}
         yield from plan.lines.values()
@@ -326,36 +314,16 @@ class WatchVerbs(DisplayList):
             for name, note in sorted(Memory.read(self.context.folder, settings.folder).notes.items()):
                 place = str(Path(settings.folder) / name)
                 if place not in said and note.state != "archived":
-                    yield Line(0, place, state=note.state, why=note_words(note, self._now()))
+                    yield Line(0, place, state=note.state, why=note.told(self.context.clock()))
 
 
 def _watched_folder(context: Context, folder: str, alone: str) -> WatchedFolder:
     """A watched folder as its memory has it, where the watcher looks into the folder `alone`, or into all ("")."""
-    from diadem.node.watch.words import note_words
-    from diadem.pack.plan import text_of
-
     memory, now = Memory.read(context.folder, folder), context.clock()
     waiting = tuple(
-        (name, read_time(note.waits), note_words(note, now))
+        (name, read_time(note.waits), note.told(now))
         for name, note in sorted(memory.notes.items())
         if note.waits and note.state in WAITING
     )
     away = read_time(memory.away) if memory.away else None
-    return WatchedFolder(text_of(os.fsencode(folder)), alone in ("", folder), away, memory.problem, waiting)
-
-
-def _with(current: NodeSettings, settings: WatchSettings) -> NodeSettings:
-    others = [one for one in current.watched if one.folder != settings.folder]
-    return replace(current, watched=(*others, settings))
-
-
-def _require_apart_from_others(settings: WatchSettings, others: Sequence[WatchSettings]) -> None:
-    from diadem.node.separation import relation_of
-
-    for other in others:
-        if other.folder != settings.folder and (how := relation_of(Path(settings.folder), Path(other.folder))):
-            raise Refused(
-                f"the folder {how} the watched folder {other.folder}: its sessions would be archived twice",
-                where=settings.folder,
-                next=f"Remove the other one first: diadem watch rm {other.folder}",
-            )
+    return WatchedFolder(without_surrogates(folder), alone in ("", folder), away, memory.problem, waiting)

@@ -1,0 +1,315 @@
+"""Archiving one session: finished? one session? complete metadata? then packed, stated, catalogued, copied."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.export.zip_bag import packages_in
+from diadem.model.manifest import PackageId
+from diadem.model.plain_text import quoted
+from diadem.model.ports import Listener, silent
+from diadem.model.replicas import PRESENT
+from diadem.node.archive_state import stores_wanting
+from diadem.node.context import Context
+from diadem.node.instruments import with_instruments
+from diadem.node.jobs import working
+from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
+from diadem.node.keep.copies import UNSEEN, Copy, Debt, PackageCopies
+from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
+from diadem.node.separation import require_no_secrets
+from diadem.node.take.arrival import Archived, record_ingest
+from diadem.node.take.continuation import (
+    ChainCheck,
+    Extends,
+    Same,
+    Unrelated,
+    check_chain,
+    continuing_plan,
+    is_gone,
+    related,
+    without,
+)
+from diadem.node.take.first_copy import first_folder, pack_into_first, package_in, packing_options, stores_in_order
+from diadem.node.take.handed_packages import take_in
+from diadem.node.take.quiet import EarlierLooks, FinishWaiter
+from diadem.pack.compose import refuse_if_strict
+from diadem.pack.pack import Outcome
+from diadem.pack.plan import PackPlan, make_plan, omitted_dict
+from diadem.package.tags import CONTINUES
+from diadem.store.source import Omission
+from diadem.trust.hashing import sha256_hex
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveOptions:
+    """How to archive; see `Node.archive`.
+
+    `source_label` is what the log calls a source whose path says nothing. `check_unchanged` is called when the last
+    byte was read and nothing is visible yet, and raises where the source has changed meanwhile.
+    """
+
+    metadata: Mapping[str, Any] | None = None
+    strict: bool = False
+    as_one: bool = False
+    wait: bool = False
+    now: bool = False
+    in_place: bool = False
+    store: str | None = None
+    source_label: str = ""
+    check_unchanged: Callable[[], None] | None = None
+
+
+def archive(context: Context, source: Path, options: ArchiveOptions, *, listener: Listener = silent) -> Archived:
+    """Archive a session: a folder, or one file. A package, or a ZIP of some, is taken in as it is."""
+    started = time.monotonic()
+    require_no_secrets(context, [source])
+    context.ledger.check_mirrors()
+    if not options.as_one and (packages := packages_in(source)):
+        return take_in(
+            context,
+            source,
+            packages,
+            metadata=options.metadata,
+            in_place=options.in_place,
+            store=options.store,
+            listener=listener,
+        )[-1]
+    require_finished(context, source, options, listener)
+    if not options.as_one:
+        _require_one_session(context, source, listener)
+    with working(context, "archive", str(source), source=str(source)) as job:
+        heard = job.listening(listener)
+        plan = _plan_of(context, source, options)
+        return archive_plan(context, plan, source, options, started=started, listener=heard)
+
+
+def _plan_of(context: Context, source: Path, options: ArchiveOptions) -> PackPlan:
+    metadata = with_instruments(context.folder, options.metadata)
+    return make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
+
+
+def archive_plan(
+    context: Context,
+    plan: PackPlan,
+    source: Path,
+    options: ArchiveOptions,
+    *,
+    started: float,
+    already_locked: bool = False,
+    listener: Listener = silent,
+) -> Archived:
+    """Archive what was planned. Two that archive one folder take turns: the second finds it there.
+
+    With `already_locked` the caller holds the folder's lock, see `source_lock`.
+    """
+    with nullcontext() if already_locked else context.locked(source_lock(source)):
+        try:
+            archived = _archived(context, plan, source, options, listener)
+        except NotFound:  # a reindex has replaced the catalogue meanwhile: the log knows what the new one does not yet
+            context.follower.catch_up()
+            archived = _archived(context, plan, source, options, listener)
+    suggested: Sequence[Suggestion] = ()
+    with suppress(DiademError):  # a catalogue that is just being replaced is not a reason to fail now
+        suggested = suggest_for_package(context.catalogue, archived.package.id, source.name)
+    return replace(archived, suggested=suggested, seconds=time.monotonic() - started)
+
+
+def source_lock(source: Path) -> str:
+    """The lock of a folder that is archived."""
+    return f"source-{sha256_hex(os.fsencode(source))[:32]}"
+
+
+def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOptions, listener: Listener) -> Archived:
+    packing = packing_options(context, strict=options.strict, check_unchanged=options.check_unchanged)
+    if options.in_place:
+        with context.tools.extractor() as extractor:
+            adoption = adopt_folder(context, plan, extractor=extractor, options=packing, listener=listener)
+        root = adoption.location.root
+        bundle = folders(context).bundle(adoption.location.package)
+        package = package_in(context, bundle, adoption.outcome, opened=adoption.opened, proven=adoption.proven)
+        stated = record_ingest(context, package, adoption.location.path, IN_PLACE, str(source), more=where(root))
+        first = Copy(IN_PLACE, root, adoption.outcome.created, adoption.outcome.proof)
+        what = "new" if stated or adoption.outcome.created else "already"
+        return _copied(
+            context, Archived(package, what, [first], adoption.outcome, held_by=[PackageId(package.id)]), listener
+        )
+    refuse_if_strict(plan.tree.omissions, packing)
+    relation, chain = related(context, plan, source, listener), ChainCheck()
+    if not isinstance(relation, Unrelated):
+        holders = relation.holders
+        chain = check_chain(context, relation, list(stores_in_order(context, options.store)), listener)
+        if chain.lost:
+            relation = without(relation, chain.lost, plan, tuple(context.tools.readers))
+            chain = replace(chain, lost=[one for one in chain.lost if one in holders])
+    if isinstance(relation, Same):
+        left_out = [*plan.tree.omissions, *relation.unread.values()]
+        refuse_if_strict(left_out, packing)
+        return _already(context, relation, chain, left_out, listener)
+    predecessor: PackageId | None = None
+    before: Sequence[PackageId] = ()
+    if isinstance(relation, Extends):
+        predecessor, before, plan = relation.predecessor, tuple(relation.holders), continuing_plan(context, relation)
+    packing = replace(packing, continues=predecessor, archived=context.clock().astimezone())  # comparing took its time
+    name, path, package = pack_into_first(context, plan, packing, store=options.store, listener=listener)
+    outcome = package.outcome
+    assert outcome is not None
+    if not outcome.created:  # a store had it, which may name another predecessor, or none
+        predecessor = next((PackageId(one) for label, one in package.bag_info if label == CONTINUES), None)
+    label = options.source_label or str(source)
+    stated = record_ingest(context, package, path, name, label, predecessor=predecessor)
+    archived = Archived(
+        package,
+        ("continuation" if predecessor else "new") if stated else "already",
+        [Copy(name, path, outcome.created, outcome.proof)],
+        outcome,
+        predecessor=predecessor,
+        held_by=[*(one for one in before if one != package.id), PackageId(package.id)],
+        lost=[one for one in chain.lost if one != package.id],
+    )
+    archived = _copied(context, archived, listener)
+    return replace(archived, copies=[*archived.copies, *chain.made])
+
+
+def _copied(context: Context, archived: Archived, listener: Listener) -> Archived:
+    """Write the copies that the policy wants besides; what no store can take now is owed."""
+    package_id = archived.package.id
+    more, debts = PackageCopies(context, package_id).replicate(stores_wanting(context, package_id), listener=listener)
+    owed = [*debts, *_unreachable_debts(context, package_id, debts)]
+    return replace(archived, copies=[*archived.copies, *more], debts=owed)
+
+
+def _already(
+    context: Context, relation: Same, chain: ChainCheck, left_out: Sequence[Omission], listener: Listener
+) -> Archived:
+    """What of the source can be archived is; copies that are owed are written nevertheless, of the whole chain."""
+    written, debts = list(chain.made), []
+    for one in relation.holders:
+        more, owed = PackageCopies(context, one).replicate(stores_wanting(context, one), listener=listener)
+        written += more
+        debts += owed
+    outcome = Outcome(created=False, omissions=[omitted_dict(one) for one in left_out], proof="read-back")
+    package = PackageCopies(context, relation.package).best()[0].replaced(outcome=outcome)
+    places = {(copy.store, copy.path) for copy in written}
+    here = [
+        Copy(
+            copy.store,
+            copy.path,
+            created=False,
+            proof="earlier" if copy.adopted or context.stores.reachable(copy.store) else UNSEEN,
+        )
+        for copy in context.catalogue.replicas(package.id)
+        if (copy.store, copy.path) not in places and copy.state == PRESENT
+    ]
+    return Archived(
+        package,
+        "already",
+        [*here, *written],
+        outcome,
+        [*debts, *_unreachable_debts(context, package.id, debts)],
+        held_by=list(relation.holders),
+        lost=chain.lost,
+    )
+
+
+def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt]) -> list[Debt]:
+    """Copies that are wanted still after everything was tried: on stores that do not answer and had none."""
+    named = {debt.store for debt in known}
+    named |= {copy.store for copy in context.catalogue.replicas(package_id) if copy.state == PRESENT}
+    return [
+        Debt(package_id, name, context.stores.why_away(name) or "it does not answer")
+        for name in context.stores.names
+        if name not in named and not context.stores.reachable(name) and not context.settings.store(name).retired
+    ]
+
+
+# -- before anything is read ---------------------------------------------------------------------------------------
+
+
+def require_finished(
+    context: Context,
+    source: Path,
+    options: ArchiveOptions,
+    listener: Listener,
+    *,
+    parts: Iterable[Path] = (),
+    dry_run: bool = False,
+) -> None:
+    """Refuse a session that is still being written, or wait for its end; `parts` narrows a folder to some files.
+
+    With `dry_run` this look is not remembered.
+    """
+    if options.now:
+        return
+    waiter = FinishWaiter(
+        source,
+        context.policy.archive.quiet,
+        parts=tuple(parts),
+        readers=tuple(context.tools.readers),
+        looks=EarlierLooks(context.folder / "looks", keeps=not dry_run),
+    )
+    if options.wait:
+        waiter.wait(listener)
+    else:
+        waiter.require_finished()
+
+
+def _require_one_session(context: Context, source: Path, listener: Listener) -> None:
+    """Refuse a folder that scans as several sessions, naming them, with what to do."""
+    if not source.is_dir() or not has_several_places(source):
+        return
+    scan = context.tools.scan(source, listener=listener)
+    sessions = [session for session in scan.sessions if session.archive]
+    if len(sessions) > 1:
+        named = ", ".join(f"{session.date or 'undated'} {session.title}".strip() for session in sessions[:4])
+        raise Refused(
+            f"this folder looks like {len(sessions)} sessions: {named}{', …' if len(sessions) > 4 else ''}",
+            where=str(source),
+            next=f"Archive each on its own: diadem archive {quoted(source)} --split   (or as one package: --as-one; "
+            f"to look first: diadem scan {quoted(source)} --plan plan.xlsx)",
+        )
+
+
+def has_several_places(source: Path) -> bool:
+    """Whether the source has folders in it: the files of one flat folder are archived together as they lie."""
+    with os.scandir(source) as entries:
+        return any(entry.is_dir(follow_symlinks=False) for entry in entries)
+
+
+def planned(context: Context, source: Path, options: ArchiveOptions, listener: Listener) -> dict[str, Any]:
+    """What archiving a folder would do, and why it would be refused, if its copies are as the catalogue has them.
+
+    Nothing is written.
+    """
+    require_no_secrets(context, [source])
+    if not options.as_one and packages_in(source):
+        raise UsageError(
+            "this is a package, or a ZIP of packages: it is imported as it is",
+            where=str(source),
+            next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
+        )
+    plan = _plan_of(context, source, options)
+    relation = related(context, plan, source, listener)
+    if not isinstance(relation, Unrelated):
+        gone = [one for one in relation.chain if is_gone(context, one)]
+        relation = without(relation, gone, plan, tuple(context.tools.readers))
+    refused = None
+    try:
+        if not options.wait:
+            require_finished(context, source, options, listener, dry_run=True)
+        if not options.as_one:
+            _require_one_session(context, source, listener)
+    except Refused as error:
+        refused = error.to_dict()
+    return {
+        **(relation.plan if isinstance(relation, Extends) else plan).to_dict(),
+        "archived": relation.to_dict(),
+        "refused": refused,
+        "samples": [one.to_dict() for one in suggest_for_plan(context.catalogue, source.name, options.metadata)],
+    }
