@@ -14,10 +14,8 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
-from diadem.node.give.read_copies import Copies, empty_folders
-from diadem.node.take.package_chain import Lacking, Session, session_of
 from diadem.node.give.read_copies import PackageReader, empty_folders
-from diadem.node.give.session import Lacking, Session, session_of
+from diadem.node.take.package_chain import Lacking, Session, session_of
 
 
 @dataclass(frozen=True, slots=True)
