@@ -59,9 +59,9 @@ def forget_arrival(desk: Desk, transfer: Transfer) -> None:
 def _take_out(desk: Desk, transfer: Transfer, path: str) -> None:
     """Remove a package from its store that landed when its transfer was over; not one that was entered there."""
     context = desk.context
-    with PackageCopies(context, transfer.package).locked():
-        known = context.catalogue.replicas(transfer.package) if context.catalogue.has(transfer.package) else []
-        if not any((one.store, one.path) == (transfer.store, path) for one in known):
+    copies = PackageCopies(context, transfer.package)
+    with copies.locked():
+        if not any((one.store, one.path) == (transfer.store, path) for one in copies.known()):
             context.stores.open(transfer.store).remove(path)
 
 

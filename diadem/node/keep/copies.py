@@ -15,6 +15,7 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.custody import statements
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
@@ -134,6 +135,14 @@ class PackageCopies:
     def state(self) -> PackageState:
         """The package and its copies as the policy judges them. Raises `NotFound`."""
         return self.context.catalogue.package_state(self.id)
+
+    def known(self) -> Sequence[ReplicaState]:
+        """The copies that are known; none where the catalogue does not have the package."""
+        return self.context.catalogue.replicas(self.id) if self.context.catalogue.has(self.id) else ()
+
+    def said(self) -> Sequence[Entry]:
+        """What the log says of the package."""
+        return self.context.ledger.of_subject(self.id.hex)
 
     def in_order(self) -> list[ReplicaState]:
         """Every copy that is known, the best to read first: present before others, stores before adopted folders."""
@@ -325,7 +334,7 @@ class PackageCopies:
         with nullcontext() if held else self.locked():
             row = context.catalogue.get(self.id)
             here = {one.store: one.path for one in context.catalogue.replicas(self.id) if one.state == PRESENT}
-            said = places_said(self.id, context.ledger.of_subject(self.id.hex))
+            said = places_said(self.id, self.said())
             for name in stores:
                 if name in here and here[name] == said.get(name):  # another process was quicker
                     continue

@@ -18,7 +18,6 @@ from typing import Any, Final
 from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PackageState, ReplicaState
 from diadem.model.report import Level
@@ -122,7 +121,7 @@ def drop(
             )
         require_removable(copies, [replica])
         if below_minimum:
-            _require_over(context, package, store, clock_is_right=clock_is_right)
+            _require_over(copies, package, store, clock_is_right=clock_is_right)
         proofs = _prove_others(copies, package, store, listener)
         package = copies.state()
         verdict = may_drop(
@@ -206,7 +205,7 @@ def delete(
         if package.tombstoned:
             note = "it was deleted already"
             return Dropped(package_id, [], bytes=package.bytes, title=package.title, notes=(note,))
-        begun, silence = _kept_since(context, package)
+        begun, silence = _kept_since(copies, package)
         replicas = [
             replica
             for replica in package.replicas
@@ -250,9 +249,10 @@ def delete(
     return Dropped(package_id, stores, bytes=package.bytes, title=package.title)
 
 
-def _require_over(context: Context, package: PackageState, store: str, *, clock_is_right: bool) -> None:
+def _require_over(copies: PackageCopies, package: PackageState, store: str, *, clock_is_right: bool) -> None:
     """Refuse to go below the policy's copies unless the retention is over, and that by no leap of a clock."""
-    begun, silence = _kept_since(context, package)
+    context = copies.context
+    begun, silence = _kept_since(copies, package)
     ends = context.policy.retention.ends(begun) if begun is not None else None
     if ends is None or ends > context.clock():
         until = f"the policy keeps the package until {ends:%Y-%m-%d}" if ends else "nobody knows when it was archived"
@@ -265,12 +265,12 @@ def _require_over(context: Context, package: PackageState, store: str, *, clock_
         raise Refused(
             f"the copy in '{store}' is not dropped: the retention is over only if a clock was right: {silence}",
             where=package.id,
-            next=f"If it was: diadem drop {PackageId(package.id).hex[:12]} --store {store} --below-minimum "
+            next=f"If it was: diadem drop {copies.id.hex[:12]} --store {store} --below-minimum "
             "--clock-is-right --reason '...'   (if not: set the clock; the copy is kept)",
         )
 
 
-def _kept_since(context: Context, package: PackageState) -> tuple[datetime | None, str]:
+def _kept_since(copies: PackageCopies, package: PackageState) -> tuple[datetime | None, str]:
     """From when the retention counts, and a leap of the clock since; "" where there is none.
 
     A clock that was behind when the package was archived shortens nothing: it was not before what the log held already.
@@ -280,10 +280,10 @@ def _kept_since(context: Context, package: PackageState) -> tuple[datetime | Non
     """
     if package.ingested_at is None:
         return None, ""
-    now, latest, leap = context.clock(), package.ingested_at, ""
-    first = next((entry.place for entry in context.ledger.of_subject(PackageId(package.id).hex)), None)
+    now, latest, leap = copies.context.clock(), package.ingested_at, ""
+    first = next((entry.place for entry in copies.said()), None)
     begun = latest if first is None else None
-    for entry in context.ledger.all_entries():
+    for entry in copies.context.ledger.all_entries():
         at = read_time(str(entry.statement.predicate["time"]))
         if begun is None and entry.place >= (first or 0):
             begun = latest

@@ -177,12 +177,10 @@ def is_given_up(copies: PackageCopies, store: str, since: int) -> bool:
 
     One that counts again is not either: a reindex has found it, and somebody may rely on it by now.
     """
-    catalogue = copies.context.catalogue
-    known = catalogue.replicas(copies.id) if catalogue.has(copies.id) else ()
-    if any(replica.store == store and replica.state != DROPPED for replica in known):
+    if any(replica.store == store and replica.state != DROPPED for replica in copies.known()):
         return False
     last = ""
-    for entry in copies.context.ledger.of_subject(copies.id.hex):
+    for entry in copies.said():
         kind, at = entry.statement.kind, str(entry.statement.predicate.get("store", ""))
         if entry.index >= since and (kind == "tombstone" or (kind in ("drop", "ingest", "replicate") and at == store)):
             last = kind
