@@ -106,21 +106,10 @@ def _copies(context: Context, package_id: str | None) -> ArchiveState:
     return ArchiveState(_with_findings(context, packages), _stores(context), NodeState(context.settings.name))
 
 
-def stores_wanting(context: Context, package_id: str) -> list[str]:
-    """Names of the stores that should get a copy of a package now, by the policy: as few as it needs.
-
-    Where too few can be written, those too that were found to be read-only: trying them says that the copy is owed, and
-    why.
-    """
-    package, stores, now = context.catalogue.package_state(package_id), _stores(context), context.clock()
-    wanting = engine.stores_wanting(context.policy, stores, package, now)
-    retired = {store.name for store in context.settings.stores if store.retired}
-    locked = {store.name for store in stores if store.reachable and store.read_only} - retired
-    if locked:
-        able = [replace(store, read_only=store.name in retired) for store in stores]
-        wished = engine.stores_wanting(context.policy, able, package, now)
-        wanting += [name for name in wished if name in locked][: max(0, len(wished) - len(wanting))]
-    return wanting
+def stores_wanting(context: Context, package_id: str) -> tuple[list[str], list[str]]:
+    """Names of the stores that should get a copy of a package now, by the policy; and of those that are too small."""
+    package = context.catalogue.package_state(package_id)
+    return engine.stores_wanting(context.policy, _stores(context), package, context.clock())
 
 
 def _stores(context: Context) -> list[StoreState]:

@@ -14,7 +14,7 @@ from typing import Final
 from diadem.custody.remedies import recover_command
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.policy import Policy
-from diadem.model.replicas import PackageState, StoreState
+from diadem.model.replicas import DROPPED, PackageState, StoreState
 from diadem.policy import commands
 from diadem.policy.case import ArchiveState, Case, NodeState, PolicyRule, joined
 from diadem.policy.copies_rules import COPIES
@@ -50,10 +50,20 @@ def copy_actions(policy: Policy, state: ArchiveState, now: datetime) -> tuple[Ac
     return (*_repairs(case), *case.missing.actions, *_parity(case))
 
 
-def stores_wanting(policy: Policy, stores: Sequence[StoreState], package: PackageState, now: datetime) -> list[str]:
-    """Names of the stores that should get a copy of a package now: as few as the policy needs, those that answer."""
+def stores_wanting(
+    policy: Policy, stores: Sequence[StoreState], package: PackageState, now: datetime
+) -> tuple[list[str], list[str]]:
+    """Names of the stores that should get a copy of a package now, as few as the policy needs; and of those too small.
+
+    Where too few can take one, those that cannot be written to are named too: trying them tells why a copy is owed.
+    """
     case = _case(policy, ArchiveState([package], stores, NodeState("")), now)
-    return [action.store for action in case.missing.actions]
+    wanting = [action.store for action in case.missing.actions]
+    if case.missing.places:
+        taken = {copy.store for copy in package.replicas if copy.state != DROPPED}
+        locked = [one.state for one in case.own_stores if one.state.reachable and one.state.read_only]
+        wanting += [state.name for state in locked if not state.retired and state.name not in taken]
+    return wanting, list(case.missing.cramped)
 
 
 def is_well_kept(policy: Policy, state: ArchiveState, now: datetime) -> bool:

@@ -81,7 +81,11 @@ def test_one_package_is_judged_alone_as_in_its_archive(archive: Archive) -> None
         wanted = [action for action in alone if action.kind in ("repair", "replicate", "parity")]
         assert list(copy_actions(policy, state, NOW)) == wanted
         goals = [action.store for action in wanted if action.kind == "replicate"]
-        assert stores_wanting(policy, stores, package, NOW) == goals
+        wanting, too_small = stores_wanting(policy, stores, package, NOW)
+        assert wanting[: len(goals)] == goals
+        locked = {store.name for store in stores if store.reachable and store.read_only}
+        assert set(wanting[len(goals) :]) <= locked
+        assert set(too_small) <= {store.name for store in stores if store.reachable and not store.read_only}
         asked = ("copies.minimum", "copies.kinds", "replica.")
         rules = [finding.rule for finding in judged([package], stores, policy).findings]
         assert is_well_kept(policy, state, NOW) == (not any(rule.startswith(asked) for rule in rules))

@@ -16,15 +16,14 @@ from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT
-from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
 from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
-from diadem.node.keep.copies import UNSEEN, Copy, Debt, PackageCopies
+from diadem.node.keep.copies import UNSEEN, Copy, PackageCopies
 from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.separation import require_no_secrets
-from diadem.node.take.arrival import Archived, record_ingest
+from diadem.node.take.arrival import Archived, record_ingest, write_wanted
 from diadem.node.take.continuation import (
     ChainCheck,
     Extends,
@@ -179,10 +178,8 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
 
 def _copied(context: Context, archived: Archived, listener: Listener) -> Archived:
     """Write the copies that the policy wants besides; what no store can take now is owed."""
-    package_id = archived.package.id
-    more, debts = PackageCopies(context, package_id).replicate(stores_wanting(context, package_id), listener=listener)
-    owed = [*debts, *_unreachable_debts(context, package_id, debts)]
-    return replace(archived, copies=[*archived.copies, *more], debts=owed)
+    more, debts = write_wanted(context, archived.package.id, listener)
+    return replace(archived, copies=[*archived.copies, *more], debts=debts)
 
 
 def _already(
@@ -191,7 +188,7 @@ def _already(
     """What of the source can be archived is; copies that are owed are written nevertheless, of the whole chain."""
     written, debts = list(chain.made), []
     for one in relation.holders:
-        more, owed = PackageCopies(context, one).replicate(stores_wanting(context, one), listener=listener)
+        more, owed = write_wanted(context, one, listener)
         written += more
         debts += owed
     outcome = Outcome(created=False, omissions=[omitted_dict(one) for one in left_out], proof="read-back")
@@ -212,21 +209,10 @@ def _already(
         "already",
         [*here, *written],
         outcome,
-        [*debts, *_unreachable_debts(context, package.id, debts)],
+        debts,
         held_by=list(relation.holders),
         lost=chain.lost,
     )
-
-
-def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt]) -> list[Debt]:
-    """Copies that are wanted still after everything was tried: on stores that do not answer and had none."""
-    named = {debt.store for debt in known}
-    named |= {copy.store for copy in context.catalogue.replicas(package_id) if copy.state == PRESENT}
-    return [
-        Debt(package_id, name, context.stores.why_away(name) or "it does not answer")
-        for name in context.stores.names
-        if name not in named and not context.stores.reachable(name) and not context.settings.store(name).retired
-    ]
 
 
 # -- before anything is read ---------------------------------------------------------------------------------------

@@ -12,8 +12,10 @@ from diadem.errors import Refused
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import without_surrogates
+from diadem.model.ports import Listener
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
+from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.follow.follow import is_deleted, taken_in
@@ -158,6 +160,21 @@ def _require_there(context: Context, package: Package, path: str, store: str) ->
             where=package.url,
             next="Archive it again: it is then written again.",
         )
+
+
+def write_wanted(context: Context, package_id: str, listener: Listener) -> tuple[list[Copy], list[Debt]]:
+    """Write the copies of a package that the policy wants besides; what no store can take now is owed."""
+    wanting, too_small = stores_wanting(context, package_id)
+    copies, debts = PackageCopies(context, package_id).replicate(wanting, listener=listener)
+    there = {copy.store for copy in context.catalogue.replicas(package_id) if copy.state == PRESENT}
+    for name in context.stores.names:
+        if name in there or context.settings.store(name).retired or name in {debt.store for debt in debts}:
+            continue
+        if not context.stores.reachable(name):
+            debts.append(Debt(package_id, name, context.stores.why_away(name) or "it does not answer"))
+        elif name in too_small:
+            debts.append(Debt(package_id, name, "it has too little space for the package"))
+    return copies, debts
 
 
 def ingest_draft(

@@ -20,13 +20,12 @@ from diadem.model.peers import PeerState
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
-from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.jobs import working
-from diadem.node.keep.copies import Copy, PackageCopies
+from diadem.node.keep.copies import Copy
 from diadem.node.peers.book import peer_book
 from diadem.node.quality.amend import brought, came_from
-from diadem.node.take.arrival import Archived, record_ingest
+from diadem.node.take.arrival import Archived, record_ingest, write_wanted
 from diadem.node.take.first_copy import no_store_takes_it, package_in, stores_in_order
 from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
@@ -109,7 +108,7 @@ def _taken(
     stated = record_ingest(context, package, added.path, name, source, predecessor=before)
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
-    more, debts = PackageCopies(context, package.id).replicate(stores_wanting(context, package.id), listener=listener)
+    more, debts = write_wanted(context, package.id, listener)
     copies = [Copy(name, added.path, added.created, added.proof), *more]
     return Archived(package, "taken" if stated else "already", copies, outcome, debts, predecessor=before)
 

@@ -48,7 +48,8 @@ def test_a_store_that_is_mounted_for_reading_only(lab: Lab) -> None:
         lab.node.stores.add(str(disk), name="nas", place="nas")
         remount(disk, "ro")
         with lab.reopened() as node:
-            node.archive(lab.session("s"), now=True)
+            (owed,) = node.archive(lab.session("s"), now=True).debts
+            assert (owed.store, owed.reason) == ("nas", "the disk is read-only; nothing was written")
             (finding,) = [one for one in node.status().findings if one.rule == "store.read-only"]
             assert "nas cannot be written to" in finding.message
             assert "nas cannot be written to" in steps(node)["diadem store add PLACE"]
@@ -66,7 +67,11 @@ def test_a_store_that_is_mounted_for_reading_only(lab: Lab) -> None:
 def test_a_store_that_is_too_small_is_no_target(lab: Lab) -> None:
     with small_disk(lab.root / "small", 40) as disk:
         lab.node.stores.add(str(disk), name="small", place="small")
-        package = lab.archived("large", files=1, size=30_000_000)
+        done = lab.node.archive(lab.session("large", files=1, size=30_000_000), now=True)
+        assert [(owed.store, owed.reason) for owed in done.debts] == [
+            ("small", "it has too little space for the package")
+        ]
+        package = str(done.package.id)
         fits = lab.archived("fits", files=1, size=1000)
         status = lab.node.status()
         (finding,) = [one for one in status.findings if one.rule == "store.space"]
