@@ -76,7 +76,7 @@ class Ledger:
             file.add_missing_index()
         self._mirrors = LogMirrors(file, self.node, self.origin, self._keys)
         if log_key is not None and log_key.public != self._keys[self.epoch]:
-            raise file.foreign_key()
+            raise file.wrong_key()
 
     def _key(self, text: str) -> PublicKey:
         try:
@@ -201,7 +201,7 @@ class Ledger:
         return entries
 
     def listen(self, listener: Callable[[Sequence[Entry]], None]) -> None:
-        """Have a listener told of everything that is appended from now on, once it is on the disk."""
+        """Have one listener, in place of any before, told of what is appended from now on, once it is on the disk."""
         self._tell = listener
 
     def _entered(self, drafts: Sequence[Draft], keys: Sequence[PrivateKey], size: int) -> list[Entry]:

@@ -27,7 +27,7 @@ from diadem.model.canonical import decode, encode
 from diadem.store.system import FileLock
 from diadem.trust.keys import PublicKey
 from diadem.trust.note import MAX_NOTE, Checkpoint, open_checkpoint
-from diadem.trust.tree import leaf_hash
+from diadem.trust.tree import Frontier, leaf_hash
 
 HEAD_FORMAT: Final = "diadem-head/1"
 LOCK: Final = "push.lock"
@@ -377,11 +377,13 @@ class LogMirrors:
             It holds what our log does not.
         """
         lines, checkpoint = unpack_batch(data, batch_key(self._node, epoch, start))
+        grown = self._grown(epoch, start, lines)  # damage of this log itself is no fault of the mirror
         try:
-            if not self._signed_over(checkpoint, epoch, start, lines):
-                raise DocumentError("its checkpoint was signed over other entries")
+            seen = self._opened(checkpoint, epoch)
         except (IntegrityError, KeyError) as error:
             raise DocumentError("its checkpoint is not signed by this log") from error
+        if (seen.size, seen.root) != (grown.size, grown.root()):
+            raise DocumentError("its checkpoint was signed over other entries")
         ours = self._lines(epoch, start, start + len(lines))
         if ours != lines[: len(ours)]:
             raise self._refused(mirror, f"holds another entry {start} in epoch {epoch} of this log")
@@ -426,7 +428,8 @@ class LogMirrors:
             batches.pop()
             del lines[batches[-1].stop - first.start :]
         last = Batch(first.epoch, first.start, batches[-1].stop, batches[-1].checkpoint)
-        if not self._signed_over(last.checkpoint, last.epoch, last.start, lines):  # a damaged log is not spread
+        grown, seen = self._grown(last.epoch, last.start, lines), self._opened(last.checkpoint, last.epoch)
+        if (seen.size, seen.root) != (grown.size, grown.root()):  # a damaged log is not spread
             where = f"the entries {last.start} to {last.stop - 1} of epoch {last.epoch}"
             raise self._file.damaged(f"{where} are not what was logged")
         return last, lines
@@ -437,13 +440,12 @@ class LogMirrors:
     def _opened(self, checkpoint: str, epoch: int) -> Checkpoint:
         return open_checkpoint(checkpoint, self._keys[epoch], log_origin(self._origin, epoch))
 
-    def _signed_over(self, checkpoint: str, epoch: int, start: int, lines: Sequence[bytes]) -> bool:
-        """Whether a checkpoint is the node's over these lines and those before them."""
+    def _grown(self, epoch: int, start: int, lines: Sequence[bytes]) -> Frontier:
+        """The tree of an epoch up to a place, with lines after it."""
         frontier = edge(self._file.hashes(epoch), start)
         for line in lines:
             frontier.append(leaf_hash(line))
-        seen = self._opened(checkpoint, epoch)
-        return (seen.size, seen.root) == (frontier.size, frontier.root())
+        return frontier
 
     def _note(self, mirror: Mirror, place: int) -> None:
         """Remember how far a mirror has got. A note that a power cut loses is found again when the mirror is met."""

@@ -54,6 +54,7 @@ _ACCESS_INDEX: Final = (
 #: The hash of an entry in the tree has twice the place of the entry: see `_node`.
 _ENTRY: Final = "SELECT place, id, kind, line, (SELECT hash FROM nodes WHERE place = 2 * entries.place) FROM entries"
 _ABOUT: Final = f"{_ENTRY} WHERE place IN (SELECT place FROM subjects WHERE sha256 = ?)"  # noqa: S608
+_HASH: Final = "SELECT hash FROM nodes WHERE place = ?"
 _BATCH: Final = "SELECT start, stop, checkpoint FROM batches"
 _T = TypeVar("_T")
 
@@ -91,7 +92,7 @@ class LogFile(SqliteFile):
         """What is wrong in the file, in words, as an error."""
         return IntegrityError(f"the log is damaged: {message}", where=str(self.path), next=_advice(self.path))
 
-    def foreign_key(self) -> Refused:
+    def wrong_key(self) -> Refused:
         """That a key does not sign the checkpoints of this log."""
         message = "this key does not sign the checkpoints of this log"
         return Refused(message, where=str(self.path), next=_advice(self.path))
@@ -212,8 +213,9 @@ class LogFile(SqliteFile):
         """Gives the hash of each complete subtree of an epoch's tree; empty where the file has lost it."""
 
         def look_up(start: int, stop: int) -> bytes:
-            query = "SELECT hash FROM nodes WHERE place = ?"
-            return self._one(lambda row: _columns(row, bytes)[0], query, _node(epoch, start, stop)) or b""
+            with self.reading() as connection:
+                found = connection.execute(_HASH, (_node(epoch, start, stop),)).fetchone()
+                return _columns(found, bytes)[0] if found else b""
 
         return look_up
 

@@ -254,8 +254,11 @@ def rotate(keys: KeyCabinet, ledger: Ledger, root: PrivateKey, name: str) -> tup
     before, new = keys.open(ONLINE).public.to_text(), PrivateKey.generate()
     keys.keep(_NEXT, new)
     drafts = node_card(name=name, root=root.public, online=new.public, log=ledger.log_key(), version=version)
-    ledger.append(drafts, [root])
-    keys.replace(ONLINE, _NEXT)
+    try:
+        ledger.append(drafts, [root])
+    finally:
+        if ledger.of_subject(new.public.key_id):  # it is in the log, also where the catalogue could not follow
+            keys.replace(ONLINE, _NEXT)
     return version, before
 
 

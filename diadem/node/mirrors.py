@@ -114,10 +114,11 @@ def _mirror_edited(context: Context) -> None:
 
 
 def _put(context: Context, files: Mapping[str, bytes], *, changed: bool = False) -> None:
+    """Write files into the stores that answer; with `changed` only those that a store has otherwise."""
     for _, store in context.stores.opened():
-        with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
-            for name, data in files.items():
-                key = f"{home(context.settings.short_id)}/{name}"
+        for name, data in files.items():
+            key = f"{home(context.settings.short_id)}/{name}"
+            with contextlib.suppress(DiademError):  # what a store does not take now it gets the next time
                 if not changed or store.get(key) != data:
                     store.put(key, data)
 
@@ -272,13 +273,14 @@ def _mirror_catalogue_if_due(context: Context) -> None:
 
 def mirror_catalogue(context: Context) -> None:
     """Write a snapshot of the catalogue into the stores that answer; one that fails keeps the snapshot that it has."""
-    begun, statements = time.time(), context.ledger.total
+    begun = time.time()
     of_this_machine = contextlib.suppress(StoreError, Unreachable)  # a store that fails is passed over below
     # Beside the catalogue, where there is room for one: a folder for temporary files may be of memory.
     path, place = context.folder / _SCRATCH, home(context.settings.short_id)
     with of_this_machine, context.locked("mirror"), translated(str(path)), ExitStack() as end:
         end.callback(_remove_scratch, context.folder)
         _remove_scratch(context.folder)  # of a process that was killed
+        statements = context.ledger.total
         context.catalogue.snapshot(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

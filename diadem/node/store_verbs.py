@@ -346,21 +346,21 @@ def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> 
     gone = [package for package, replica in held if (package.id, replica.path) not in there]
     _say_missing(context, name, gone, "it is not at the place where the store is now")
     unread = [one for one in held if copied and (one[0].id, one[1].path) in there and one[1].proven]
-    said = [
-        statements.replicate(
-            package.id,
-            payload_id=package.payload_id,
-            source=came_from,
-            store=name,
-            store_id=context.settings.store(name).id,
-            path=replica.path,
-            proof="none",
-            by=context.address,
-        )
-        for package, replica in unread
-    ]
-    for first in range(0, len(said), _BATCH):
-        context.say(said[first : first + _BATCH])
+    for first in range(0, len(unread), _BATCH):
+        said = [
+            statements.replicate(
+                package.id,
+                payload_id=package.payload_id,
+                source=came_from,
+                store=name,
+                store_id=context.settings.store(name).id,
+                path=replica.path,
+                proof="none",
+                by=context.address,
+            )
+            for package, replica in unread[first : first + _BATCH]
+        ]
+        context.say(said)
 
 
 def _say_missing(context: Context, name: str, packages: Sequence[PackageState], why: str) -> None:

@@ -105,7 +105,7 @@ class StoreSet:
         if store is None or started - self._seen.get(name, -_TRUST) >= trust:
             known = self._own.pop(name, None)
             try:
-                mark = _mark(settings, known)  # before it is read: what changes meanwhile is seen the next time
+                mark = _mark(settings)  # before it is read: what changes meanwhile is seen the next time
                 store = open_own(settings, self._options.get(name), store, is_known=mark is not None and mark == known)
             except Unreachable as error:
                 now = time.monotonic()
@@ -159,7 +159,7 @@ class StoreSet:
         return {store.name: noted[store.id] for store in self._settings.stores}
 
     def opened(self) -> Iterator[tuple[StoreSettings, Store]]:
-        """Every store that answers now."""
+        """Every store that answers now; of a folder seen half a second ago, whether its own file is the same still."""
         for settings in self._settings.stores:
             store = self._opened.get(settings.name)
             if store is not None and store.is_folder and self._own.get(settings.name) != _mark(settings):
@@ -196,18 +196,18 @@ class StoreSet:
         return states
 
 
-#: What a folder's file shows of itself without being read; of a server, when the file was read there.
-_Mark = tuple[float, ...]
+#: What a folder's file shows of itself without being read.
+_Mark = tuple[int, ...]
 
 
-def _mark(settings: StoreSettings, known: _Mark | None = None) -> _Mark | None:
-    """By what is seen whether a store's own file is the one that was read; None where it is not there.
+def _mark(settings: StoreSettings) -> _Mark | None:
+    """By what is seen whether a folder's own file is the one that was read; None where it is not there.
 
-    A disk that takes the place of another has another file there. What a server shows is believed for a while.
+    A disk that takes the place of another has another file there. A server has no mark: only by reading its file is
+    known that the disk behind it is mounted, and which one it is.
     """
     if (folder := local_path(settings.url)) is None:
-        now = time.monotonic()
-        return known if known is not None and now - known[0] < _TRUST else (now,)
+        return None
     try:
         found = Path(long_path(folder / ".diadem" / STORE_FILE)).stat(follow_symlinks=False)
     except OSError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ import diadem
 from diadem.custody.log import Ledger
 from diadem.custody.log_mirrors import Head, batch_key, head_key, nodes_in, read_head, unpack_batch
 from diadem.custody.log_tables import FILE
-from diadem.errors import Unreachable
+from diadem.errors import IntegrityError, Unreachable
+from diadem.trust.tree import root_of
 from tests.custody.group import Group, MemoryMirror, fixity, ingest, package
 
 
@@ -242,3 +245,21 @@ def test_a_log_of_another_node_in_the_mirror_is_nothing_to_us(mirror: MemoryMirr
     one.ledger.close()
     other.ledger.close()
     assert (one.folder / FILE).exists()
+
+
+def test_damage_of_the_log_itself_is_no_fault_of_a_mirror(group: Group, mirror: MemoryMirror) -> None:
+    """Nothing in the mirror is written again because this log cannot be read."""
+    for number in range(4):  # eight entries: at opening, the half of their tree is not read
+        group.say(ingest(number))
+    half = root_of([entry.leaf for entry in group.ledger.entries()][:4])
+    group.ledger.close()
+    kept = dict(mirror.files)
+    del mirror.files[head_key(group.node)]  # so that the objects are compared
+    with closing(sqlite3.connect(group.folder / FILE)) as connection, connection:
+        connection.execute("UPDATE nodes SET hash = 'no bytes' WHERE hash = ?", (half,))
+    group.open(mirror)
+    with pytest.raises(IntegrityError, match="log"):
+        group.say(ingest(2))
+    assert {key: data for key, data in mirror.files.items() if key in kept} == {
+        key: data for key, data in kept.items() if key != head_key(group.node)
+    }

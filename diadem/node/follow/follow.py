@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
 from diadem.custody.log import Ledger
@@ -402,6 +402,8 @@ _EFFECTS = {
     "package deleted": _deleted,
 }
 _SAID = {"judged": _assessed, "corrected": _corrected, "derived": _derived}
+#: Every effect that a kind of statement can have.
+EFFECTS: Final = frozenset({"copy written", "sample", "succession", *_EFFECTS, *_SAID})
 
 
 def follow_samples(catalogue: Catalogue, ids: Iterable[str]) -> None:

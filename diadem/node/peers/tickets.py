@@ -77,11 +77,11 @@ class GivenTicket(Display):
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-#: Its members are the columns of the table, in this order.
+#: Its members are the columns of the table.
 _COLUMNS: Final = tuple(GivenTicket.__slots__)
-_INSERT: Final = f"INSERT INTO tickets VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
-_LIST: Final = "SELECT * FROM tickets ORDER BY made DESC, hash"
-_FIND: Final = "SELECT * FROM tickets WHERE hash = ? AND kind = ?"
+_INSERT: Final = f"INSERT INTO tickets ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_LIST: Final = f"SELECT {', '.join(_COLUMNS)} FROM tickets ORDER BY made DESC, hash"  # noqa: S608
+_FIND: Final = f"SELECT {', '.join(_COLUMNS)} FROM tickets WHERE hash = ? AND kind = ?"  # noqa: S608
 
 
 #: Days that a ticket holds at most.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import diadem
-from diadem.errors import Refused
+from diadem.errors import DiademError, Refused
 from diadem.node.node import Node
 from diadem.node.recovery_file import read_recovery
 from tests.node.verbs.conftest import Lab
@@ -106,3 +108,19 @@ def test_a_passphrase_may_lie_in_the_systems_keyring(tmp_path: Path) -> None:
         node.close()
     finally:
         keyring.set_keyring(before)
+
+
+def test_a_new_key_counts_also_where_the_catalogue_could_not_follow(lab: Lab) -> None:
+    """The log has its card: what is said from then on is signed by it, in the process that made it as well."""
+
+    def rename(table: str, to: str) -> None:
+        with closing(sqlite3.connect(lab.node.path / "catalogue.sqlite")) as connection:
+            connection.execute(f"ALTER TABLE {table} RENAME TO {to}")
+
+    before = lab.node.context.keys.open("online").public
+    rename("statements", "elsewhere")
+    with pytest.raises(DiademError, match="catalogue"):
+        lab.node.keys.rotate(lab.root / "node-recovery.txt")
+    rename("elsewhere", "statements")
+    assert lab.node.context.keys.open("online").public != before
+    assert lab.node.custody(lab.archived("s")).ok

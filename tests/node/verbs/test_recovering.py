@@ -122,6 +122,17 @@ def test_a_file_that_cannot_be_used_stops_no_mirror_and_replaces_no_copy(lab: La
     assert [path.read_text("utf-8") for path in lab.root.glob("main/.diadem/nodes/*/instruments.toml")] == [EXAMPLE]
 
 
+def test_a_file_that_a_store_cannot_take_keeps_no_other_from_it(lab: Lab) -> None:
+    (home,) = lab.root.glob("main/.diadem/nodes/*")
+    (home / "node.toml").unlink()
+    (home / "node.toml").mkdir()
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text("utf-8") + "\n# for the whole group\n", "utf-8")
+    with lab.reopened() as node:
+        node.archive(lab.session("a"), now=True)
+    assert "for the whole group" in (home / "policy.toml").read_text("utf-8")
+
+
 def test_the_lost_directory_that_turns_up_again_speaks_no_more(loss: Loss) -> None:
     lab = loss.lab
     loss.recover(lab.root / "main").close()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import tomlkit
+from fsspec import AbstractFileSystem, filesystem
 
 import diadem
 from diadem.api.nodes import tools_of_now
-from diadem.errors import Unreachable
+from diadem.errors import DiademError, Unreachable
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.scan import PlannedSession
@@ -227,6 +228,50 @@ def test_which_store_a_server_holds_is_not_read_again_and_again(lab: Lab) -> Non
     assert reads(*stores) <= 3
 
 
+CLOUD = "/exchanged"
+
+
+@pytest.fixture
+def cloud(lab: Lab) -> Iterator[AbstractFileSystem]:
+    """What lies on a server that is a store of the lab, and was seen a moment ago."""
+    lab.node.stores.add(f"memory:/{CLOUD}", name="cloud", place="cloud")
+    lab.archived("before")
+    server = filesystem("memory")
+    yield server
+    server.rm(CLOUD, recursive=True)
+
+
+def test_nothing_is_written_into_another_store_that_a_server_has_now(lab: Lab, cloud: AbstractFileSystem) -> None:
+    file = f"{CLOUD}/.diadem/store.json"
+    other = cloud.cat(file).replace(lab.node.id.encode(), b"f" * 64)
+    mine = lab.node.context.settings.store("cloud").id.encode()
+    cloud.rm(CLOUD, recursive=True)
+    cloud.pipe(file, other.replace(mine, b"11111111-1111-4111-8111-111111111111"))
+    done = lab.node.archive(lab.session("s"), now=True)
+    assert "cloud" not in [copy.store for copy in done.copies]
+    assert "there is another store" in next(owed.reason for owed in done.debts if owed.store == "cloud")
+    assert not [path for path in cloud.find(CLOUD) if path.endswith(".bin")]
+
+
+def test_a_server_whose_disk_is_unmounted_has_lost_nothing(lab: Lab, cloud: AbstractFileSystem) -> None:
+    packages = [lab.archived(name) for name in ("s", "t")]
+    gone = False
+
+    def unmount(_: Progress) -> None:
+        nonlocal gone
+        if not gone:
+            gone = True
+            cloud.rm(CLOUD, recursive=True)
+
+    done = lab.node.scrub("cloud", listener=unmount)
+    cloud.makedirs(CLOUD, exist_ok=True)
+    assert gone
+    assert done.damaged == []
+    for package in packages:
+        states = {copy.store: copy.state for copy in lab.node.context.catalogue.replicas(package)}
+        assert states["cloud"] == PRESENT
+
+
 def test_another_disk_in_the_place_of_a_store_is_seen_at_once(lab: Lab) -> None:
     lab.add_second()
     lab.archived("s")
@@ -237,6 +282,19 @@ def test_another_disk_in_the_place_of_a_store_is_seen_at_once(lab: Lab) -> None:
         assert [debt.store for debt in archived.debts] == ["second"]
         assert "there is another store" in archived.debts[0].reason
         assert sorted(lab.second.rglob("*")) == before
+
+
+def test_what_only_an_unmounted_server_has_is_not_written_off(tmp_path: Path) -> None:
+    """Its package is not gone: nobody knows where the server's disk is just now."""
+    place = "/only"
+    with diadem.Node.create(tmp_path / "node", name="lab", user="alice", store=f"memory:/{place}") as node:
+        (tmp_path / "s").mkdir()
+        (tmp_path / "s" / "scan.bin").write_bytes(bytes(1000))
+        package = str(node.archive(tmp_path / "s", now=True).package.id)
+        filesystem("memory").rm(place, recursive=True)
+        with pytest.raises(DiademError, match="there is no store where 'main' should be"):
+            node.delete(package, reason="gone", lost=True)
+        assert not node.context.catalogue.package_state(package).tombstoned
 
 
 def test_a_store_that_is_read_elsewhere_can_be_read_as_another_user(lab: Lab) -> None:
