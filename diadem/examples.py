@@ -16,8 +16,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import DigestMismatch, NotFound, StoreError, Unreachable, UsageError
+from diadem.errors import DigestMismatch, NotFound, Unreachable, UsageError
 from diadem.model.display import Display, FixedRows
+from diadem.store.system import store_error
 
 __all__ = ["Example", "fetch", "ls"]
 
@@ -137,7 +138,7 @@ def _fetched(fetcher: Any, path: str) -> Path:
             next=f"Without a network: a copy of the files, its address in {VARIABLE}.",
         ) from error
     except OSError as error:
-        raise StoreError(error.strerror or str(error), where=str(fetcher.path)) from error
+        raise store_error(error, str(fetcher.path), "") from error
 
 
 def _download(url: str, target: str, _: Any) -> None:

@@ -10,7 +10,7 @@ import re
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -109,8 +109,6 @@ class Database(ABC):
             self.make()
         with self.transaction(writing=False, new=True) as connection:
             found = _version(connection)
-            earlier = 0 < found < VERSION
-            count = connection.scalar(select(func.count()).select_from(packages)) if earlier else 0
         if found == 0 and not read_only:
             with self.transaction(writing=True, new=True) as connection:
                 if _version(connection) == 0:  # else another process has just made them
@@ -135,10 +133,13 @@ class Database(ABC):
                 next="Let the node's own machine archive or scrub something with this version of DIADEM.",
             )
         if found < VERSION:
+            count = 0
+            with suppress(DiademError), self.transaction(writing=False, new=True) as connection:
+                count = connection.scalar(select(func.count()).select_from(packages)) or 0
             raise IntegrityError(
                 f"an earlier version of DIADEM made the catalogue ({found}, this one makes {VERSION})",
                 where=self.address,
-                next=f"It is a cache, rebuilt from log and stores: {_rebuild_time(count or 0)}. Run: diadem reindex",
+                next=f"It is a cache, rebuilt from log and stores: {_rebuild_time(count)}. Run: diadem reindex",
             )
 
     @contextmanager

@@ -62,6 +62,7 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path, self._read_only = path, read_only
+        self._file = path.absolute()  # who changes the working folder meanwhile means the same file
 
     @property
     def address(self) -> str:
@@ -78,7 +79,7 @@ class SqliteDatabase(Database):
     def _connect(self) -> sqlite3.Connection:
         mode = ("ro&immutable=1" if self._is_snapshot() else "ro") if self._read_only else "rwc"
         connection = sqlite3.connect(
-            _uri(self._path, mode), uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            _uri(self._file, mode), uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
             if not self._read_only:

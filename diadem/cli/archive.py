@@ -187,8 +187,8 @@ _PROOFS = {
 
 def _remarks(document: Mapping[str, Any], shown: int | None = None) -> Iterator[str]:
     """What a person should know of a session that was archived; of things left out, the first few."""
-    for debt in document["debts"]:
-        yield f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair"
+    owed = (f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair" for debt in document["debts"])
+    yield from dict.fromkeys(owed)  # of a session in several packages, each line once
     for package in document["lost"]:
         yield f"LOST             no copy of {package[:19]}… is left; the files still in the source were archived again"
     yield from (f"LEFT OUT         {item['path']}: {item['reason']}" for item in document["omitted"][:shown])

@@ -128,8 +128,8 @@ def _event_lines(document: Mapping[str, Any]) -> Iterator[str]:
 def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
     copies = ", ".join(dict.fromkeys(copy["store"] for copy in archived["copies"] if copy["proof"] != "unseen"))
     yield f"archived         {name} as {archived['package']['id'][:19]}…, copies in {copies}"
-    for debt in archived["debts"]:
-        yield f"OWED             {debt['store']}: {debt['reason']}; later: diadem repair"
+    owed = (f"OWED             {debt['store']}: {debt['reason']}; later: diadem repair" for debt in archived["debts"])
+    yield from dict.fromkeys(owed)
     for package in archived["lost"]:
         yield f"LOST             no copy of {package[:19]}… is left; the files still here were archived again"
     yield from (f"LEFT OUT         {item['path']}: {item['reason']}" for item in archived["omitted"][:_NAMED])

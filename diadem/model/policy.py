@@ -165,11 +165,6 @@ seen meanwhile. One of kind cold (in a drawer) is never expected to answer.""",
     )
 
 
-_BETWEEN_PROOFS: Final = (
-    f"Longest time between two proofs of a copy: from 1 hour to 10 years, as a number and {_UNITS}."
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Scrub:
     """How often the bytes are read and compared."""

@@ -427,6 +427,7 @@ def settings_text(settings: NodeSettings, before: str = "") -> str:
     import tomlkit
 
     document = tomlkit.parse(before or _BEGIN)
+    _carry_notes(document)
     document["format"] = FORMAT
     for key in ("name", "id", "machine", "created"):
         _put(document, key, getattr(settings, key))
@@ -461,7 +462,13 @@ def _values(row: Any) -> dict[str, Any]:
 
 def _put(table: Any, key: str, value: Any) -> None:
     """Set a key unless it says that already: its comment stays."""
-    if key not in table or table[key] != value:
+    import tomlkit
+
+    if key not in table:
+        table[key] = value
+        if isinstance(table, tomlkit.items.Table):
+            table.value.item(key).trivia.indent = ""  # type: ignore[union-attr]  # not that of a comment above it
+    elif table[key] != value:
         table[key] = value
 
 
@@ -483,7 +490,6 @@ def _merge_rows(document: Any, name: str, key: str, rows: Sequence[Mapping[str, 
         for row in rows:
             _merge(known[row[key]], row)
         return
-    _carry_notes(document)
     tables = tomlkit.aot()
     for row in rows:
         table = known.get(row[key], tomlkit.table())

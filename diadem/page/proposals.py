@@ -297,8 +297,8 @@ def _line(session: Session) -> str:
     said = {"already": "was archived before", "continuation": "its new files were archived"}
     omitted = len(result.archived.outcome.omissions)
     left = f"; {count_text(omitted, 'item was', 'items were')} left out" if omitted else ""
-    owed = "".join(f"; the copy in {debt.store} is owed: {debt.reason}" for debt in result.archived.debts)
-    return f"{session.plan.title}: {said.get(result.archived.what, 'archived')}{left}{owed}"
+    owed = dict.fromkeys(f"; the copy in {debt.store} is owed: {debt.reason}" for debt in result.archived.debts)
+    return f"{session.plan.title}: {said.get(result.archived.what, 'archived')}{left}{''.join(owed)}"
 
 
 def take_in(node: Node, proposal: Proposal, listener: Listener) -> Outcome:

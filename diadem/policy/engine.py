@@ -8,13 +8,14 @@ good copies again; then what proves them; then the rest.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from diadem.custody.remedies import recover_command
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.policy import Policy
-from diadem.model.replicas import DROPPED, PackageState, StoreState
+from diadem.model.replicas import PackageState, StoreState
 from diadem.policy import commands
 from diadem.policy.case import ArchiveState, Case, NodeState, PolicyRule, joined
 from diadem.policy.copies_rules import COPIES
@@ -57,13 +58,15 @@ def stores_wanting(
 
     Where too few can take one, those that cannot be written to are named too: trying them tells why a copy is owed.
     """
-    case = _case(policy, ArchiveState([package], stores, NodeState("")), now)
-    wanting = [action.store for action in case.missing.actions]
-    if case.missing.places:
-        taken = {copy.store for copy in package.replicas if copy.state != DROPPED}
-        locked = [one.state for one in case.own_stores if one.state.reachable and one.state.read_only]
-        wanting += [state.name for state in locked if not state.retired and state.name not in taken]
-    return wanting, list(case.missing.cramped)
+    missing = _case(policy, ArchiveState([package], stores, NodeState("")), now).missing
+    wanting = [action.store for action in missing.actions]
+    locked = {store.name for store in stores if store.reachable and store.read_only and not store.retired}
+    if missing.places and locked:
+        able = [replace(store, read_only=store.read_only and store.name not in locked) for store in stores]
+        best = _case(policy, ArchiveState([package], able, NodeState("")), now).missing.actions
+        owed = [action.store for action in best if action.store in locked]
+        wanting += owed[: max(0, len(best) - len(wanting))]
+    return wanting, list(missing.cramped)
 
 
 def is_well_kept(policy: Policy, state: ArchiveState, now: datetime) -> bool:

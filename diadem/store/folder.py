@@ -106,7 +106,7 @@ class FolderStore(BaseStore):
             if error.errno in _GONE:
                 advice = "Check the disk or the network."
                 raise Unreachable(f"the store fails: {error.strerror}", where=self.url, next=advice) from error
-            raise StoreError(error.strerror or str(error), where=self.url) from error
+            raise store_error(error, self.url, "") from error
 
     def capabilities(self) -> Capabilities:
         if self._capabilities is None or not self._capabilities.writes:  # a disk may be mounted anew for writing

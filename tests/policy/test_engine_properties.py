@@ -84,7 +84,12 @@ def test_one_package_is_judged_alone_as_in_its_archive(archive: Archive) -> None
         wanting, too_small = stores_wanting(policy, stores, package, NOW)
         assert wanting[: len(goals)] == goals
         locked = {store.name for store in stores if store.reachable and store.read_only}
-        assert set(wanting[len(goals) :]) <= locked
+        owed = wanting[len(goals) :]
+        assert set(owed) <= locked
+        able = [replace(store, read_only=store.retired) for store in stores]
+        best = [one.store for one in judged([package], able, policy).actions if one.kind == "replicate"]
+        assert set(owed) <= set(best)
+        assert len(wanting) <= max(len(best), len(goals)), "a copy that is owed is one that the policy wants"
         assert set(too_small) <= {store.name for store in stores if store.reachable and not store.read_only}
         asked = ("copies.minimum", "copies.kinds", "replica.")
         rules = [finding.rule for finding in judged([package], stores, policy).findings]

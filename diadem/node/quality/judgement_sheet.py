@@ -290,7 +290,7 @@ class JudgementSheet(SheetImport):
         found = self.context.catalogue.dataset(row.package, given_id or named)
         if given_id and named and as_shown(named, [found.path]) != as_shown(found.path, [found.path]):
             message = f"the dataset {given_id} is '{found.path}'"
-            raise self.fault("dataset", message, "Leave one of the two empty.")
+            row.faults.append(Fault(row.number, "dataset", message, "Leave one of the two empty."))
         return found.id, found.path
 
     def _own(self, package: str, question: Question) -> Assessment | None:

@@ -44,8 +44,9 @@ class EffectiveFile:
 
 
 def merge_chain(packages: Iterable[ArchivedPackage]) -> list[EffectiveFile]:
-    """The files of a session that was archived in several steps, each in its newest version, by their original paths.
+    """The files of a session that was archived in several steps, each in its newest version.
 
+    By the bytes of the original path, which is what identifies a file.
     Of two packages that add to the same one the later in the given order is newer.
     """
     newest: dict[bytes, EffectiveFile] = {}

@@ -180,7 +180,7 @@ class WatchVerbs(DisplayList):
     ) -> Iterator[Handed | Watched]:
         """Watch; see `Node.watch`."""
         place = "" if folder is None else str(Path(folder).absolute())
-        alone = self._alone(WatchSettings(place, store, tuple(set), new_only, poll, depth))
+        alone = self._alone(WatchSettings(place, store or "", tuple(set or ()), new_only, poll, depth))
         if dry_run:
             return self._dry_run(alone, listener)
         return watch(self.context, folder=alone, once=once, every=every, listener=listener)

@@ -429,3 +429,22 @@ def test_on_a_full_disk_of_the_node_what_only_reads_goes_on(tmp_path: Path) -> N
             code, text = ended(*command, "--node", small / "node", "--json")
             error = json.loads(text).get("error")
             assert error is None or (code, error["next"].endswith(f"--node {tmp_path / 'store'}")) == (4, True), text
+
+
+def test_keys_that_a_later_version_adds_stand_in_their_own_tables(lab: Lab) -> None:
+    """Not below the comment of the next one, and not indented as that is."""
+    lab.add_second()
+    lab.node.close()
+    path = lab.node.path / "node.toml"
+    text = re.sub(r"(?m)^(seen|retired|full_name) = .*\n", "", path.read_text("utf-8"))
+    parts = text.split("[[stores]]")
+    parts[1] = parts[1].rstrip() + "\n\n# the one in the cellar\n"
+    text = "[[stores]]".join(parts).replace("[[users]]", "# Alice's account, ask her\n[[users]]")
+    path.write_text(text, "utf-8")
+    with lab.reopened() as node:
+        node.users.add("bob")
+    lines = path.read_text("utf-8").splitlines()
+    assert lines[lines.index("# the one in the cellar") + 1] == "[[stores]]"
+    assert lines[lines.index("# Alice's account, ask her") + 1] == "[[users]]"
+    assert [line for line in lines if line.startswith(" ")] == []
+    assert sum(line.startswith("retired = ") for line in lines) == 2
