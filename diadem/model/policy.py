@@ -344,6 +344,17 @@ class AllowedTransfer:
 class Transfers:
     """Who may send what to whom, and by which route."""
 
+    #: What ``auto`` means in every entry.
+    route: str = _choice(
+        "auto",
+        ROUTES,
+        'What "auto" means in every entry below: so a group changes from one topology to another in one line.',
+        "hub",
+        note="""\
+How things go to other nodes where an entry below says "auto": "direct" (straight to the other
+node), "hub" (over a node that relays what it cannot read) or "auto" (the first that works).
+A group that moves behind a hub changes this one line.""",
+    )
     #: The first that fits decides; where none does, nothing is sent.
     allow: tuple[AllowedTransfer, ...] = _key(
         "Permissions, of which the first that fits decides; where none fits, nothing is sent.",
@@ -356,17 +367,6 @@ user's name. to: "marie@nmi", "*@nmi" or "*". route: "direct", "hub" or "auto" (
         type="array",
         items={"$ref": "#/$defs/allowed"},
         default=[{"who": "owner", "to": "*", "route": "auto"}],
-    )
-    #: What ``auto`` means in every entry.
-    route: str = _choice(
-        "auto",
-        ROUTES,
-        'What "auto" means in every entry below: so a group changes from one topology to another in one line.',
-        "hub",
-        note="""\
-How things go to other nodes where an entry below says "auto": "direct" (straight to the other
-node), "hub" (over a node that relays what it cannot read) or "auto" (the first that works).
-A group that moves behind a hub changes this one line.""",
     )
 
 

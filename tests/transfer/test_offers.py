@@ -189,10 +189,10 @@ def test_a_rule_accepts_and_is_cited(pair: Pair) -> None:
 
 def test_the_senders_policy_decides_who_sends_where(pair: Pair) -> None:
     package = pair.a.archived()
-    with_policy(pair.a, transfer=Transfers((AllowedTransfer("owner", "*@nmi", "hub"), AllowedTransfer())))
+    with_policy(pair.a, transfer=Transfers(allow=(AllowedTransfer("owner", "*@nmi", "hub"), AllowedTransfer())))
     with pytest.raises(Refused, match="only the route 'hub'"):
         pair.a.node.send(package, "marie@nmi", route="direct")
-    with_policy(pair.a, transfer=Transfers((AllowedTransfer("carol", "*"),)))
+    with_policy(pair.a, transfer=Transfers(allow=(AllowedTransfer("carol", "*"),)))
     with pytest.raises(Refused, match="policy does not let"):
         pair.a.node.send(package, "marie@nmi")
     with pytest.raises(NotFound, match="no node is called"):
@@ -208,7 +208,7 @@ def test_only_the_owner_lets_others_read(pair: Pair) -> None:
     pair.a.node.users.add("bob")
     bob = diadem.open_node(pair.a.node.path, user="bob")
     bob.context.once("desk", lambda: replace_context(pair.a, bob))
-    with_policy(replace(pair.a, node=bob), transfer=Transfers((AllowedTransfer("*"),)))
+    with_policy(replace(pair.a, node=bob), transfer=Transfers(allow=(AllowedTransfer("*"),)))
     with pytest.raises(Refused, match="cannot grant it"):
         bob.send(package, "marie@nmi")
     bob.close()
