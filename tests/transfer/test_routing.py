@@ -43,7 +43,9 @@ from tests.transfer.towns import url
 def policy(star: Star, name: str, *allow: AllowedTransfer, route: str = "auto") -> None:
     """Let a node have this policy of transfers."""
     context = star.node(name).context
-    context.__dict__["policy"] = replace(context.policy, transfer=Transfers(allow or (AllowedTransfer(),), route))
+    context.__dict__["policy"] = replace(
+        context.policy, transfer=Transfers(allow=allow or (AllowedTransfer(),), route=route)
+    )
 
 
 def noted(star: Star, of: str, at: str, **members: Any) -> Peer:
@@ -93,7 +95,7 @@ def coming(star: Star, *routes: str) -> Transfer:
     ],
 )
 def test_what_the_policy_allows(allow: tuple[tuple[str, str, str], ...], route: str, expected: tuple[str, ...]) -> None:
-    found = Policy(transfer=Transfers(tuple(AllowedTransfer(*one) for one in allow), route))
+    found = Policy(transfer=Transfers(allow=tuple(AllowedTransfer(*one) for one in allow), route=route))
     assert allowed_routes(found, "nmi") == expected
 
 
