@@ -43,7 +43,7 @@ def scrub(store: StoreTally) -> str:
 
 def repair(package_id: str) -> str:
     """Making the copies of one package good again."""
-    return f"{REPAIR} {short(package_id)}"
+    return f"diadem repair {short(package_id)}"
 
 
 def write_off(package_id: str) -> str:
