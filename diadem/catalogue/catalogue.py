@@ -56,7 +56,10 @@ _Found = TypeVar("_Found")
 def _reads(
     question: Callable[Concatenate[Connection, _Given], _Found],
 ) -> Callable[Concatenate[Catalogue, _Given], _Found]:
-    """A function on a connection as a method that asks in a transaction of its own, or in that of `together`."""
+    """A function on a connection as a method that asks in a transaction of its own, or in that of `together`.
+
+    One that gives rows as they come would give them after its transaction: it has a method that is written out.
+    """
 
     @wraps(question)
     def ask(catalogue: Catalogue, /, *given: _Given.args, **named: _Given.kwargs) -> _Found:
