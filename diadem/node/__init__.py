@@ -1,1 +1,1 @@
-"""The archive of one place: catalogue, policy, custody, copies. Sees archive and below."""
+"""The archive of one place, over its log, catalogue, policy and stores: `node.py` says what can be asked."""

@@ -1,4 +1,6 @@
-"""Where packages lie: `open_store` opens a store. The room, in the order in which it reads:
+"""Where packages lie: `open_store` opens a store.
+
+The room, in the order in which it reads:
 
 ==========================================  ==========================================================================
 `contract`                                  what a store is, and a draft of a package to be packed into one
@@ -9,6 +11,7 @@
 `bags`, `remote`, `adopted`, `addresses`    packages to be read: here, on a server, in the folder of their people
 `source`                                    a folder to be archived
 `system`, `whole`, `disks`                  what differs between operating systems; small files; which disk it is
+`sqlite_file`                               a small database of the node, for many threads and processes
 ==========================================  ==========================================================================
 """
 

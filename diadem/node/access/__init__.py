@@ -1,1 +1,1 @@
-"""Who may what with a package: one engine decides, for the command line, the server and transfers alike."""
+"""Who may what: granting, and who asks. `policy/access.py` decides, for command line, server and transfers alike."""
