@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -310,6 +311,38 @@ def test_a_revocation_stops_the_next_window_and_what_came_is_removed(pair: Pair)
     assert len(pair.b.wire.windows) <= 2
     pair.b.node.transfers.resume()
     assert not list((pair.b.root / "store" / ".diadem" / "arriving").iterdir())
+
+
+_REVOKER = """
+import sys, diadem
+with diadem.open_node(sys.argv[1]) as node:
+    print("open", flush=True)
+    node.revoke(input())
+    print("revoked", flush=True)
+"""
+
+
+def test_a_revocation_by_another_process_stops_the_next_window(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    serving = Serving(pair.a.desk)
+    command = [sys.executable, "-c", _REVOKER, str(pair.a.root / "node")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        revoked = threading.Event()
+        reader = threading.Thread(target=lambda: other.stdout.readline() == "revoked\n" and revoked.set())
+        reader.start()
+        assert serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9)).status == 206
+        other.stdin.write(pair.a.node.grants()[0].grant.id + "\n")
+        other.stdin.flush()
+        while not revoked.is_set():  # so that what was allowed last is as fresh as can be
+            with contextlib.suppress(NotFound):
+                serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
+        with pytest.raises(NotFound):
+            serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
+        reader.join()
 
 
 def test_another_copy_is_read_where_one_is_damaged(pair: Pair) -> None:
