@@ -20,7 +20,7 @@ from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.exchange import Response
-from diadem.network.intake import bits_of
+from diadem.network.intake import Taken, bits_of
 from diadem.network.landing import Landing, note_fault, place_of
 from diadem.network.pushed_place import PushedPackage
 from diadem.network.pushed_window import WindowIntake
@@ -186,22 +186,18 @@ class Pushed:
         self, peer: str, transfer_id: str, number: int, parts: Sequence[Span], data: memoryview
     ) -> tuple[Span, int] | None:
         """Keep whole leaves of a window, and count them; the first that is wrong. Who may not any more is refused."""
-        transfer, wrong, again = self._agreed(peer, transfer_id), None, 0
+        transfer, taken = self._agreed(peer, transfer_id), Taken(0, 0, ())
         with self._noting(transfer_id):
             _require_below(transfer, len(data))
             _require_open(self._place(transfer))
             with self._at(transfer, lambda place: place.turn(number)) as place:
                 _require_open(place)
                 try:
-                    for part in parts:
-                        at = part.at - parts[0].at
-                        more, leaves = place.take(part, data[at : at + part.length])
-                        again += more
-                        wrong = wrong or ((part, leaves[0]) if leaves else None)
+                    taken = place.take(parts, data)
                 finally:
-                    counts = Counts(received=len(data), again=again)
+                    counts = Counts(received=len(data), again=taken.again)
                     self._desk.book.count(transfer_id, counts, place.done, 0.0)
-        return wrong
+        return next(iter(taken.wrong), None)
 
     def _ended(self, peer: str, transfer_id: str) -> Response:
         """The answer to who pushed leaves; the package lands where they were the last."""

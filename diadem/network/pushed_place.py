@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 from diadem.errors import DiademError
 from diadem.model.transfers import Transfer
 from diadem.network.fetching import missing_bytes
-from diadem.network.intake import Follower, take_span
+from diadem.network.intake import Follower, Taken, take_spans
 from diadem.network.landing import FATAL, Landing
 from diadem.network.windows import Span, WindowPlan
 from diadem.package.examine import TagFiles
@@ -155,18 +155,10 @@ class PushedPackage:
         """Whether every leaf is here."""
         return self.plan is not None and self.landing.arrival.marks.count == self.plan.leaves
 
-    def take(self, span: Span, data: memoryview) -> tuple[int, tuple[int, ...]]:
-        """Prove and write the leaves of a span that are missing.
-
-        Returns
-        -------
-        again : int
-            Bytes of leaves that were here already.
-        wrong : tuple of int
-            Leaves of the file that are wrong; all others are kept.
-        """
+    def take(self, spans: Sequence[Span], data: memoryview) -> Taken:
+        """Prove the leaves of spans that follow each other, and keep those that are right and missing."""
         assert self.follower is not None
-        taken = take_span(self.landing.arrival, self.follower, span, data)
+        taken = take_spans(self.landing.arrival, self.follower, spans, data)
         with self._count:
             self.missing -= taken.kept
-        return taken.again, taken.wrong
+        return taken
