@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,10 +17,11 @@ from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.scan import PlannedSession
 from diadem.node.context import Context
-from diadem.node.take.archive import ArchiveOptions, archive, archive_plan, has_several_places
-from diadem.node.take.archive_many import archive_all, session_plan
+from diadem.node.take.archive import ArchiveOptions, archive, has_several_places
+from diadem.node.take.archive_many import archive_all
 from diadem.node.take.arrival import Archived
 from diadem.node.take.folder_look import Look, at_work, look, look_at_files, only_browsing
+from diadem.pack.plan import merged_metadata
 from diadem.scan.tree import is_systems_own
 from diadem.store.system import kind_of, long_path
 
@@ -172,8 +172,6 @@ def _datasets(sizes: Sequence[tuple[str, int]], readers: Sequence[ReaderOffer]) 
 
 #: Sessions that are named.
 _NAMED = 3
-#: How a file of the name ``*`` is written as a part.
-_STAR, _NAMED_STAR = "*", "[*]"
 
 
 class Changed(Refused):
@@ -203,11 +201,10 @@ def archive_unit(
     options = replace(options, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
     _require_same(unit, seen)
     if len(unit.files) > 1:  # loose files that are one dataset
-        parts = tuple(_NAMED_STAR if name == _STAR else name for name in unit.files)
-        session = PlannedSession("", True, Path(unit.files[0]).stem, "", str(unit.folder), parts)
-        plan = session_plan(context, session, options.metadata)
-        done = archive_plan(context, plan, unit.path, options, started=time.monotonic(), listener=listener)
-        return UnitArchived([done], as_one=True)
+        title = {"session": {"title": Path(unit.files[0]).stem}}
+        options = replace(options, metadata=merged_metadata(title, options.metadata or {}))
+        files = [unit.folder / name for name in unit.files]
+        return UnitArchived([archive(context, unit.path, options, files=files, listener=listener)], as_one=True)
     sessions = _sessions(context, unit, as_one=as_one, listener=listener)
     if not sessions:
         options = replace(options, as_one=not packages_in(unit.path))  # a package is taken in as it is
