@@ -18,7 +18,7 @@ from diadem.node.context import Context
 from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.archive import ArchiveOptions
 from diadem.node.take.arrival import Archived
-from diadem.node.take.folder_look import Look, examined
+from diadem.node.take.folder_look import Look
 from diadem.node.take.quiet import Unfinished, judge
 from diadem.node.watch.events import Events, WakeUp
 from diadem.node.watch.memory import NO_ROOM, WAITING, Memory, Note
@@ -372,8 +372,8 @@ class FolderWatch:
         was_there = self.settings.new_only and not self.memory.known
         if (was_there or known.digest == seen.digest) and line.archive != "yes":
             return "left", BEFORE
-        examined_now = examined(seen, tuple(self.context.tools.readers))
-        found = judge(None, examined_now, line.wait or self.context.policy.archive.quiet)
+        quiet = line.wait or self.context.policy.archive.quiet
+        found = judge(None, seen, quiet, readers=tuple(self.context.tools.readers))
         if isinstance(found, Unfinished):
             return "waiting", found.told(str(unit.path))
         as_one = line.as_one if line.as_one is not None else known.as_one

@@ -9,10 +9,9 @@ from typing import Final
 
 from diadem.errors import DiademError, Refused, StoreError
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.plain_text import duration_words
 from diadem.model.times import read_time
-from diadem.node.take.folder_look import Look, examined
-from diadem.node.take.quiet import Finished, Reason, Unfinished, judge
+from diadem.node.take.folder_look import Look
+from diadem.node.take.quiet import Unfinished, judge
 from diadem.node.watch.memory import Note, moment_text
 
 #: First and longest wait before what failed is tried again, in seconds …
@@ -24,26 +23,7 @@ _MOMENT: Final = datetime.timedelta(milliseconds=100)
 #: Said of what lay there when the folder was added with `new_only`.
 BEFORE: Final = "it was there before"
 NO_FILE: Final = "there is no file in it"
-#: Reasons that are no matter of time.
-_HELD: Final = ("lock", "in-use", "short")
 _ZERO: Final = datetime.timedelta()
-
-
-def silence(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finished | Unfinished:
-    """Whether a session is finished, and was seen to be silent.
-
-    To the rule of `judge` one thing is added: two looks of this machine that saw the same, `quiet` apart by the clock
-    that nobody sets. Times of files are claims of a clock that may have been wrong; what was watched is known. There is
-    no `earlier` look where the machine was started since.
-    """
-    found = judge(earlier, now, quiet)
-    seen = now.since(earlier) if earlier is not None and earlier.same(now) else _ZERO
-    if seen >= quiet:
-        return found
-    held = tuple(reason for reason in found.reasons if reason.code in _HELD) if isinstance(found, Unfinished) else ()
-    return Unfinished(
-        (Reason("recent", (), f"waiting for {duration_words(quiet)} without a change"), *held), quiet - seen
-    )
 
 
 def judged(
@@ -81,13 +61,9 @@ def judged(
         changed = seen.taken - age if seen.own_clock and age > _ZERO else seen.taken
         bare = replace(seen, files={}, in_use={}, short={})  # there may be many files, and the digest stands for them
         note = replace(note, look=bare, changed=moment_text(changed), seen=moment_text(seen.taken))
-    found = silence(earlier, seen, quiet)
-    if isinstance(found, Finished):
-        found = silence(earlier, examined(seen, readers), quiet)
-    if isinstance(found, Unfinished):  # what speaks against it besides time: locks, files in use, or not whole
-        others = tuple(reason for reason in found.reasons if reason.code in _HELD)
-        words = Unfinished(others, found.wait).told(session) if others else ""
-        return replace(note, state="waiting", words=words), found.wait or _MOMENT
+    found = judge(earlier, seen, quiet, readers=readers, watched=True)
+    if isinstance(found, Unfinished):
+        return replace(note, state="waiting", words=found.held.told(session)), found.wait or _MOMENT
     if note.again and note.under == under and seen.taken < read_time(note.again):
         return replace(note, state="failed"), None
     return replace(note, state="waiting", words=""), _ZERO
