@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from diadem.errors import DiademError, machine_error
+from diadem.errors import DiademError
 from diadem.model.display import Display
 from diadem.model.plain_text import without_surrogates
 from diadem.node.config import WatchSettings
@@ -201,15 +201,6 @@ class Watched(Display):
             "archived": [one.to_dict() for one in self.archived],
             "error": self.error.to_dict() if self.error else None,
         }
-
-
-def unexpected(failure: Exception) -> DiademError:
-    """What is told of a session that failed in a way that nobody has thought of."""
-    told = machine_error(failure) if isinstance(failure, OSError) else None
-    return told or DiademError(
-        f"this should not have happened: {type(failure).__name__}: {failure}",
-        next="Please report it. It is tried again; other sessions are archived as usual.",
-    )
 
 
 class News:

@@ -17,6 +17,7 @@ from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.scan import PlannedSession
 from diadem.node.context import Context
+from diadem.node.separation import require_no_secrets
 from diadem.node.take.archive import ArchiveOptions, archive, has_several_places
 from diadem.node.take.archive_many import archive_all
 from diadem.node.take.arrival import Archived
@@ -78,7 +79,7 @@ def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: M
         name, left = pending.pop()
         folder = root / name if name else root
         try:
-            folders, files = _entries(found, folder, name)
+            folders, files = list_entries(found, folder, name)
         except OSError:
             if not name:
                 raise
@@ -102,8 +103,8 @@ def look_at(unit: Unit, listing: Listing, moment: Moment) -> Look:
     return look(unit.folder, now=moment.now, steady=moment.steady, own_clock=moment.own_clock)
 
 
-def _entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
-    """Folders, by their names from the top, and plain files with what the system says of them."""
+def list_entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
+    """Folders, by their names from the top, and plain files with what the system says of them; others go aside."""
     folders: list[str] = []
     files: dict[str, os.stat_result] = {}
     with os.scandir(long_path(folder)) as entries:
@@ -199,11 +200,12 @@ def archive_unit(
     `as_one` says whether it is one session; None: as a scan finds it. Raises `Changed`, and as `archive` does.
     """
     options = replace(options, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
+    files = [unit.folder / name for name in unit.files]
+    require_no_secrets(context, files or [unit.folder])  # a node that lies in it writes there: it would always change
     _require_same(unit, seen)
-    if len(unit.files) > 1:  # loose files that are one dataset
+    if len(files) > 1:  # loose files that are one dataset
         title = {"session": {"title": Path(unit.files[0]).stem}}
         options = replace(options, metadata=merged_metadata(title, options.metadata or {}))
-        files = [unit.folder / name for name in unit.files]
         return UnitArchived([archive(context, unit.path, options, files=files, listener=listener)], as_one=True)
     sessions = _sessions(context, unit, as_one=as_one, listener=listener)
     if not sessions:

@@ -26,10 +26,9 @@ from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
     from diadem.node.watch.events import WakeUp
-    from diadem.node.watch.folder import FolderWatch
+    from diadem.node.watch.folder import FolderWatch, StoreBackoff
     from diadem.node.watch.hand_in import Handed, HandInFolder
     from diadem.node.watch.report import Watched
-    from diadem.node.watch.silence import StoreBackoff
 
 
 __all__ = ["Handed", "Watched", "watch"]
@@ -60,7 +59,7 @@ def watch(
 
     context.require_writable()
     with _alone(context, folder, once=once):
-        watcher = _Watcher(context, folder, every, steady, None if once else WakeUp(), paced=sleep is None)
+        watcher = _Watcher(context, folder, every, steady, None if once else WakeUp())
         try:
             while True:
                 yield from watcher.round(listener)
@@ -86,12 +85,10 @@ class _Watcher:
     every: float
     steady: Callable[[], float]
     bell: WakeUp | None
-    paced: bool
     hand_ins: dict[str, HandInFolder] = field(default_factory=dict)
     folders: dict[WatchSettings, FolderWatch] = field(default_factory=dict)
     #: Shared by all folders.
     backoff: StoreBackoff | None = None
-    _handed_in: float = float("-inf")
 
     def round(self, listener: Listener) -> Iterator[Handed | Watched]:
         """One look at everything that is due."""
@@ -104,9 +101,7 @@ class _Watcher:
             os.utime(context.folder / FOLDER / WATCHER_FILE)
         context.stores.note_answers(context.folder, context.clock())
         self._serve([self.only] if self.only is not None else context.settings.watched)
-        woken = self.paced and self.bell is not None and self.steady() - self._handed_in < self.every * 0.99
-        if self.only is None and not woken:
-            self._handed_in = self.steady()
+        if self.only is None:
             yield from self._hand_ins(listener)
         plan = read_watch_plan(context.folder / PLAN_FILE)
         for folder in list(self.folders.values()):
@@ -115,17 +110,19 @@ class _Watcher:
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
         from diadem.node.watch.hand_in import HandInFolder
 
-        context = self.context
-        for settings in context.settings.stores:
-            handed_in = self.hand_ins.get(settings.name) or HandInFolder.of(context, settings.name)
-            if handed_in is not None and context.stores.reachable(settings.name):
-                self.hand_ins[settings.name] = handed_in
-                yield from handed_in.round(context, listener)
+        context, backoff = self.context, self.backoff
+        assert backoff is not None
+        for name in [settings.name for settings in context.settings.stores]:
+            handed_in = self.hand_ins.get(name) or HandInFolder.of(
+                context, name, steady=self.steady, every=self.every, backoff=backoff
+            )
+            if handed_in is not None and context.stores.reachable(name):
+                self.hand_ins[name] = handed_in
+                yield from handed_in.hand_ins(listener)
 
     def _serve(self, wanted: Sequence[WatchSettings]) -> None:
         """Begin with folders that were added, and end with those that were taken away."""
-        from diadem.node.watch.folder import FolderWatch
-        from diadem.node.watch.silence import StoreBackoff
+        from diadem.node.watch.folder import FolderWatch, StoreBackoff
 
         self.backoff = self.backoff or StoreBackoff()
         for settings in [known for known in self.folders if known not in wanted]:
@@ -147,7 +144,7 @@ class _Watcher:
 
     def wait(self) -> float:
         """Seconds until something is due."""
-        return min([self.every, *(folder.wait() for folder in self.folders.values())])
+        return min([self.every, *(folder.wait() for folder in (*self.folders.values(), *self.hand_ins.values()))])
 
     def sleep(self, seconds: float) -> None:
         """Until then, or until the system tells of a change."""
@@ -156,7 +153,7 @@ class _Watcher:
 
     def close(self) -> None:
         """Keep what is known."""
-        for folder in self.folders.values():
+        for folder in (*self.folders.values(), *self.hand_ins.values()):
             folder.close()
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.node.take.folder_look import Look, Seen
 from diadem.node.take.quiet import Finished, Unfinished, judge
+from diadem.node.watch.folder import wait_after
 from diadem.node.watch.memory import Note, ago, waiting_words
 from diadem.node.watch.plan import Line, plan_bytes, read_watch_plan
-from diadem.node.watch.silence import wait_after
 
 START = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
 QUIET = datetime.timedelta(minutes=10)
