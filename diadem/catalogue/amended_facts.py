@@ -15,8 +15,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from diadem.catalogue import database, facet_counts, facts, tables
 from diadem.catalogue.database import IndexedText
 from diadem.catalogue.dataset_sets import full, mask, mask_text
+from diadem.catalogue.log_statements import amendments_of, successions
 from diadem.catalogue.package_key import free_key, hex_of, package_key, require, resolve
-from diadem.catalogue.statements import amendments_of, successions
 from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded

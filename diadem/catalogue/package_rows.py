@@ -16,9 +16,9 @@ from diadem.catalogue import quality, tables
 from diadem.catalogue.database import CHUNK
 from diadem.catalogue.dataset_sets import full, numbers
 from diadem.catalogue.facts import SESSION_END, day_of, storable
+from diadem.catalogue.log_statements import successions
 from diadem.catalogue.package_key import resolve
 from diadem.catalogue.results import DatasetRow, PackageRow
-from diadem.catalogue.statements import successions
 from diadem.catalogue.tables import among
 from diadem.errors import NotFound
 from diadem.model.assessments import VERDICTS, Assessment, disputes

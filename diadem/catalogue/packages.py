@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
-from diadem.catalogue import amended_facts, database, facet_counts, quality, statements, tables
+from diadem.catalogue import amended_facts, database, facet_counts, log_statements, quality, tables
 from diadem.catalogue.database import CHUNK, IndexedText
 from diadem.catalogue.facts import FORMAT, SESSION_DATE, Fact, Facts, PackageEntry, day_of, gather, named, storable
 from diadem.catalogue.package_key import find, free_key, keys_of, package_key, require, resolve
@@ -143,7 +143,7 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
     database.insert_rows(connection, tables.traces, ((trace, seq) for seq, one in numbered for trace in one.traces))
     quality.begin(connection, [(seq, len(one.datasets)) for seq, one in numbered])
     moved: dict[int, int] = {}
-    spoken_of = statements.spoken_of(connection, [one.id for _, one in numbered])
+    spoken_of = log_statements.spoken_of(connection, [one.id for _, one in numbered])
     for seq, one in numbered:
         if one.id in spoken_of:
             quality.restate(connection, seq, one.id)

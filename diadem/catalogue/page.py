@@ -13,9 +13,9 @@ from diadem.catalogue.conditions import (
     NOTHING,
     AllOf,
     Condition,
+    FactReader,
     Judged,
     Phrase,
-    Reader,
     Unjudged,
     Within,
     differs,
@@ -29,14 +29,14 @@ from diadem.catalogue.dataset_sets import numbers
 from diadem.catalogue.facet_counts import ValueCount, facets_of, facts_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
 from diadem.catalogue.facts import SESSION_END
+from diadem.catalogue.known_samples import meant
+from diadem.catalogue.log_statements import successions
 from diadem.catalogue.matching import CandidateFilter, Verdicts, found_among, matching, sizes_of, walk
 from diadem.catalogue.package_rows import package_rows
 from diadem.catalogue.packages import count
 from diadem.catalogue.quantities import Unreadable, in_unit, is_number, split
 from diadem.catalogue.query import MAX_NAMES, Names, Term, judgement, parse
 from diadem.catalogue.results import SearchResult, StatedDataset, Value, WiderSearch
-from diadem.catalogue.samples import meant
-from diadem.catalogue.statements import successions
 from diadem.catalogue.tables import among, among_texts, contains
 from diadem.catalogue.vocabulary import Key
 from diadem.catalogue.words import padded, words
@@ -69,7 +69,7 @@ def search(
         raise UsageError(f"'{order}' is not an order of packages", next=f"One of {', '.join(ORDERS)}.")
     if offset < 0 or (limit is not None and limit < 0):
         raise UsageError("a page cannot begin or end before the first package")
-    names, reader = CatalogueNames(connection), Reader(connection)
+    names, reader = CatalogueNames(connection), FactReader(connection)
     asked = parse(query, names)
     condition = _restricted(asked.condition, within)
     keys, total, exact, known = _page(reader, condition, limit, offset, rising=order == "oldest")
@@ -96,7 +96,7 @@ def _restricted(condition: Condition, within: Visible | None) -> Condition:
 
 
 def _page(
-    reader: Reader, condition: Condition, limit: int | None, offset: int, *, rising: bool
+    reader: FactReader, condition: Condition, limit: int | None, offset: int, *, rising: bool
 ) -> tuple[list[int], int, bool, CandidateFilter | None]:
     """Keys of the page; how many match as far as they were counted, and whether that is all; what is known of them."""
     source, known = candidates_of(reader, condition), None
@@ -132,7 +132,7 @@ def _page(
 
 
 def _matched(
-    reader: Reader, condition: Condition, keys: Sequence[int], known: CandidateFilter | None
+    reader: FactReader, condition: Condition, keys: Sequence[int], known: CandidateFilter | None
 ) -> dict[int, int] | None:
     """Datasets of each package that match; None where the condition makes no difference between them."""
     if not differs(condition):
@@ -252,14 +252,14 @@ def facets(connection: Connection, query: str, fields: Sequence[str] | None, top
     if condition == AllOf(()) and kept:
         made, total, exact = [kept_facet(connection, one, top) for one in chosen], count(connection), True
     else:
-        reader = Reader(connection)
+        reader = FactReader(connection)
         sizes, bits, exact = _newest(reader, condition, kept=kept)
         total = len(sizes)
         made = facets_of(connection, chosen, sizes, bits, top, _qualities(reader, condition, sizes, chosen))
     return Facets(query, tuple(facet for facet in made if facet.values), total, exact)
 
 
-def _newest(reader: Reader, condition: Condition, *, kept: bool) -> tuple[dict[int, int], dict[int, int], bool]:
+def _newest(reader: FactReader, condition: Condition, *, kept: bool) -> tuple[dict[int, int], dict[int, int], bool]:
     """The newest packages that match.
 
     How many datasets each has; which of them match, where they differ in that; and whether these packages are all.
@@ -299,7 +299,7 @@ def _newest(reader: Reader, condition: Condition, *, kept: bool) -> tuple[dict[i
 
 
 def _qualities(
-    reader: Reader, condition: Condition, sizes: dict[int, int], fields: Sequence[FacetField]
+    reader: FactReader, condition: Condition, sizes: dict[int, int], fields: Sequence[FacetField]
 ) -> dict[str, dict[str, ValueCount]]:
     """Qualities, where the search asks for judgements already: the same judgement must say both."""
     asked = any(isinstance(leaf, Judged | Unjudged) for leaf in leaves(condition))
@@ -322,7 +322,7 @@ def _qualities(
 def stated(connection: Connection, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
     """Datasets that match in some packages, those of a package in order, each with what it states of some fields."""
     keys = vocabulary.stated_fields(fields)
-    condition, reader = parse(query, CatalogueNames(connection)).condition, Reader(connection)
+    condition, reader = parse(query, CatalogueNames(connection)).condition, FactReader(connection)
     columns = tables.datasets.c
     found: list[StatedDataset] = []
     for start in range(0, len(ids), CHUNK):

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select, delete, insert, select, update
 
-from diadem.catalogue import database, facet_counts, statements, tables
+from diadem.catalogue import database, facet_counts, log_statements, tables
 from diadem.catalogue.dataset_sets import full, mask, mask_text
 from diadem.catalogue.package_key import require, resolve
 from diadem.catalogue.tables import among, among_texts
@@ -34,7 +34,7 @@ def begin(connection: Connection, counts: Sequence[tuple[int, int]]) -> None:
 
 def restate(connection: Connection, seq: int, sha256: str) -> None:
     """Derive everything anew from the statements, of a package that was entered just now."""
-    counting = sorted(current(statements.assessments_of(connection, sha256)), key=lambda one: one.dataset)
+    counting = sorted(current(log_statements.assessments_of(connection, sha256)), key=lambda one: one.dataset)
     for dataset, said in groupby(counting, key=lambda one: one.dataset):
         _write(connection, seq, dataset, list(said))
 
@@ -233,7 +233,7 @@ def _doubts(
         rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), tables.alive())
         ids |= {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
     absent = {one for one in packages if one not in set(ids.values())}
-    remembered = {one: current(statements.assessments_of(connection, PackageId(one).hex)) for one in absent}
+    remembered = {one: current(log_statements.assessments_of(connection, PackageId(one).hex)) for one in absent}
     others = [seq for seq in ids if seq not in known]
     at_hand = {seq: known[seq] for seq in ids if known.get(seq)}
     counting = at_hand | (counting_of(connection, others) if others else {})

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from diadem.catalogue.replicas import path_of, path_text
+from diadem.catalogue.replica_states import path_of, path_text
 from diadem.catalogue.sqlite import SqliteDatabase
 from diadem.model.statement_kinds import ARRIVAL_KINDS
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from diadem.catalogue import tables
 from diadem.catalogue.candidates import candidates_of
-from diadem.catalogue.conditions import Phrase, Reader
+from diadem.catalogue.conditions import FactReader, Phrase
 from diadem.catalogue.database import CHUNK
 from diadem.catalogue.dataset_sets import mask, numbers
 from diadem.catalogue.matching import matching, sizes_of, walk
@@ -79,7 +79,7 @@ class SampleDataset(Display):
 
 def datasets_naming(connection: Connection, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
     """Every dataset that states one of these names of samples, each a row of words; the earliest first."""
-    reader = Reader(connection)
+    reader = FactReader(connection)
     found: dict[int, int] = {}
     for phrase in _phrases(names):
         keys = [key for key, hit in walk(reader, phrase, candidates_of(reader, phrase), rising=True) if hit]

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 from diadem.catalogue import tables
 from diadem.catalogue.amended_facts import Values, weighed
 from diadem.catalogue.dataset_sets import full, mask
-from diadem.catalogue.statements import lines_about
+from diadem.catalogue.log_statements import lines_about
 from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded, words
