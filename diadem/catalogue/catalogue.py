@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
@@ -421,7 +421,7 @@ def _copy_tables(source: Connection, target: Connection) -> None:
     ordered = _rows(source, said.order_by(columns.package, columns.key, columns.rank))
     packages = groupby(ordered, key=lambda row: int(row.package))
     texts = ((package, [IndexedText(row.key, row.words, row.everywhere) for row in rows]) for package, rows in packages)
-    while some := list(islice(texts, _TEXTS)):
+    for some in database.chunks(texts, _TEXTS):
         database.of(target).write_texts(target, some)
 
 

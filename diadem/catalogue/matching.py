@@ -36,7 +36,7 @@ from diadem.catalogue.conditions import (
     of_package,
 )
 from diadem.catalogue.database import CHUNK
-from diadem.catalogue.dataset_sets import full, mask
+from diadem.catalogue.dataset_sets import bits_of, full
 from diadem.catalogue.package_key import Stretch
 from diadem.catalogue.tables import among
 from diadem.catalogue.words import Wording, every, everywhere
@@ -263,7 +263,7 @@ class _Match:
         for package, *said in self._reader.connection.execute(self._reader.stating_all(open_, list(everything))):
             bits = everything[package]
             for all_, datasets in zip(said[::2], said[1::2], strict=True):
-                bits &= everything[package] if all_ else mask(datasets or "")
+                bits &= bits_of(all_, datasets, everything[package])
             found[package] = bits
         return found, [part for part in parts if part not in open_]
 
@@ -281,7 +281,7 @@ class _Match:
             return found
         if isinstance(leaf, OfDataset):
             for package, all_, datasets in connection.execute(self._reader.stating(leaf, asked)).all():
-                found[package] = everything[package] if all_ else mask(datasets)
+                found[package] = bits_of(all_, datasets, everything[package])
         else:
             rows = select(_packages.seq).where(among(_packages.seq, asked), of_package(leaf))
             found |= {key: everything[key] for key in connection.scalars(rows)}

@@ -14,7 +14,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from diadem.catalogue import amended_facts, database, facet_counts, log_statements, quality, tables
-from diadem.catalogue.database import CHUNK, IndexedText
+from diadem.catalogue.database import IndexedText
+from diadem.catalogue.fact_rows import codes_of
 from diadem.catalogue.facts import FORMAT, SESSION_DATE, Fact, Facts, PackageEntry, day_of, gather, named, storable
 from diadem.catalogue.package_key import find, free_key, keys_of, package_key, require, resolve
 from diadem.catalogue.tables import among, among_texts
@@ -154,7 +155,7 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
 def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:
     keys = {fact.key for _, one in numbered for fact in one.numbers}
     keys |= {fact.key for _, one in numbered for fact, _ in one.phrases}
-    codes = amended_facts.codes(connection, keys)
+    codes = codes_of(connection, keys)
     stated = (
         (seq, codes[fact.key], fact.value, fact.everywhere, fact.datasets)
         for seq, one in numbered
@@ -277,8 +278,7 @@ def by_traces(connection: Connection, wanted: Sequence[int], *, limit: int) -> l
     """
     counts: Counter[int] = Counter()
     traces = tables.traces.c
-    for start in range(0, len(wanted), CHUNK):
-        part = wanted[start : start + CHUNK]
+    for part in database.chunks(wanted):
         shared = connection.execute(
             select(traces.trace, func.count()).where(traces.trace.in_(part)).group_by(traces.trace)
         ).all()

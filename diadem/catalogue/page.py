@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from diadem.catalogue import facet_counts, tables, vocabulary
+from diadem.catalogue import database, facet_counts, tables, vocabulary
 from diadem.catalogue.candidates import Candidates, candidates_of, count_alone
 from diadem.catalogue.conditions import (
     NOTHING,
@@ -24,10 +24,10 @@ from diadem.catalogue.conditions import (
     one_judgement,
     parts_of,
 )
-from diadem.catalogue.database import CHUNK
 from diadem.catalogue.dataset_sets import numbers
-from diadem.catalogue.facet_counts import ValueCount, facets_of, facts_of, kept_facet
+from diadem.catalogue.facet_counts import ValueCount, facets_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
+from diadem.catalogue.fact_rows import values_of
 from diadem.catalogue.facts import SESSION_END
 from diadem.catalogue.known_samples import meant
 from diadem.catalogue.log_statements import successions
@@ -36,9 +36,8 @@ from diadem.catalogue.package_rows import package_rows
 from diadem.catalogue.packages import count
 from diadem.catalogue.quantities import Unreadable, in_unit, is_number, split
 from diadem.catalogue.query import MAX_NAMES, Names, Term, judgement, parse
-from diadem.catalogue.results import SearchResult, StatedDataset, Value, WiderSearch
+from diadem.catalogue.results import SearchResult, StatedDataset, WiderSearch
 from diadem.catalogue.tables import among, among_texts, contains
-from diadem.catalogue.vocabulary import Key
 from diadem.catalogue.words import padded, words
 from diadem.errors import UsageError
 from diadem.model.access import Visible
@@ -139,8 +138,7 @@ def _matched(
         return None
     found = known.datasets if known else {}
     unknown = [key for key in keys if key not in found]
-    for start in range(0, len(unknown), CHUNK):
-        part = unknown[start : start + CHUNK]
+    for part in database.chunks(unknown):
         sizes = {key: known.sizes[key] for key in part if key in known.sizes} if known else {}
         if len(sizes) < len(part):
             sizes = sizes_of(reader.connection, part)
@@ -272,8 +270,8 @@ def _newest(reader: FactReader, condition: Condition, *, kept: bool) -> tuple[di
     if not doubtful(condition) and all(part in source.covered for part in parts_of(condition)):
         # Every candidate matches.
         keys = source.keys(reader.connection, most + 1)
-        for start in range(0, len(keys[:most]), CHUNK):
-            part = sizes_of(reader.connection, keys[start : min(start + CHUNK, most)])
+        for some in database.chunks(keys[:most]):
+            part = sizes_of(reader.connection, some)
             sizes |= part
             if differs(condition):
                 bits |= matching(reader, condition, part)
@@ -306,12 +304,10 @@ def _qualities(
     if not asked or all(one.kind != QUALITY for one in fields):
         return {}
     tallies: dict[str, ValueCount] = {}
-    keys = list(sizes)
     for name in QUALITIES:
         narrowed, tally = one_judgement([condition, judgement(QUALITY, name)]), ValueCount()
-        for start in range(0, len(keys) if narrowed != NOTHING else 0, CHUNK):
-            part = {key: sizes[key] for key in keys[start : start + CHUNK]}
-            for bits in matching(reader, narrowed, part).values():
+        for part in database.chunks(sizes if narrowed != NOTHING else ()):
+            for bits in matching(reader, narrowed, {key: sizes[key] for key in part}).values():
                 if bits:
                     tally.add(bits, listed=True)
         if tally.packages:
@@ -325,30 +321,21 @@ def stated(connection: Connection, query: str, ids: Sequence[str], fields: Seque
     condition, reader = parse(query, CatalogueNames(connection)).condition, FactReader(connection)
     columns = tables.datasets.c
     found: list[StatedDataset] = []
-    for start in range(0, len(ids), CHUNK):
-        part = [one.removeprefix(PREFIX) for one in ids[start : start + CHUNK]]
+    for part in database.chunks(one.removeprefix(PREFIX) for one in ids):
         packages = select(_packages.seq, _packages.id, _packages.datasets).where(among_texts(_packages.id, part))
         rows = connection.execute(packages).all()
-        sizes = {row.seq: row.datasets for row in rows}
-        bits = matching(reader, condition, sizes)
-        values = {name: _stated(connection, key, sizes) for name, key in keys.items()}
+        bits = matching(reader, condition, {row.seq: row.datasets for row in rows})
+        wanted = {package: some & ~1 for package, some in bits.items()}
+        values = {
+            name: values_of(connection, tables.numbers if key.kind == "number" else tables.phrases, key.of, wanted)
+            for name, key in keys.items()
+        }
         datasets = select(columns.package, columns.number, columns.id, columns.path)
-        named = connection.execute(datasets.where(among(columns.package, list(sizes))))
+        named = connection.execute(datasets.where(among(columns.package, list(wanted))))
         id_and_path = {(package, number): (id_, path) for package, number, id_, path in named}
         order = {digits: place for place, digits in enumerate(part)}
         for row in sorted(rows, key=lambda row: order[row.id]):
-            for number in numbers(bits[row.seq] & ~1):
+            for number in numbers(wanted[row.seq]):
                 own = {name: tuple(of.get((row.seq, number), ())) for name, of in values.items()}
                 found.append(StatedDataset(PREFIX + row.id, *id_and_path[row.seq, number], number, own))
-    return found
-
-
-def _stated(connection: Connection, key: Key, sizes: dict[int, int]) -> dict[tuple[int, int], dict[Value, None]]:
-    """What each dataset states of one field: numbers in its unit, or texts; moments as they were written."""
-    table = tables.numbers if key.kind == "number" else tables.phrases
-    found: dict[tuple[int, int], dict[Value, None]] = {}
-    rows = list(facts_of(connection, table, key.of, sizes))
-    for package, _, value, bits in sorted(rows, key=lambda row: (row[0], key.of.index(row[1]))):
-        for number in numbers(bits):
-            found.setdefault((package, number), {})[value] = None
     return found

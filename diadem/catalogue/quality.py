@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, Connection, Select, delete, insert, select, update
 
 from diadem.catalogue import database, facet_counts, log_statements, tables
-from diadem.catalogue.dataset_sets import full, mask, mask_text
+from diadem.catalogue.dataset_sets import bits_of, full, mask_text
 from diadem.catalogue.package_key import require, resolve
 from diadem.catalogue.tables import among, among_texts
 from diadem.model import lineage
@@ -114,9 +114,9 @@ def _judged(connection: Connection, seq: int, bits: int, every: int) -> None:
     known = connection.execute(select(_unassessed.everywhere, _unassessed.datasets).where(own)).first()
     if known is None:
         return
-    before = every if known.everywhere else mask(known.datasets)
+    before = bits_of(known.everywhere, known.datasets, every)
     if after := before & ~bits:
-        changed = {"everywhere": known.everywhere and after == before, "datasets": mask_text(after)}
+        changed = {"everywhere": after == every, "datasets": mask_text(after)}
         connection.execute(update(tables.unassessed).where(own), changed)
     else:
         connection.execute(delete(tables.unassessed).where(own))

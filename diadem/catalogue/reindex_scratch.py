@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -155,10 +154,3 @@ class ReindexScratch:
     def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._translated():
             return self._database.execute(statement, values).fetchall()
-
-
-def pages(items: Iterable[Any], size: int = _PAGE) -> Iterator[list[Any]]:
-    """Items, some at a time."""
-    remaining = iter(items)
-    while page := list(islice(remaining, size)):
-        yield page
