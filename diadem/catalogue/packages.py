@@ -245,7 +245,9 @@ def _ids(connection: Connection, rule: ColumnElement[bool]) -> list[str]:
 def continued(connection: Connection, package_ids: Iterable[str]) -> frozenset[str]:
     """Those of some packages that others continue."""
     digits = [one.removeprefix(PREFIX) for one in package_ids]
-    found = connection.scalars(select(_packages.predecessor).where(_packages.predecessor.in_(digits)).distinct())
+    found = connection.scalars(
+        select(_packages.predecessor).where(among_texts(_packages.predecessor, digits)).distinct()
+    )
     return frozenset(PREFIX + str(one) for one in found)
 
 
@@ -276,19 +278,15 @@ def by_traces(connection: Connection, wanted: Sequence[int], *, limit: int) -> l
 
     Of a trace that many packages share, the newest `limit` are looked at.
     """
-    counts: Counter[int] = Counter()
     traces = tables.traces.c
-    for part in database.chunks(wanted):
-        shared = connection.execute(
-            select(traces.trace, func.count()).where(traces.trace.in_(part)).group_by(traces.trace)
-        ).all()
-        rare = [trace for trace, count in shared if count <= limit]
-        counts.update(connection.scalars(select(traces.package).where(traces.trace.in_(rare))))
-        for trace, count in shared:
-            if count > limit:
-                newest = select(traces.package).where(traces.trace == trace).order_by(traces.package.desc())
-                counts.update(connection.scalars(newest.limit(limit)))
+    asked = select(traces.trace, func.count()).where(among(traces.trace, wanted)).group_by(traces.trace)
+    shared: dict[int, int] = dict(connection.execute(asked).all())
+    rare = [trace for trace, count in shared.items() if count <= limit]
+    counts = Counter(connection.scalars(select(traces.package).where(among(traces.trace, rare))))
+    for trace in shared.keys() - set(rare):
+        newest = select(traces.package).where(traces.trace == trace).order_by(traces.package.desc())
+        counts.update(connection.scalars(newest.limit(limit)))
     chosen = [key for key, _ in sorted(counts.items(), key=lambda item: (-item[1], -item[0]))[:limit]]
-    rows = connection.execute(select(_packages.seq, _packages.id).where(_packages.seq.in_(chosen), tables.alive()))
+    rows = connection.execute(select(_packages.seq, _packages.id).where(among(_packages.seq, chosen), tables.alive()))
     ids = {row.seq: row.id for row in rows}
     return [PREFIX + ids[key] for key in chosen if key in ids]
