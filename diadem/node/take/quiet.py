@@ -297,10 +297,9 @@ class FinishWaiter:
         if self._earlier is None and self.looks is not None:
             self._earlier = self.looks.earlier(self.session, self.parts)
 
-    def verdict(self, now: Look | None = None) -> Finished | Unfinished:
-        """Look once more, or take a look that was made this moment. Raises `NotFound`."""
-        if now is None:
-            now = look(self.session, parts=self.parts, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
+    def verdict(self) -> Finished | Unfinished:
+        """Look once more. Raises `NotFound`."""
+        now = look(self.session, parts=self.parts, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
         found = judge(self._earlier, now, self.quiet, readers=self.readers)
         if self._earlier is None or not self._earlier.same(now):
             self._earlier = now

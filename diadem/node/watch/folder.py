@@ -23,9 +23,9 @@ from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.archive import ArchiveOptions
 from diadem.node.take.arrival import Archived
 from diadem.node.take.folder_look import Look
-from diadem.node.take.quiet import Finished, Unfinished, judge
+from diadem.node.take.quiet import Finished, Unfinished
 from diadem.node.watch.events import Events, WakeUp
-from diadem.node.watch.memory import NO_FILE, NO_ROOM, WAITING, Memory, Note
+from diadem.node.watch.memory import NO_ROOM, WAITING, Memory, Note
 from diadem.node.watch.plan import Line, WatchPlan
 from diadem.node.watch.report import News, Watched
 from diadem.node.watch.units import (
@@ -319,11 +319,18 @@ class FolderWatch:
             yield self._told(unit, note, note.told(self.context.clock()))
 
     def _judged(
-        self, unit: Unit, before: Note, seen: Look, line: Line, *, held: tuple[str, str] | None
+        self,
+        unit: Unit,
+        before: Note,
+        seen: Look,
+        line: Line,
+        *,
+        held: tuple[str, str] | None,
+        watched: bool = True,
     ) -> tuple[Note, Finished | Unfinished | None]:
         """What is to be noted of a session, and whether it is finished; None where that does not matter now.
 
-        `held` is why the plan holds it, state and words.
+        `held` is why the plan holds it, state and words; of what is `watched` only looks count, see `judge`.
         """
         note = replace(before, files=len(seen.files), bytes=seen.bytes)
         if held is not None:
@@ -338,7 +345,7 @@ class FolderWatch:
             seen,
             line.wait or self.context.policy.archive.quiet,
             session=str(unit.path),
-            watched=True,
+            watched=watched,
             under=self._under(line),
             readers=tuple(self.context.tools.readers),
         )
@@ -425,24 +432,19 @@ class FolderWatch:
             known = self.memory.notes.get(unit.name, Note())
             if known.packages and known.digest == seen.digest:
                 continue
-            state, words = self._outlook(unit, seen, known, plan, listener)
+            if self.settings.new_only and not self.memory.known:  # what is there now is what was there before
+                known = Note(digest=seen.digest)
+            line = plan.line(unit.path)
+            anew = replace(known, look=None, again="")
+            note, verdict = self._judged(unit, anew, seen, line, held=plan.hold(line), watched=False)
+            state, words = note.state, note.words
+            if isinstance(verdict, Finished):
+                as_one = line.as_one if line.as_one is not None else known.as_one
+                state, words = self._outlook(unit, as_one, listener)
             yield Watched(place, unit.name, state, words, len(seen.files), seen.bytes)
 
-    def _outlook(self, unit: Unit, seen: Look, known: Note, plan: WatchPlan, listener: Listener) -> tuple[str, str]:
-        """State and words of one session."""
-        line = plan.line(unit.path)
-        if (held := plan.hold(line)) is not None:
-            return held
-        if not seen.files:
-            return "empty", NO_FILE
-        was_there = self.settings.new_only and not self.memory.known
-        if (was_there or known.digest == seen.digest) and line.archive != "yes":
-            return "left", BEFORE
-        quiet = line.wait or self.context.policy.archive.quiet
-        found = judge(None, seen, quiet, readers=tuple(self.context.tools.readers))
-        if isinstance(found, Unfinished):
-            return "waiting", found.told(str(unit.path))
-        as_one = line.as_one if line.as_one is not None else known.as_one
+    def _outlook(self, unit: Unit, as_one: bool | None, listener: Listener) -> tuple[str, str]:
+        """State and words of a session that is finished."""
         try:
             sessions = divided(self.context, unit, as_one=as_one, listener=listener)
         except DiademError as error:

@@ -18,7 +18,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -60,15 +60,6 @@ class HandInState(StrEnum):
     ARCHIVED = "archived"
     EMPTY = "empty"
     STRAY = "stray"  # a file or a link beside the folders
-
-
-class Kept(StrEnum):
-    """How a package is kept."""
-
-    WELL = "well"  # as the policy wants
-    SHORT = "short"  # not yet: copies are missing, damaged, or not proven
-    LOST = "lost"  # no copy counts any more
-    DELETED = "deleted"  # on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +252,8 @@ class HandInFolder(FolderWatch):
         seen: Look,
         line: Line,
         *,
-        held: tuple[str, str] | None,  # noqa: ARG002
+        held: tuple[str, str] | None,
+        watched: bool = False,
     ) -> tuple[Note, Finished | Unfinished | None]:
         """What is to be noted of a hand-in, and whether it is to be archived.
 
@@ -271,29 +263,20 @@ class HandInFolder(FolderWatch):
         self._deletable.discard(unit.name)
         words = "it changed since it was archived" if before.packages else ""
         if seen.files and before.packages and seen.digest == before.digest:
-            states = {_kept(self.context, PackageId(one)) for one in before.packages}
-            if Kept.LOST not in states or Kept.DELETED in states:
-                reasons = _reasons_to_keep(before, states)
-                yet = " yet" if Kept.DELETED not in states and not before.omitted else ""
-                then = f"do not delete it{yet}: {'; '.join(reasons)}" if reasons else "you may delete it"
+            reasons = self._reasons_to_keep(before)
+            if reasons is not None:
+                then = "; ".join(reasons) or "you may delete it"
                 if not reasons:
                     self._deletable.add(unit.name)
-                words = f"archived on {before.archived[:10]}; {then}"
-                note = replace(before, state="archived", words=words, files=len(seen.files), bytes=seen.bytes)
-                return replace(note, look=None), None
+                note = replace(before, state="archived", files=len(seen.files), bytes=seen.bytes, look=None)
+                return replace(note, words=f"archived on {before.archived[:10]}; {then}"), None
             words = "no copy is left of a part of what was archived of it"
-        note, verdict = before.judged(
-            seen,
-            self.context.policy.archive.quiet,
-            session=str(unit.path),
-            watched=False,
-            under=self._under(line),
-            readers=tuple(self.context.tools.readers),
-        )
+        anew = replace(before, digest="")
+        note, verdict = super()._judged(unit, anew, seen, line, held=held, watched=watched)
         if isinstance(verdict, Finished):
             self._ready[unit.name] = verdict.notes
             note = replace(note, words=words)
-        return note, verdict
+        return replace(note, digest=before.digest), verdict
 
     def _under(self, line: Line) -> str:
         return f"{super()._under(line)}|{self._process}"
@@ -306,33 +289,42 @@ class HandInFolder(FolderWatch):
         then, omitted = time_text(self.context.clock()), len(done.outcome.omissions)
         return replace(super()._archived(note, seen, taken), words=note.words, archived=then, omitted=omitted)
 
+    def _reasons_to_keep(self, note: Note) -> list[str] | None:
+        """Why one that is as it was archived may not be deleted, in words; None where a part is lost, and only here.
 
-def _reasons_to_keep(note: Note, states: Collection[Kept]) -> list[str]:
-    """Why a hand-in that is as it was archived is needed still."""
-    reasons = []
-    if Kept.DELETED in states:
-        reasons.append("it has since been deleted from the archive")
-    if note.omitted:
-        items = count_text(note.omitted, "item")
-        reasons.append(f"{items} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
-    if Kept.SHORT in states:
-        reasons.append("the policy wants more copies")
-    return reasons
+        It may be where nothing was left out, the policy wants no further copy of any of its packages, and no damage of
+        one is known.
+        """
+        states = {_kept(self.context, PackageId(one)) for one in note.packages}
+        if "lost" in states and "deleted" not in states:
+            return None
+        reasons = []
+        if "deleted" in states:
+            reasons.append("it has since been deleted from the archive")
+        if note.omitted:
+            items = count_text(note.omitted, "item")
+            reasons.append(f"{items} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
+        if "short" in states:
+            reasons.append("the policy wants more copies")
+        if reasons:  # more copies may come; what was deleted or left out is nowhere else
+            yet = "" if "deleted" in states or note.omitted else " yet"
+            reasons[0] = f"do not delete it{yet}: {reasons[0]}"
+        return reasons
 
 
-def _kept(context: Context, package: PackageId) -> Kept:
-    """How a package is kept: whether the policy wants no further copy of it, and no damage of it is known."""
+def _kept(context: Context, package: PackageId) -> str:
+    """How a package is kept: ``well``, ``short`` of what the policy wants, ``lost``, or ``deleted`` on purpose."""
     try:
         state = context.catalogue.package_state(package)
     except NotFound:  # the hand-in may be all that is left of it
-        return Kept.LOST
+        return "lost"
     except DiademError:
-        return Kept.SHORT
+        return "short"
     if state.tombstoned:
-        return Kept.DELETED
+        return "deleted"
     if is_gone(context, package):
-        return Kept.LOST
-    return Kept.WELL if is_well_kept(context, package) else Kept.SHORT
+        return "lost"
+    return "well" if is_well_kept(context, package) else "short"
 
 
 def _notes_of_before(folder: Path) -> Iterator[tuple[str, Note]]:
