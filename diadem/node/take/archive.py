@@ -65,10 +65,20 @@ class ArchiveOptions:
     check_unchanged: Callable[[], None] | None = None
 
 
-def archive(context: Context, source: Path, options: ArchiveOptions, *, listener: Listener = silent) -> Archived:
-    """Archive a session: a folder, or one file. A package, or a ZIP of some, is taken in as it is."""
+def archive(
+    context: Context,
+    source: Path,
+    options: ArchiveOptions,
+    *,
+    files: Sequence[Path] = (),
+    listener: Listener = silent,
+) -> Archived:
+    """Archive a session: a folder, or one file, or some `files` of one folder, of which `source` names them all.
+
+    A package, or a ZIP of some, is taken in as it is.
+    """
     started = time.monotonic()
-    require_no_secrets(context, [source])
+    require_no_secrets(context, files or [source])
     context.ledger.check_mirrors()
     if not options.as_one and (packages := packages_in(source)):
         return take_in(
@@ -80,18 +90,18 @@ def archive(context: Context, source: Path, options: ArchiveOptions, *, listener
             store=options.store,
             listener=listener,
         )[-1]
-    require_finished(context, source, options, listener)
+    require_finished(context, source, options, listener, parts=files)
     if not options.as_one:
         _require_one_session(context, source, listener)
     with working(context, "archive", str(source), source=str(source)) as job:
         heard = job.listening(listener)
-        plan = _plan_of(context, source, options)
+        plan = _plan_of(context, files or [source], options)
         return archive_plan(context, plan, source, options, started=started, listener=heard)
 
 
-def _plan_of(context: Context, source: Path, options: ArchiveOptions) -> PackPlan:
+def _plan_of(context: Context, sources: Sequence[Path], options: ArchiveOptions) -> PackPlan:
     metadata = with_instruments(context.folder, options.metadata)
-    return make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
+    return make_plan(sources, store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
 
 
 def archive_plan(
@@ -280,7 +290,7 @@ def planned(context: Context, source: Path, options: ArchiveOptions, listener: L
             where=str(source),
             next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
         )
-    plan = _plan_of(context, source, options)
+    plan = _plan_of(context, [source], options)
     relation = related(context, plan, source, listener)
     if not isinstance(relation, Unrelated):
         gone = [one for one in relation.chain if is_gone(context, one)]
