@@ -183,14 +183,14 @@ def _log(context: Context) -> Iterator[Check]:
     if not problems:
         total, epoch = context.ledger.total, context.ledger.epoch
         yield Check("log", "ok", f"{total} statements, epoch {epoch}; hashes and checkpoint agree")
-    if other := context.ledger.superseded():
+    if other := context.ledger.mirrors.superseded():
         yield Check(
             "log",
             "wrong",
             f"{other.message}; nothing can be written here",
             "Work with the restored node, if there is one; else restore it: " + recover_command(store=other.mirror),
         )
-    if pending := context.ledger.pending():
+    if pending := context.ledger.mirrors.pending():
         yield Check(
             "log",
             "wrong",

@@ -72,7 +72,7 @@ def mirror(context: Context) -> None:
 
 def _mirror(context: Context) -> None:
     """What was done is done: a store or a disk that fails now gets its part the next time."""
-    for step in (lambda _: context.ledger.push(), _mirror_edited, _mirror_chains, _mirror_catalogue_if_due):
+    for step in (lambda _: context.ledger.mirrors.push(), _mirror_edited, _mirror_chains, _mirror_catalogue_if_due):
         with contextlib.suppress(DiademError, OSError):
             step(context)
 

@@ -106,7 +106,7 @@ class StoreVerbs(DisplayList):
             self.context.reread_settings()
             added = self._added(url, name, kind, place, options)
             mirror_settings(self.context)
-            self.context.ledger.push()
+            self.context.ledger.mirrors.push()
             mirror_catalogue(self.context)
             return self._state(added)
 

@@ -69,7 +69,7 @@ def archive(context: Context, source: Path, options: ArchiveOptions, *, listener
     """Archive a session: a folder, or one file. A package, or a ZIP of some, is taken in as it is."""
     started = time.monotonic()
     require_no_secrets(context, [source])
-    context.ledger.check_mirrors()
+    context.ledger.mirrors.check()
     if not options.as_one and (packages := packages_in(source)):
         return take_in(
             context,
