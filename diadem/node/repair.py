@@ -285,8 +285,7 @@ class _Repair:
             draft = statements.repair(
                 package.id,
                 payload_id=package.payload_id,
-                store=replica.store,
-                store_id=context.settings.store(replica.store).id,
+                store=context.settings.stated_store(replica.store),
                 path=made.path,
                 leaf=made.leaf,
                 source=made.source.replace("replica:", ""),

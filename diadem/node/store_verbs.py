@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.plain_text import count_text, quoted
-from diadem.model.replicas import DROPPED, MISSING, STORE_KINDS, PackageState, StoreState
+from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, STORE_KINDS, PackageState, StoreState
 from diadem.node.config import StoreSettings, checked_name
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.mirrors import mirror_catalogue, mirror_settings
@@ -305,11 +306,11 @@ class StoreVerbs(DisplayList):
         return LostStore(name, len(held), tuple(last))
 
     def _name_for(self, url: str) -> str:
-        taken = set(self.context.stores.names)
+        taken = {IN_PLACE, *self.context.stores.names}
         if "main" not in taken:
             return "main"
         last = parse(url).path.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
-        plain = "".join(letter if letter.isalnum() else "-" for letter in last.lower()).strip("-") or "store"
+        plain = re.sub("[^a-z0-9]", "-", last.lower())[:60].strip("-") or "store"
         numbered = [plain, *(f"{plain}-{number}" for number in range(2, 100))]
         return next(name for name in numbered if name not in taken)
 
@@ -352,8 +353,7 @@ def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> 
                 package.id,
                 payload_id=package.payload_id,
                 source=came_from,
-                store=name,
-                store_id=context.settings.store(name).id,
+                store=context.settings.stated_store(name),
                 path=replica.path,
                 proof="none",
                 by=context.address,
@@ -367,8 +367,8 @@ def _say_missing(context: Context, name: str, packages: Sequence[PackageState], 
     """State that the copies of packages are not in a store."""
     from diadem.node.follow.follow import COPY_MISSING
 
-    store_id = context.settings.store(name).id
+    store = context.settings.stated_store(name)
     for first in range(0, len(packages), _BATCH):
         ids = [package.id for package in packages[first : first + _BATCH]]
         faults = [statements.copy_fault(one, COPY_MISSING, why) for one in ids]
-        context.say([statements.fixity(ids, store=name, store_id=store_id, level="quick", findings=faults)])
+        context.say([statements.fixity(ids, store=store, level="quick", findings=faults)])
