@@ -277,6 +277,12 @@ class LogMirrors:
         """Batches that no mirror is known to have: if this disk is lost now, they are lost with it."""
         return self._file.count_batches_after(self.reached())
 
+    def forget(self, url: str) -> None:
+        """Count a mirror no more that is given up, or lies elsewhere now. One that comes back is met anew."""
+        with self._file.writing():
+            self._file.forget_mirror(url)
+        self._met.discard(url)
+
     def _listed(self) -> tuple[Mirror, ...]:
         try:
             return tuple(iter(self.stores))  # a tuple of the list itself would ask for its length first

@@ -15,7 +15,7 @@ from diadem.model.plain_text import count_text, quoted
 from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, STORE_KINDS, PackageState, StoreState
 from diadem.node.config import StoreSettings, checked_name
 from diadem.node.context import POLICY_FILE, Context
-from diadem.node.mirrors import mirror_catalogue, mirror_settings
+from diadem.node.mirrors import forget_mirror, mirror_everything, mirror_settings
 from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.stores import claim, make_folder, read_store_file, reclaim
 from diadem.store.addresses import local_path, parse, refuse_copy_address
@@ -106,9 +106,7 @@ class StoreVerbs(DisplayList):
         with self.context.locked("stores"):  # two that add the same one at once
             self.context.reread_settings()
             added = self._added(url, name, kind, place, options)
-            mirror_settings(self.context)
-            self.context.ledger.mirrors.push()
-            mirror_catalogue(self.context)
+            mirror_everything(self.context)
             return self._state(added)
 
     def _added(
@@ -234,7 +232,9 @@ class StoreVerbs(DisplayList):
         here = context.settings.store(name)
         if here.url != known.url or again:
             _say_moved(context, name, known.url, copied=again or not here.seen or here.seen != known.seen)
-        mirror_settings(context)
+        if here.url != known.url:
+            forget_mirror(context, known)
+        mirror_everything(context)
         return self._state(name)
 
     def rm(self, name: str) -> None:
@@ -263,8 +263,7 @@ class StoreVerbs(DisplayList):
             raise Refused(
                 f"the store '{name}' holds {count_text(held, 'copy', 'copies')}", where=known.url, next=instead
             )
-        context.change_settings(lambda current: current.without_store(name))
-        mirror_settings(context)
+        _take_out(context, known)
 
     def lose(self, name: str, *, reason: str) -> LostStore:
         """Remove a store that is gone for good; its copies are recorded as missing.
@@ -296,8 +295,7 @@ class StoreVerbs(DisplayList):
             if any(copy.store == name and not copy.adopted and copy.state != DROPPED for copy in package.replicas)
         ]
         _say_missing(context, name, held, f"the store is lost: {reason.strip()}")
-        context.change_settings(lambda current: current.without_store(name))
-        mirror_settings(context)
+        _take_out(context, known)
         last = (
             (package.id, package.title)
             for package in held
@@ -361,6 +359,13 @@ def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> 
             for package, replica in unread[first : first + _BATCH]
         ]
         context.say(said)
+
+
+def _take_out(context: Context, known: StoreSettings) -> None:
+    """Let a store be the node's no longer."""
+    forget_mirror(context, known)
+    context.change_settings(lambda current: current.without_store(known.name))
+    mirror_settings(context)
 
 
 def _say_missing(context: Context, name: str, packages: Sequence[PackageState], why: str) -> None:
