@@ -57,12 +57,12 @@ def _archive_state(context: Context, packages: Iterable[PackageState] | None) ->
     """Everything the policy asks but of watched folders and unfinished archiving."""
     if packages is None:
         packages = context.catalogue.package_states(context.policy.metadata.required)
-    other, lost, fault = context.ledger.superseded(), context.policy_lost(), next(context.key_faults(), None)
+    other, lost, fault = context.ledger.mirrors.superseded(), context.policy_lost(), next(context.key_faults(), None)
     node = NodeState(
         name=context.settings.name,
         recovery_confirmed=bool(context.settings.recovery_confirmed),
         recovery_in_place=context.settings.recovery_in_place,
-        log_pending=context.ledger.pending(),
+        log_pending=context.ledger.mirrors.pending(),
         clock_ok=not clock_behind(context),
         superseded=other.message if other else "",
         recover=other.mirror if other else "",

@@ -26,7 +26,7 @@ from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statement_kinds import COPY_KINDS
 from diadem.node.config import StoreSettings
@@ -34,7 +34,7 @@ from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
 from diadem.node.follow.follow import apply_all, as_ingest, is_deleted, places_said, taken_in
 from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
-from diadem.node.keep.adopted import IN_PLACE, enter_adopted
+from diadem.node.keep.adopted import enter_adopted
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
@@ -456,8 +456,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
                 package_id,
                 payload_id=context.catalogue.get(package_id).payload_id,
                 source=name,  # it comes from the store in which it is
-                store=name,
-                store_id=context.settings.store(name).id,
+                store=context.settings.stated_store(name),
                 path=path,
                 proof="none",
                 by=context.address,

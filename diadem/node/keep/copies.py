@@ -350,8 +350,7 @@ class PackageCopies:
                     self.id,
                     payload_id=row.payload_id,
                     source=source,
-                    store=name,
-                    store_id=context.settings.store(name).id,
+                    store=context.settings.stated_store(name),
                     path=added.path,
                     proof=added.proof,
                     by=context.address,
@@ -445,8 +444,7 @@ class PackageCopies:
     ) -> None:
         draft = statements.fixity(
             [self.id],
-            store=replica.store,
-            store_id="" if replica.adopted else self.context.settings.store(replica.store).id,
+            store=self.context.settings.stated_store(replica.store),
             level=level,
             proven=proven,
             checked=checked,

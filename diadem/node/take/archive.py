@@ -15,11 +15,11 @@ from diadem.export.zip_bag import packages_in
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
-from diadem.model.replicas import PRESENT
+from diadem.model.replicas import IN_PLACE, PRESENT
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
-from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
+from diadem.node.keep.adopted import adopt_folder, folders, where
 from diadem.node.keep.copies import UNSEEN, Copy, PackageCopies
 from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.separation import require_no_secrets
@@ -79,7 +79,7 @@ def archive(
     """
     started = time.monotonic()
     require_no_secrets(context, files or [source])
-    context.ledger.check_mirrors()
+    context.ledger.mirrors.check()
     if not options.as_one and (packages := packages_in(source)):
         return take_in(
             context,
