@@ -13,8 +13,9 @@ from diadem.model.policy import Copies, Parity, Policy, RequiredMetadata
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState, StoreState
 from diadem.model.report import Severity
 from diadem.policy.case import ArchiveState, NodeState
-from diadem.policy.engine import RULES, wanting_of
+from diadem.policy.engine import RULES, still_wanted
 from diadem.policy.status import LISTED_ACTIONS, NAMED, Status
+from diadem.policy.tally import counted
 from tests.policy.archives import (
     CLOUD,
     DAY,
@@ -525,7 +526,7 @@ def test_two_packages_that_miss_different_stores_name_them_in_one_order() -> Non
 
 def waits(packages: list[PackageState], stores: list[StoreState], policy: Policy | None = None) -> list[str]:
     """What is left after a repair, in words."""
-    return list(wanting_of(policy or Policy(), ArchiveState(packages, stores, HAPPY), NOW))
+    return list(still_wanted(counted(policy or Policy(), ArchiveState(packages, stores, HAPPY), NOW)))
 
 
 def test_what_a_repair_waits_for() -> None:
@@ -563,4 +564,4 @@ def test_what_else_a_repair_waits_for() -> None:
     lost = package(1, replica("main", state=MISSING))
     (said,) = waits([lost], [MAIN])
     assert said.endswith(f'diadem delete {identity(1)[7:19]} --lost --reason "..."')
-    assert list(wanting_of(Policy(), ArchiveState([lost], [MAIN], HAPPY), NOW, {lost.id})) == []
+    assert list(still_wanted(counted(Policy(), ArchiveState([lost], [MAIN], HAPPY), NOW), {lost.id})) == []
