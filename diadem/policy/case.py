@@ -177,8 +177,9 @@ class Case:
     unsealed: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
     #: Adopted copies that people changed or took away.
     edited: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
-    #: Packages whose copies all lie in stores that do not answer.
+    #: Packages whose copies all lie in stores that do not answer, and the names of these.
     hidden: PackageGroup = field(default_factory=PackageGroup)
+    hidden_in: set[str] = field(default_factory=set)
     #: Packages of which no copy was ever proven though one is present; that no `ingest` statement names; that lack
     #: metadata which the policy requires.
     unproven: PackageGroup = field(default_factory=PackageGroup)

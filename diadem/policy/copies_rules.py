@@ -74,7 +74,7 @@ def in_reach(case: Case) -> Answer:
     group = case.hidden
     if not group.count:
         return of_packages(case, "of every package a copy can be seen")
-    holders = [store.state.name for store in case.own_stores if store.packages and not store.state.reachable]
+    holders = [store.state.name for store in case.own_stores if store.state.name in case.hidden_in]
     command = commands.move_store(holders[0]) if holders else commands.LIST_STORES
     message = f"no store answers that holds a copy of {count_text(group.count, 'package')}"
     return [finding(Severity.ERROR, message, group, command=command)]
@@ -186,7 +186,8 @@ def _harmed(case: Case, state: str, word: str) -> list[RuleFinding]:
             message = f"{group.count:,} {copies} in {name} {are} {word} and not yet mended"
             foreign = any(copy.foreign for _, copy in case.damaged if copy.store == name)
             command = commands.REPAIR_SET_ASIDE if foreign else commands.REPAIR
-            command = commands.DOCTOR if store.state.reachable and store.state.read_only else command
+            if not store.takes_copies:
+                command = commands.DOCTOR if store.state.reachable else commands.move_store(name)
             found.append(finding(Severity.ERROR, message, group, command=command, store=name))
     return found
 
@@ -231,7 +232,8 @@ def parity(case: Case) -> Answer:
         if (group := store.unsealed).count:
             name = store.state.name
             message = f"{count_text(group.count, 'copy', 'copies')} in {name} without parity"
-            found.append(finding(Severity.ERROR, message, group, command=commands.REPAIR, store=name))
+            command = commands.REPAIR if store.state.reachable else commands.move_store(name)
+            found.append(finding(Severity.ERROR, message, group, command=command, store=name))
     known = {store.state.name for store in case.own_stores}
     if wanted.enabled and (strange := [name for name in wanted.stores if name not in known]):
         message = f"the policy wants parity on {joined(strange)}, which is not a store of this node"

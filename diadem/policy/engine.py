@@ -145,9 +145,9 @@ def _steps(case: Case, actions: Sequence[Action]) -> Iterator[Step]:
         have = "package has" if stranded == 1 else "packages have"
         away = next((commands.move_store(store.state.name) for store in _away(case)), commands.LIST_STORES)
         tell(away, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one")
-    repairs, copies, _ = (kinds.pop(kind, []) for kind in ("repair", "replicate", "parity"))
+    repairs, copies, parity = (kinds.pop(kind, []) for kind in ("repair", "replicate", "parity"))
     foreign = sum(action.command.endswith(" --set-aside") for action in repairs)
-    if reason := _repair_reason(case, repairs, copies, foreign):
+    if reason := _repair_reason(case, repairs, copies, parity, foreign):
         tell(commands.REPAIR_SET_ASIDE if foreign else commands.REPAIR, reason)
     if lost := kinds.pop("write-off", []):
         first = min(lost, key=lambda action: action.package)
@@ -158,7 +158,9 @@ def _steps(case: Case, actions: Sequence[Action]) -> Iterator[Step]:
         yield Step(command, "; ".join(reasons))
 
 
-def _repair_reason(case: Case, repairs: Sequence[Action], copies: Sequence[Action], foreign: int) -> str:
+def _repair_reason(
+    case: Case, repairs: Sequence[Action], copies: Sequence[Action], parity: Sequence[Action], foreign: int
+) -> str:
     """What `repair` will do: mend, copy, write parity."""
     parts = []
     if mended := sum(bool(action.source) for action in repairs):
@@ -175,8 +177,8 @@ def _repair_reason(case: Case, repairs: Sequence[Action], copies: Sequence[Actio
     if places := case.missing.places.values():
         waiting, size = max(group.count for group in places), size_text(max(group.bytes for group in places))
         parts.append(f"copies {count_text(waiting, 'package')} ({size}) to the new store")
-    if case.unsealed:
-        parts.append(f"writes parity for {count_text(len(case.unsealed), 'copy', 'copies')}")
+    if parity:
+        parts.append(f"writes parity for {count_text(len(parity), 'copy', 'copies')}")
     return ", ".join(parts)
 
 
@@ -208,12 +210,13 @@ def _store_actions(case: Case) -> Iterator[Action]:
 
 
 def _away(case: Case) -> list[StoreTally]:
-    """Stores that should answer: a cold one only where something is due in it, or no other takes anything."""
-    return [
-        store
-        for store in case.own_stores
-        if not store.state.reachable and (store.state.kind != "cold" or store.due.count or not case.takes_copies)
-    ]
+    """Stores that should answer: a cold one only where a rule is broken for it, or no other takes anything."""
+
+    def is_needed(store: StoreTally) -> bool:
+        to_do = store.due.count or store.unsealed.count or store.damaged or store.missing
+        return bool(to_do) or store.state.name in case.hidden_in or store.state.kind != "cold" or not case.takes_copies
+
+    return [store for store in case.own_stores if not store.state.reachable and is_needed(store)]
 
 
 def _repairs(case: Case) -> Iterator[Action]:

@@ -85,7 +85,7 @@ class _Counter:
 
     def add(self, package: PackageState) -> bool:
         """Count one package; whether copies of it are missing that can be made."""
-        case, figures = self.case, self.figures
+        case, stores, figures = self.case, self.case.stores, self.figures
         if package.tombstoned:
             figures[5] += 1
             return False
@@ -97,7 +97,7 @@ class _Counter:
         here = seen = proven = 0
         absent: list[tuple[PackageState, ReplicaState]] = []
         for replica in package.replicas:
-            store = case.stores.get(replica.store)
+            store = stores.get(replica.store)
             if store is None or (replica.adopted and not store.known):
                 store = self._unknown(replica)
             if replica.state != PRESENT:
@@ -119,6 +119,7 @@ class _Counter:
         figures[6] += here - seen
         if here and not seen:
             case.hidden.add(package)
+            case.hidden_in |= {replica.store for replica in package.replicas if replica.state == PRESENT}
         if here and not proven:
             case.unproven.add(package)
         if proven and package.payload_id:

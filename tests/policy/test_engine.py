@@ -244,6 +244,33 @@ def test_a_disk_in_a_drawer_need_not_answer() -> None:
     assert status.steps == ()
 
 
+@pytest.mark.parametrize(
+    ("copies", "policy"),
+    [
+        ([replica("drawer")], Policy(copies=Copies(minimum=1))),
+        ([replica("main"), replica("drawer")], Policy(parity=Parity(enabled=True, stores=("drawer",)))),
+        ([replica("main"), replica("drawer", state=SUSPECT)], Policy(copies=Copies(minimum=1))),
+        ([replica("main"), replica("drawer", state=MISSING)], Policy(copies=Copies(minimum=1))),
+    ],
+    ids=["the only copy", "parity", "damaged", "missing"],
+)
+def test_a_disk_in_a_drawer_is_to_be_connected_where_a_rule_is_broken_for_it(
+    copies: list[ReplicaState], policy: Policy
+) -> None:
+    """Else a rule is broken, and there is nothing to do."""
+    status = judged([package(1, *copies)], [MAIN, replace(DRAWER, reachable=False)], policy)
+    assert not status.ok
+    assert [action.kind for action in status.actions] == ["connect-store"]
+    assert [step.command for step in status.steps] == ["diadem store move drawer PATH"]
+
+
+def test_parity_is_promised_only_where_it_can_be_written() -> None:
+    both = package(1, replica("main"), replica("nas"))
+    status = judged([both], [MAIN, replace(NAS, reachable=False)], Policy(parity=Parity(enabled=True)))
+    assert [action.store for action in status.actions if action.kind == "parity"] == ["main"]
+    assert [step.reason for step in status.steps if step.command == "diadem repair"] == ["writes parity for 1 copy"]
+
+
 def test_where_no_copy_can_be_read_nothing_is_promised() -> None:
     status = judged([package(1, replica("nas"))], [MAIN, replace(NAS, reachable=False)])
     assert not [action for action in status.actions if action.kind == "replicate"]
