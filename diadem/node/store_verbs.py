@@ -365,7 +365,7 @@ def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> 
 
 def _say_missing(context: Context, name: str, packages: Sequence[PackageState], why: str) -> None:
     """State that the copies of packages are not in a store."""
-    from diadem.node.follow.follow import COPY_MISSING
+    from diadem.node.follow.package_log import COPY_MISSING
 
     store_id = context.settings.store(name).id
     for first in range(0, len(packages), _BATCH):

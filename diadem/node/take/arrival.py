@@ -18,7 +18,7 @@ from diadem.model.statements import Draft
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.follow.follow import is_deleted, taken_in
+from diadem.node.follow.package_log import PackageLog
 from diadem.node.keep.adopted import IN_PLACE
 from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.samples.naming import Suggestion
@@ -123,10 +123,9 @@ def record_ingest(
     with PackageCopies(context, package.id).locked():
         if not (package.outcome and package.outcome.created) and store != IN_PLACE:
             _require_there(context, package, path, store)
-        said = context.ledger.of_subject(PackageId(package.id).hex)
-        ingest = taken_in(said)
+        log = PackageLog(context.ledger, package.id)
+        ingest, again = log.ingest(), log.is_deleted()
         draft = ingest_draft(context, package, path, store, source, predecessor=predecessor, more=more or {})
-        again = is_deleted(said)
         if not context.catalogue.has(package.id):
             context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))
             context.follower.derive(package.id)
