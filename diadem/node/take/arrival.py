@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from diadem.archive.package import Package
@@ -159,6 +159,12 @@ def _require_there(context: Context, package: Package, path: str, store: str) ->
             where=package.url,
             next="Archive it again: it is then written again.",
         )
+
+
+def with_wanted_copies(context: Context, archived: Archived, listener: Listener) -> Archived:
+    """The same, with the copies that the policy wants besides written now, and what no store can take now as owed."""
+    copies, debts = write_wanted(context, archived.package.id, listener)
+    return replace(archived, copies=[*archived.copies, *copies], debts=debts)
 
 
 def write_wanted(context: Context, package_id: str, listener: Listener) -> tuple[list[Copy], list[Debt]]:

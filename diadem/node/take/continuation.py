@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -285,6 +286,38 @@ class _Comparison:
 # -- what this node has archived -----------------------------------------------------------------------------------
 
 
+def related_to_kept(
+    context: Context, plan: PackPlan, source: Path, stores: Sequence[str], listener: Listener
+) -> tuple[Relation, ChainCheck]:
+    """How a folder relates to what this node has archived and can rely on, see `check_chain`; and what was found of it.
+
+    The plan of a continuation says what holds of the package that it continues, where it says nothing else. Into the
+    `stores`, the first that takes it, is copied what lies in an adopted folder alone.
+    """
+    relation = related(context, plan, source, listener)
+    if isinstance(relation, Unrelated):
+        return relation, ChainCheck()
+    chain, holders = check_chain(context, relation, stores, listener), relation.holders
+    if chain.lost:
+        found = without(relation, chain.lost, plan, tuple(context.tools.readers))
+        relation, chain = found, replace(chain, lost=[one for one in chain.lost if one in holders])
+    if isinstance(relation, Extends):
+        with suppress(DiademError):
+            package, _ = PackageCopies(context, relation.predecessor).best()
+            record = effective(context, str(relation.predecessor), package.record)
+            relation = replace(relation, plan=inheriting(relation.plan, record))
+    return relation, chain
+
+
+def related_as_known(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:
+    """The same if the copies are as the catalogue has them; nothing is read of them, and nothing written."""
+    relation = related(context, plan, source, listener)
+    if isinstance(relation, Unrelated):
+        return relation
+    gone = [one for one in relation.chain if is_gone(context, one)]
+    return without(relation, gone, plan, tuple(context.tools.readers))
+
+
 def related(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:
     """How a folder relates to what this node has archived."""
     if not context.catalogue.count():
@@ -358,15 +391,6 @@ def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
         else:
             return {}
     return unread
-
-
-def continuing_plan(context: Context, relation: Extends) -> PackPlan:
-    """The plan of a continuation, with what holds of the package that it continues where it says nothing else."""
-    try:
-        package, _ = PackageCopies(context, relation.predecessor).best()
-        return inheriting(relation.plan, effective(context, str(relation.predecessor), package.record))
-    except DiademError:
-        return relation.plan
 
 
 # -- what of it can be relied on, before a person is told that the folder is archived, and deletes it --------------
