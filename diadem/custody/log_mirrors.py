@@ -24,6 +24,7 @@ from diadem.custody.log_tables import Batch, LogFile, edge
 from diadem.custody.remedies import recover_command
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused, UsageError
 from diadem.model.canonical import decode, encode
+from diadem.store.own_files import home_of
 from diadem.store.system import FileLock
 from diadem.trust.keys import PublicKey
 from diadem.trust.note import MAX_NOTE, Checkpoint, open_checkpoint
@@ -135,11 +136,6 @@ def nodes_in(mirror: Mirror) -> list[str]:
                 if head is not None and head_key(head.node) == key:
                     found.add(head.node)
     return sorted(found)
-
-
-def home_of(node: str) -> str:
-    """The folder of a node in a mirror."""
-    return f"nodes/{node[:16]}"
 
 
 def head_key(node: str) -> str:
@@ -376,8 +372,7 @@ class LogMirrors:
         with suppress(DocumentError, UsageError):
             lines, _ = unpack_batch(mirror.get(batch_key(self._node, head.epoch, 0)) or b"", "")
             entries = [Entry.from_line(head.epoch, index, line) for index, line in enumerate(lines)]
-            ring = KeyRing(self._node)
-            ring.learn(entries)
+            ring = KeyRing(self._node, entries)
             return entries[0].statement.kind == "recovery" and ring.judge(entries[0]).problem is None
         return False
 
