@@ -15,9 +15,9 @@ from diadem.model.transfers import MOVING, Transfer
 from diadem.network.asking import do_all
 from diadem.network.desk import Desk
 from diadem.network.handlers.windows import serving_of
+from diadem.network.http.wire import no_answer
 from diadem.network.notes_told import tell_notes
 from diadem.network.peer_verbs import PeerVerbs
-from diadem.network.pool import no_answer
 from diadem.network.postman import collect, deliver_all
 from diadem.network.relay.carriers import clear
 from diadem.network.relay.requesting import request

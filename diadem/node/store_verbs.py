@@ -370,7 +370,7 @@ def _take_out(context: Context, known: StoreSettings) -> None:
 
 def _say_missing(context: Context, name: str, packages: Sequence[PackageState], why: str) -> None:
     """State that the copies of packages are not in a store."""
-    from diadem.node.follow.follow import COPY_MISSING
+    from diadem.node.follow.package_log import COPY_MISSING
 
     store = context.settings.stated_store(name)
     for first in range(0, len(packages), _BATCH):

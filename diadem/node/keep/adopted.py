@@ -25,7 +25,7 @@ from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.follow.follow import COPY_MISSING
+from diadem.node.follow.package_log import COPY_MISSING
 from diadem.node.keep.folder_comparison import FileState
 from diadem.node.keep.rescan import FolderState, Rescan
 from diadem.node.keep.rescan import rescan as look_at

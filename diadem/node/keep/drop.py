@@ -280,7 +280,7 @@ def _kept_since(copies: PackageCopies, package: PackageState) -> tuple[datetime 
     if package.ingested_at is None:
         return None, ""
     now, latest, leap = copies.context.clock(), package.ingested_at, ""
-    first = next((entry.place for entry in copies.said()), None)
+    first = next((entry.place for entry in copies.log().entries), None)
     begun = latest if first is None else None
     for entry in copies.context.ledger.all_entries():
         at = read_time(str(entry.statement.predicate["time"]))
