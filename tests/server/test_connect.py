@@ -345,7 +345,7 @@ def test_a_package_without_a_record_gives_its_files(laptop: Laptop, tmp_path: Pa
                 software="others",
                 source="a disk",
                 owner=context.address,
-                store=StatedStore(context.settings.stores[0].name),
+                store=context.settings.stated_store("main"),
                 path=f"2026/{bag.name}",
                 proof="none",
                 omitted=0,
