@@ -270,7 +270,7 @@ def _open_to_others(name: str, folder: Path | None) -> Iterator[Check]:
 
 
 def _jobs(context: Context) -> Iterator[Check]:
-    found = jobs(context)
+    found = jobs(context.folder)
     killed = [job for job in found if job.state == "killed"]
     running = [job for job in found if job.state == "running"]
     yield Check("jobs", "ok", f"{len(running)} running")

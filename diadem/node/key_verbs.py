@@ -13,7 +13,7 @@ from diadem.errors import Refused
 from diadem.model.display import Display
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
-from diadem.node.jobs import jobs_in
+from diadem.node.jobs import jobs
 from diadem.node.keys import rotate, rotation_lock
 from diadem.node.locks import SERVE_LOCK, WATCH_LOCK, node_lock
 from diadem.node.mirrors import mirror_settings
@@ -113,7 +113,7 @@ class KeyVerbs(Display):
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """While nothing else that signs is at work on the node in a folder, as far as can be seen."""
-    busy = [job.kind for job in jobs_in(folder) if job.state == "running"]
+    busy = [job.kind for job in jobs(folder) if job.state == "running"]
     locks = rotation_lock(folder), *(node_lock(folder, name) for name in (WATCH_LOCK, SERVE_LOCK))
     try:
         if busy or not all(lock.acquire() for lock in locks):

@@ -183,7 +183,7 @@ class Node(Reopenable, Display):
         """Long jobs, the newest first: what runs, what was killed, how each ended."""
         from diadem.node.jobs import jobs
 
-        return Rows(jobs(self.context))
+        return Rows(jobs(self.context.folder))
 
     def stop_job(self, job: str) -> JobState:
         """Stop a running job; the same command resumes it.
