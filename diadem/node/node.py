@@ -199,9 +199,9 @@ class Node(Reopenable, Display):
 
     def doctor(self) -> dict[str, Any]:
         """Check the node: clock, disks, permissions, keys, stores, log, versions; each with what to do."""
-        from diadem.node.doctor import as_document, examine
+        from diadem.node.doctor import examine
 
-        return Document(as_document(list(examine(self.context))))
+        return Document(examine(self.context))
 
     # -- taking in ----------------------------------------------------------------------------------------------------
 

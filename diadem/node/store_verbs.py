@@ -108,7 +108,7 @@ class StoreVerbs(DisplayList):
             mirror_settings(self.context)
             self.context.ledger.push()
             mirror_catalogue(self.context)
-            return self._state(added)
+            return self.context.stores.state(added)
 
     def _added(
         self, url: str, name: str | None, kind: str | None, place: str, options: Mapping[str, Any] | None
@@ -153,9 +153,6 @@ class StoreVerbs(DisplayList):
         context.stores.put(chosen, store)
         context.stores.keep_options(chosen, options)
         return chosen
-
-    def _state(self, name: str) -> StoreState:
-        return next(state for state in self.context.stores.states() if state.name == name)
 
     def _require_same(self, known: StoreSettings, name: str | None, kind: str | None, place: str) -> None:
         """A run that was killed is gone on with, unless it is said otherwise now."""
@@ -234,7 +231,7 @@ class StoreVerbs(DisplayList):
         if here.url != known.url or again:
             _say_moved(context, name, known.url, copied=again or not here.seen or here.seen != known.seen)
         mirror_settings(context)
-        return self._state(name)
+        return context.stores.state(name)
 
     def rm(self, name: str) -> None:
         """Remove a store that holds no copy any more.

@@ -166,23 +166,23 @@ class StoreSet:
 
     def states(self) -> list[StoreState]:
         """What the policy asks of each store."""
-        states = []
-        for one in self._settings.stores:
-            store = self._answering(one.name)
-            state = StoreState(
-                name=one.name,
-                kind=one.kind,
-                place=one.place or (store.place() if store is not None else one.seen or None),
-                url=one.url,
-                reachable=store is not None,
-                free=store.free() if store is not None else None,
-                total=store.total() if store is not None else None,
-                read_only=one.retired,
-                is_folder=local_path(one.url) is not None,
-                retired=one.retired,
-            )
-            states.append(state)
-        return states
+        return [self.state(name) for name in self.names]
+
+    def state(self, name: str) -> StoreState:
+        """What the policy asks of one."""
+        one, store = self._settings.store(name), self._answering(name)
+        return StoreState(
+            name=name,
+            kind=one.kind,
+            place=one.place or (store.place() if store is not None else one.seen or None),
+            url=one.url,
+            reachable=store is not None,
+            free=store.free() if store is not None else None,
+            total=store.total() if store is not None else None,
+            read_only=one.retired,
+            is_folder=local_path(one.url) is not None,
+            retired=one.retired,
+        )
 
     def note_answers(self, folder: Path, now: datetime) -> dict[str, datetime]:
         """When each store last answered, by its name; kept in the node, since a store that is away cannot say so.
