@@ -40,13 +40,13 @@ def status_of(
     try:
         if packages is None:
             packages = context.catalogue.package_states(context.policy.metadata.required)
-        other, lost, fault = ledger.superseded(), context.policy_lost(), next(context.key_faults(), None)
+        other, lost, fault = ledger.mirrors.superseded(), context.policy_lost(), next(context.key_faults(), None)
         left = unlisted(context, killed_archives(context)) if context.writable else ()
         node = NodeState(
             name=settings.name,
             recovery_confirmed=bool(settings.recovery_confirmed),
             recovery_in_place=settings.recovery_in_place,
-            log_pending=ledger.pending(),
+            log_pending=ledger.mirrors.pending(),
             clock_ok=not clock_behind(context),
             superseded=other.message if other else "",
             recover=other.mirror if other else "",

@@ -192,7 +192,7 @@ class _Repair:
             notes += finish_archives(context, list(unlisted(context, killed)), killed)
         if read := context.follower.read_again():
             notes.append(f"{read} packages of which no copy could be read before were read")
-        for url, reason in context.ledger.push().items():
+        for url, reason in context.ledger.mirrors.push().items():
             self.result.problems.append(f"the log could not be mirrored to {url}: {reason}")
         notes += [f"removed {path}, left by a run that was killed" for path in _sweep_own(context.folder)]
         self.sweep(folders=True)
@@ -290,8 +290,7 @@ class _Repair:
             draft = statements.repair(
                 package.id,
                 payload_id=package.payload_id,
-                store=replica.store,
-                store_id=context.settings.store(replica.store).id,
+                store=context.settings.stated_store(replica.store),
                 path=made.path,
                 leaf=made.leaf,
                 source=made.source.replace("replica:", ""),
