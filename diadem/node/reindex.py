@@ -395,7 +395,7 @@ def _packages(context: Context) -> Iterator[str]:
     its package, which is there a moment before its statement.
     """
     unsaid = [state for state in context.catalogue.package_states() if not state.signed and not state.tombstoned]
-    archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context))
+    archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context.folder))
     for state in unsaid:
         for replica in state.replicas:
             if replica.state != PRESENT or replica.adopted:
