@@ -24,8 +24,8 @@ from diadem.model.report import Finding, Level, Report, Severity
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.package_log import COPY_MISSING, PackageLog, written_places
-from diadem.node.read_copy import package_at, prove
-from diadem.node.tasks import CopyRead, CopyToRead
+from diadem.node.read_copy import CopyRead, package_at, read_copy
+from diadem.node.tasks import CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.policy.commands import move_store
@@ -280,32 +280,23 @@ class PackageCopies:
         Unreachable
             The store does not answer, or did not while it was read: nothing is said of the copy.
         """
-        report = self._read(replica, level or self.usual_level(), pace, listener)
+        level = level or self.usual_level()
+        if self.context.workers is not None and not replica.adopted:
+            settings = self.context.settings.store(replica.store)
+            (read,) = self.context.workers.prove(settings, [CopyToRead(self.id, replica, level)])
+            if read.report is None:
+                raise Unreachable(read.silence, where=settings.url)
+        else:
+            files = partial(self.bundle, replica)
+            read = read_copy(files, self.id, replica.path, level=level, pace=pace, listener=listener)
+        report = self.judged(replica, read)
+        assert report is not None
         if not report.ok and not replica.adopted:
             self.context.stores.require_there(replica.store)
         return report
 
-    def _read(self, replica: ReplicaState, level: Level, pace: Pace | None, listener: Listener) -> Report:
-        if self.context.workers is not None and not replica.adopted:
-            settings = self.context.settings.store(replica.store)
-            (read,) = self.context.workers.prove(settings, [CopyToRead(self.id, replica, level)])
-            report = self.judged(replica, read)
-            if report is None:
-                raise Unreachable(read.silence, where=settings.url)
-            return report
-        try:
-            other = self.another_at(self.bundle(replica))
-        except Unreachable:
-            raise
-        except (DiademError, OSError):  # `prove` says what is wrong with it
-            other = ""
-        if other:
-            return self._replaced(replica, other)
-        files = partial(self.bundle, replica)
-        return prove(files, self.id, replica.path, level=level, pace=pace, listener=listener)
-
     def judged(self, replica: ReplicaState, read: CopyRead) -> Report | None:
-        """What a worker found; where another package that the node knows lies at the place, the copy is missing."""
+        """What was found; where another package that the node knows lies at the place, the copy is missing."""
         if read.found and self.context.catalogue.has(read.found):
             return self._replaced(replica, read.found)
         return read.report
