@@ -18,7 +18,7 @@ from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.model.plain_text import count_text, printable
 
 if TYPE_CHECKING:
-    from diadem.server.serving import Serving
+    from diadem.network.http.serving import Serving
 
 root = Commands()
 
@@ -43,14 +43,16 @@ def serve(
     quiet: Quiet = False,
 ) -> int:
     """Listen for other nodes and call them, until Ctrl-C. Every request must be signed by a peer or a user."""
-    from diadem.server.address import Address
-    from diadem.server.remembering import remembered
-    from diadem.server.serving import Plan, serve
+    from diadem.api.nodes import open_node
+    from diadem.network.http.address import Address
+    from diadem.network.http.remembering import remembered
+    from diadem.network.http.serving import Plan, serve
 
     with unattended(quiet=quiet), opened(node) as at:
         at.context.require_writable()
         plan = Plan(
             remembered(at.context, listen=listen, urls=url or (), hub=hub),
+            open_node,
             workers=workers,
             metrics=Address.parse(metrics, port=9464) if metrics else None,
             quiet=quiet,

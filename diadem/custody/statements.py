@@ -389,7 +389,7 @@ def offer(transfer: Transfer, *, to: str, grant: str, by: str) -> Draft:
 def acceptance(
     transfer: Transfer, *, ceiling: int, route: str, rule: str, by: str, relay: str = "", seal: str = ""
 ) -> Draft:
-    """That the offer is accepted; `relay` and `seal` where it may go by carriers: see `diadem.transfer.relay`."""
+    """That the offer is accepted; `relay` and `seal` where it may go by carriers: see `diadem.network.relay`."""
     return _of_transfer(
         "acceptance",
         transfer,

@@ -18,7 +18,8 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
-from diadem.catalogue.reindex_scratch import Places, ReindexScratch, pages
+from diadem.catalogue.database import chunks
+from diadem.catalogue.reindex_scratch import Places, ReindexScratch
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
@@ -155,7 +156,7 @@ class _Rebuild:
 
     def fill(self) -> None:
         """All of it; what is to be stated stands in the sightings afterwards."""
-        for page in pages(islice(self.context.ledger.all_entries(), self.total)):
+        for page in chunks(islice(self.context.ledger.all_entries(), self.total)):
             self.sightings.hear(_written(page))
         for settings in self.context.settings.stores:
             if self.context.stores.reachable(settings.name):
@@ -194,7 +195,7 @@ class _Rebuild:
 
     def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[PackageRead]]:
         """The packages of a store as they are read, here or by workers."""
-        sought = (self._sought(part) for part in pages(store.packages(), _BATCH))
+        sought = (self._sought(part) for part in chunks(store.packages(), _BATCH))
         workers = self.workers
         if workers is None:
             yield from (read_packages(store, packages) for packages in sought)
@@ -246,7 +247,7 @@ class _Rebuild:
     def _follow_log(self) -> None:
         """Let the new catalogue follow the log, as far as it went when the reindex began."""
         number = 0
-        for page in pages(islice(self.context.ledger.all_entries(), self.total), _PAGE):
+        for page in chunks(islice(self.context.ledger.all_entries(), self.total), _PAGE):
             with self.fresh.together():
                 apply_all(self.fresh, page)
             number += len(page)
@@ -255,7 +256,7 @@ class _Rebuild:
     def _revive(self) -> None:
         """Enter anew what was deleted once, and archived again since."""
         context = self.context
-        for page in pages(state.id for state in self.fresh.package_states() if state.tombstoned):
+        for page in chunks(state.id for state in self.fresh.package_states() if state.tombstoned):
             seen = self.sightings.seen(page)
             for package_id in page:
                 places = {store: paths for store, paths in seen.get(package_id, {}).items() if paths}
@@ -269,7 +270,7 @@ class _Rebuild:
 
     def _compare(self) -> None:
         """What the log says of copies against what was seen; notes those that it does not know, and those in vain."""
-        for page in pages(self.fresh.package_states(), _PAGE):
+        for page in chunks(self.fresh.package_states(), _PAGE):
             seen = self.sightings.seen([package.id for package in page])
             for package in page:
                 self._compare_one(package, seen.get(package.id, {}))

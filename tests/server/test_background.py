@@ -10,11 +10,11 @@ from collections import Counter
 import pytest
 
 from diadem.errors import Refused, UsageError
-from diadem.server.address import DEFAULT_PORT, Address
-from diadem.server.background import Background
-from diadem.server.counting import Counts
-from diadem.server.limits import Buckets
-from diadem.transfer.jobs import Job
+from diadem.network.http.address import DEFAULT_PORT, Address
+from diadem.network.http.background import Background
+from diadem.network.http.counting import Counts
+from diadem.network.http.limits import Buckets
+from diadem.network.jobs import Job
 
 
 def test_a_long_job_and_a_failing_one_keep_no_other_from_its_work() -> None:

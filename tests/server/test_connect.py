@@ -31,20 +31,20 @@ from diadem.errors import (
 from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
+from diadem.network.answers import PeerRefused
+from diadem.network.askers import find_asker
+from diadem.network.exchange import BASE, Request, Services, problem_of
+from diadem.network.handlers import routes
+from diadem.network.profiles import login, open_key, profiles_folder, read_profile
+from diadem.network.remote.bundle import HttpBundle
+from diadem.network.remote.node import RemoteNode
+from diadem.network.remote.signing import Signer
+from diadem.network.shelf import shelf_of
+from diadem.network.wire import WrongKey
+from diadem.network.wishes import OfferWish
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.quality.assess import Judgement
 from diadem.package.tags import seal
-from diadem.transfer.answers import PeerRefused
-from diadem.transfer.askers import find_asker
-from diadem.transfer.exchange import BASE, Request, Services, problem_of
-from diadem.transfer.handlers import routes
-from diadem.transfer.profiles import login, open_key, profiles_folder, read_profile
-from diadem.transfer.remote.bundle import HttpBundle
-from diadem.transfer.remote.node import RemoteNode
-from diadem.transfer.remote.signing import Signer
-from diadem.transfer.shelf import shelf_of
-from diadem.transfer.wire import WrongKey
-from diadem.transfer.wishes import OfferWish
 from diadem.trust.envelope import PAYLOAD_TYPE, Envelope, sign
 from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said, said_json
@@ -376,7 +376,7 @@ def test_ranges_come_from_any_store(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert response.headers["content-length"] == str(len(data[start:stop]))
         with pytest.raises(NotFound):
             shelf.file(package.id, len(package.manifest), request)
-        monkeypatch.setattr("diadem.transfer.shelf.MAX_BYTES", 100)
+        monkeypatch.setattr("diadem.network.shelf.MAX_BYTES", 100)
         with pytest.raises(Refused, match="100 are read"):
             shelf.record(package.id)
 

@@ -10,8 +10,8 @@ import pytest
 import diadem
 from diadem.cli.main import command_line
 from diadem.errors import DocumentError, Refused
+from diadem.network.http.remembering import remembered
 from diadem.node.config import read_settings
-from diadem.server.remembering import remembered
 
 URL = "https://hub.example.org:8642"
 

@@ -25,9 +25,9 @@ import pytest
 import diadem
 from diadem.errors import DiademError, NotFound, Refused, Unreachable
 from diadem.model.canonical import encode
-from diadem.transfer.client import PeerClient, PeerRefused
-from diadem.transfer.exchange import BASE
-from diadem.transfer.wire import Connection, WrongKey
+from diadem.network.client import PeerClient, PeerRefused
+from diadem.network.exchange import BASE
+from diadem.network.wire import Connection, WrongKey
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tls_key import new_certificate, new_tls_key, pin_of_key

@@ -10,13 +10,14 @@ from functools import partial
 
 import pytest
 
+from diadem.api.nodes import open_node
 from diadem.cli.operation import show_serving
 from diadem.errors import UsageError
 from diadem.model.transfers import State
+from diadem.network.http.remembering import NOWHERE, remembered
+from diadem.network.http.serving import Plan, Serving, serve
+from diadem.network.spoke.polling import Polling
 from diadem.node.config import NodeSettings, ServerSettings
-from diadem.server.remembering import NOWHERE, remembered
-from diadem.server.serving import Plan, Serving, serve
-from diadem.transfer.spoke.polling import Polling
 from tests.cli.inside import said, said_json
 from tests.transfer.star import HUB, Star
 from tests.transfer.test_messages_through_a_hub import archived
@@ -77,7 +78,7 @@ def test_a_spoke_that_becomes_a_hub_is_told_where_it_picks_up_no_more(
     for hub in (False, True):
         context.change_settings(partial(with_hub, hub=hub))
         with pytest.raises(Enough):
-            serve(context, Plan(None, quiet=True), told=heard)
+            serve(context, Plan(None, open_node, quiet=True), told=heard)
         told = capsys.readouterr().out
         assert ("WARNING          hubs do not collect from hubs: nothing comes from 'oslo'" in told) is hub
 
