@@ -49,19 +49,17 @@ class PackageReader:
     def __iter__(self) -> Iterator[tuple[Package, ReplicaState]]:
         """Every copy that can be opened."""
         number = 0
-        while number < len(self._opened) or self._opened_next():
+        while True:
+            if number == len(self._opened):
+                found = next(self._further, None)
+                if found is None:
+                    return
+                self._opened.append(found)
             yield self._opened[number]
             number += 1
 
-    def _opened_next(self) -> bool:
-        found = next(self._further, None)
-        self._opened += [] if found is None else [found]
-        return found is not None
-
     def _others(self, first: ReplicaState) -> Iterator[tuple[Package, ReplicaState]]:
-        for replica, bundle in PackageCopies(self._context, self.id).readable():
-            if (replica.store, replica.path, replica.adopted) == (first.store, first.path, first.adopted):
-                continue
+        for replica, bundle in PackageCopies(self._context, self.id).readable(but=first):
             try:
                 opened = open_tag_files(bundle, expected_id=self.id)
             except (DiademError, OSError):

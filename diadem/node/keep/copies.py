@@ -186,9 +186,11 @@ class PackageCopies:
             return AdoptedFolders(self.context.folder / "adopted").bundle(self.id)
         return self.context.stores.open(replica.store).bundle(replica.path)
 
-    def readable(self) -> Iterator[tuple[ReplicaState, Bundle]]:
-        """Copies that answer, in order."""
+    def readable(self, but: ReplicaState | None = None) -> Iterator[tuple[ReplicaState, Bundle]]:
+        """Copies that answer, in order, all `but` one."""
         for replica in self.in_order():
+            if but is not None and (replica.store, replica.path) == (but.store, but.path):
+                continue
             try:
                 bundle = self.bundle(replica)
             except DiademError:
