@@ -18,6 +18,7 @@ from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
+from diadem.node.take.package_chain import Session
 from diadem.package.examine import LIMITS, open_tag_files
 from diadem.package.tags import parse_manifest
 from diadem.serialization.record_json import read_record, require_size
@@ -138,6 +139,19 @@ class PackageReader:
                 continue
             return file
         raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
+
+
+def readers_of(context: Context, session: Session) -> dict[PackageId, PackageReader]:
+    """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
+    needed = {file.package for file in session.files()}
+    found: dict[PackageId, PackageReader] = {}
+    for one in session.packages:
+        try:
+            found[one.id] = PackageReader(context, one.id)
+        except NotFound:
+            if one.id in needed:
+                raise
+    return found
 
 
 class CheckedFile(AbstractContextManager["CheckedFile"]):
