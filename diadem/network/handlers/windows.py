@@ -10,7 +10,7 @@ from diadem.network.exchange import BYTES, PARAMETERS, Intake, Request, Response
 from diadem.network.handlers.messages import asking_node
 from diadem.network.pushed import Pushed
 from diadem.network.serving import Serving
-from diadem.network.windows import WINDOW
+from diadem.network.windows import RUN, WINDOW
 from diadem.node.context import Context
 
 
@@ -26,9 +26,11 @@ def give_part(request: Request, services: Services) -> Response:
 
 
 def give_window(request: Request, services: Services) -> Response:
-    """A payload window, or the range of it that is asked for."""
+    """A payload window, or the range that is asked for: one that names its end may end in a window behind it."""
     peer, transfer = asking_node(request, services), request.params["transfer"]
-    return serving_of(services.context).window(peer, transfer, int(request.params["number"]), request.range)
+    windows = RUN if request.headers.get("range", "-")[-1:] != "-" else 1
+    number = int(request.params["number"])
+    return serving_of(services.context).window(peer, transfer, number, request.range, windows=windows)
 
 
 def pushed_of(context: Context) -> Pushed:
