@@ -236,6 +236,21 @@ class Response:
         return cls(status, {"content-type": JSON}, canonical.encode(dict(document), where="answer"))
 
     @classmethod
+    def line(cls, line: bytes) -> Response:
+        """The same, with the bytes of it at hand."""
+        return cls(200, {"content-type": JSON}, line)
+
+    @classmethod
+    def of_file(cls, reader: RangeReader, request: Request, *, size: int) -> Response:
+        """The range that is asked for of an open file of `size` bytes; it is closed at the end of them."""
+        try:
+            start, stop = request.range(size) if size else (0, 0)
+        except BaseException:
+            reader.close()
+            raise
+        return cls.blocks(FileRange(reader, start, stop), start, stop, of=size)
+
+    @classmethod
     def blocks(cls, blocks: Iterator[bytes], start: int, stop: int, *, of: int) -> Response:
         """Bytes of something that has `of`; a part is told so (206)."""
         named = {"content-type": BYTES, "content-length": str(stop - start)}
@@ -328,6 +343,18 @@ class Route:
     def name(self) -> str:
         """How logs and counters call it: the template, never what stood in its places."""
         return f"{self.method} {self.path}"
+
+
+def route(method: str, path: str, **more: Any) -> Callable[[Handler], Route]:
+    """Declare who answers a route: the function's docstring is its summary, `more` as `Route` has it."""
+    return lambda handler: Route(method, path, handler, " ".join((handler.__doc__ or "").split()), **more)
+
+
+#: What a route says that gives bytes, or a range of them.
+RANGED: Final[Mapping[str, Any]] = {
+    "gives": BYTES,
+    "answers": {200: "all of it", 206: "the range that was asked for"},
+}
 
 
 def problem(status: int, code: str, message: str, *, next: str | None = None, **more: Any) -> Response:  # noqa: A002
