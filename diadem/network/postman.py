@@ -16,7 +16,6 @@ from diadem.network.boxing import put_sealed
 from diadem.network.closing import corrections_now
 from diadem.network.desk import Desk
 from diadem.network.evidence import own_chain
-from diadem.network.http.wire import no_answer
 from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.messages import CLOSURE, MAX_BYTES, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
 from diadem.network.network import Link
@@ -24,6 +23,7 @@ from diadem.network.outbox import Outgoing
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, ways
 from diadem.network.sealed_messages import Answer
+from diadem.network.wire import no_answer
 from diadem.node.peers.book import peer_book
 
 #: Bytes of an answer: some messages.

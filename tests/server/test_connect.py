@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.custody.statements import ingest, transfer_subject
+from diadem.custody.statements import StatedStore, ingest, transfer_subject
 from diadem.errors import (
     DiademError,
     DigestMismatch,
@@ -32,15 +32,15 @@ from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
 from diadem.network.askers import find_asker
+from diadem.network.client import PeerRefused
 from diadem.network.exchange import BASE, Request, Services, problem_of
 from diadem.network.handlers import routes
-from diadem.network.http.client import PeerRefused
-from diadem.network.http.wire import WrongKey
 from diadem.network.profiles import login, open_key, profiles_folder, read_profile
 from diadem.network.remote.bundle import HttpBundle
 from diadem.network.remote.node import RemoteNode
 from diadem.network.remote.signing import Signer
 from diadem.network.shelf import shelf_of
+from diadem.network.wire import WrongKey
 from diadem.network.wishes import OfferWish
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.quality.assess import Judgement
@@ -345,7 +345,7 @@ def test_a_package_without_a_record_gives_its_files(laptop: Laptop, tmp_path: Pa
                 software="others",
                 source="a disk",
                 owner=context.address,
-                store=context.settings.stores[0].name,
+                store=StatedStore(context.settings.stores[0].name),
                 path=f"2026/{bag.name}",
                 proof="none",
                 omitted=0,

@@ -9,8 +9,8 @@ from typing import Any, Final
 from diadem.errors import DocumentError, IntegrityError, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import MAX_OBJECT, Carried
+from diadem.network.client import PeerClient
 from diadem.network.exchange import JSON
-from diadem.network.http.client import PeerClient
 from diadem.network.hub.limits import MAX_MESSAGE, MAX_NAMES
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
 from diadem.trust.http_signature import body_digest

@@ -21,8 +21,8 @@ import pytest
 from diadem.cli.main import command_line
 from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
+from diadem.network.client import PeerClient, PeerRefused
 from diadem.network.exchange import BASE
-from diadem.network.http.client import PeerClient, PeerRefused
 from diadem.network.hub.asking import hub_client
 from diadem.network.hub.carrier import HubCarrier
 from diadem.network.hub.client import HubClient, Noted

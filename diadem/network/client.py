@@ -21,8 +21,8 @@ from diadem.model.peers import Unproven
 from diadem.model.plain_text import one_line
 from diadem.model.times import read_time
 from diadem.network.exchange import BASE, BYTES, JSON
-from diadem.network.http.wire import READ, Connection, Pool, why
 from diadem.network.messages import MAX_CHECKPOINT
+from diadem.network.wire import READ, Connection, Pool, why
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, length_and_digest, sign
 
 if TYPE_CHECKING:
