@@ -21,6 +21,7 @@ from diadem.model.peers import Unproven
 from diadem.model.plain_text import one_line
 from diadem.model.times import read_time
 from diadem.network.exchange import BASE, BYTES, JSON
+from diadem.network.limits import MAX_ANSWER, PORTION
 from diadem.network.messages import MAX_CHECKPOINT
 from diadem.network.wire import READ, Connection, Pool, why
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, length_and_digest, sign
@@ -32,14 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Body", "Connect", "PeerClient", "PeerLink", "PeerRefused", "Poster", "dial"]
 
-#: Bytes that are handed to TLS at once; larger ones cost memory, smaller ones calls.
-PIECE: Final = 1 << 20
 #: A body above this is not sent before a small request has shown that the peer takes us for who we are.
 _LARGE: Final = 64 * 1024
 #: How often a peer that is busy is asked again, and the seconds between at most.
 _BUSY_TRIES, _BUSY_WAIT = 4, 5.0
-#: Bytes of a JSON answer that are read.
-_MAX_JSON: Final = 8 << 20
 #: Characters of a peer's words that are shown.
 _TEXT: Final = 300
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/[0-9]{1,15}", re.ASCII)
@@ -292,8 +289,8 @@ def _pieces(body: Body) -> Iterator[Data]:
         yield from body()
         return
     view = memoryview(body)
-    for at in range(0, len(view), PIECE):
-        yield view[at : at + PIECE]
+    for at in range(0, len(view), PORTION):
+        yield view[at : at + PORTION]
 
 
 class Answer:
@@ -362,13 +359,13 @@ class Answer:
         """
         url = self._connection.url
         try:
-            data = self._response.read(_MAX_JSON + 1)
+            data = self._response.read(MAX_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:
             raise _broken(url, error) from error
         if not data and self.status == 204:
             return {}
         try:
-            found = canonical.decode(data, where=url, limit=_MAX_JSON)
+            found = canonical.decode(data, where=url, limit=MAX_ANSWER)
         except DocumentError as error:
             raise Unreachable(f"the answer is not JSON as DIADEM writes it: {error.message}", where=url) from None
         if not isinstance(found, dict):

@@ -24,6 +24,7 @@ from diadem.errors import (
 from diadem.model import canonical
 from diadem.model.carriers import OBJECT, RELAY, CarrierFull
 from diadem.model.peers import Unproven
+from diadem.network.limits import ASKED_AGAIN, PORTION
 
 if TYPE_CHECKING:
     from diadem.model.ports import RangeReader
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
 BASE: Final = "/diadem/v1/"
 JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
-#: Bytes of a body where the route says nothing else: a control message with its chain.
-BODY: Final = 2 << 20
-_BLOCK: Final = 1 << 20
-#: Bytes of an answer after which it is asked again whether its asker may have it.
-ASKED_AGAIN: Final = 16 << 20
 #: What may stand in the places of a path. Anything else is no such path.
 PARAMETERS: Final[Mapping[str, str]] = {
     "transfer": "[0-9a-f]{32}",
@@ -156,7 +152,7 @@ class FileRange:
             raise
 
     def _read(self) -> bytes:
-        data = self._reader.read_at(self._at, min(_BLOCK, self._stop - self._at))
+        data = self._reader.read_at(self._at, min(PORTION, self._stop - self._at))
         self._at += len(data)
         return data
 

@@ -14,14 +14,20 @@ from diadem.model.peer_checks import HEX, matches
 from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, route
 from diadem.network.hub.evidence import relay_chain
 from diadem.network.hub.hub import Hub, hub_of, spoke_of
-from diadem.network.hub.limits import MAX_INVITATIONS, MAX_MESSAGE, MAX_NAMES, MAX_SENDERS
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED
+from diadem.network.limits import (
+    MAX_EMPTY,
+    MAX_INVITATIONS,
+    MAX_LIST,
+    MAX_NAMES,
+    MAX_QUESTION,
+    MAX_SEALED,
+    MAX_SENDERS,
+)
 from diadem.store.bags import open_below
 from diadem.store.system import long_path
 from diadem.trust.http_signature import digest_of
 
-#: Bytes of a list of names, and of an object without members, with some to spare.
-_IDS, _EMPTY = 128 << 10, 64
 _STORES: Final = {200: "it is stored: a signed note", 507: "there is no room now"}
 _WAITS: Final[dict[str, Any]] = {
     "query": {"wait": "[0-9]{1,2}"},
@@ -40,7 +46,7 @@ def tell(request: Request, services: Services) -> Response:
 # -- boxes -----------------------------------------------------------------------------------------------------------
 
 
-@route("PUT", "hub/box", body=_IDS, answers={200: "they may"})
+@route("PUT", "hub/box", body=MAX_LIST, answers={200: "they may"})
 def set_box(request: Request, services: Services) -> Response:
     """Say who may put messages into your box."""
     spoke, hub = _asked(request, services)
@@ -54,7 +60,7 @@ def set_box(request: Request, services: Services) -> Response:
 @route(
     "PUT",
     "hub/boxes/{node}/{message}",
-    body=MAX_MESSAGE,
+    body=MAX_SEALED,
     takes=BYTES,
     query={"invitation": "[0-9a-f]{64}"},
     answers=_STORES,
@@ -85,7 +91,7 @@ def give_message(request: Request, services: Services) -> Response:
     return _given(request, *hub.boxes.find(spoke, request.params["message"]))
 
 
-@route("POST", "hub/messages/taken", body=_IDS, answers={200: "a signed note"})
+@route("POST", "hub/messages/taken", body=MAX_LIST, answers={200: "a signed note"})
 def take_messages(request: Request, services: Services) -> Response:
     """Say which messages you have: they are deleted."""
     spoke, hub = _asked(request, services)
@@ -101,7 +107,7 @@ def take_messages(request: Request, services: Services) -> Response:
 @route(
     "PUT",
     "hub/relays/{relay}/permit",
-    body=64 << 10,
+    body=MAX_QUESTION,
     answers={200: "until when they are kept", 507: "you have too many relays"},
 )
 def put_permit(request: Request, services: Services) -> Response:
@@ -140,7 +146,7 @@ def give_object(request: Request, services: Services) -> Response:
     return _given(request, *hub.relays.find(spoke, request.params["relay"], request.params["object"]))
 
 
-@route("POST", "hub/relays/{relay}/taken", body=_IDS, answers={200: "a signed note"})
+@route("POST", "hub/relays/{relay}/taken", body=MAX_LIST, answers={200: "a signed note"})
 def take_objects(request: Request, services: Services) -> Response:
     """Say which objects you have: they are deleted."""
     spoke, hub = _asked(request, services)
@@ -150,7 +156,7 @@ def take_objects(request: Request, services: Services) -> Response:
     return Response.json({"delivered": hub.note(DELIVERED, [one.row for one in gone], relay=relay)})
 
 
-@route("POST", "hub/relays/{relay}/end", body=_EMPTY, answers={200: "a signed note"})
+@route("POST", "hub/relays/{relay}/end", body=MAX_EMPTY, answers={200: "a signed note"})
 def end_relay(request: Request, services: Services) -> Response:
     """End a relay: everything of it is deleted, and what became of it is stated."""
     spoke, hub = _asked(request, services)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Final
 
 from diadem.errors import NotFound
 from diadem.model.signers import PEER
 from diadem.network.desks import desk_of
 from diadem.network.exchange import Request, Response, Services, route
 from diadem.network.incoming import receive
-from diadem.network.messages import MAX_BYTES
+from diadem.network.limits import MAX_EMPTY, MAX_MESSAGE
 from diadem.network.postman import acknowledged, waiting_for
 from diadem.network.routing import note_call
-
-#: Bytes of an object without members, and some to spare.
-_EMPTY: Final = 64
 
 
 def asking_node(request: Request, services: Services) -> str:
@@ -27,7 +23,7 @@ def asking_node(request: Request, services: Services) -> str:
     return asker.node_id
 
 
-@route("POST", "messages", body=MAX_BYTES)
+@route("POST", "messages", body=MAX_MESSAGE)
 def take_message(request: Request, services: Services) -> Response:
     """Hand over a control message."""
     answer = receive(desk_of(services.context), asking_node(request, services), request.body)
@@ -45,7 +41,7 @@ def give_messages(request: Request, services: Services) -> Response:
     return Response.json({"messages": [json.loads(data) for data in waiting]})
 
 
-@route("POST", "messages/{message}/ack", body=_EMPTY)
+@route("POST", "messages/{message}/ack", body=MAX_EMPTY)
 def acknowledge(request: Request, services: Services) -> Response:
     """Say that you have a message that you fetched."""
     acknowledged(desk_of(services.context), asking_node(request, services), request.params["message"])

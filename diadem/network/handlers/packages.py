@@ -15,6 +15,7 @@ from diadem.model.manifest import PREFIX
 from diadem.network import telling
 from diadem.network.askers import weighed
 from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, WhileAllowed, route
+from diadem.network.limits import MAX_QUESTION
 from diadem.network.shelf import shelf_of
 from diadem.node.access.askers import not_found, require
 from diadem.node.quality.amend import effective
@@ -25,7 +26,7 @@ _QUERY, _OFFSET = 10_000, 1 << 40
 _SEARCH: Final = {"query": str, "limit": int, "offset": int}
 
 
-@route("POST", "search", body=64 << 10, answers={200: "a page of rows"})
+@route("POST", "search", body=MAX_QUESTION, answers={200: "a page of rows"})
 def search(request: Request, services: Services) -> Response:
     """Find packages among those that you may find."""
     said = request.document()

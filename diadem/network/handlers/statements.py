@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from diadem.network import stating
 from diadem.network.askers import weighed
 from diadem.network.exchange import Request, Response, Services, route
+from diadem.network.limits import MAX_STATEMENT
 from diadem.trust.keys import PublicKey
-
-_BODY: Final = 256 << 10
 
 
 @route(
     "POST",
     "statements/prepare",
-    body=_BODY,
+    body=MAX_STATEMENT,
     answers={200: "the bytes to sign, and what they say in words", 409: "you are not a user of this node"},
 )
 def prepare(request: Request, services: Services) -> Response:
@@ -27,7 +24,7 @@ def prepare(request: Request, services: Services) -> Response:
 @route(
     "POST",
     "statements",
-    body=_BODY,
+    body=MAX_STATEMENT,
     answers={
         200: "its place in the log",
         409: "it does not wait for your signature, or is out of date: prepare it again",

@@ -8,13 +8,11 @@ from diadem.errors import Refused
 from diadem.network.desks import desk_of
 from diadem.network.exchange import BYTES, PARAMETERS, Intake, Request, Response, Services, route
 from diadem.network.handlers.messages import asking_node
+from diadem.network.limits import MAX_PUSHED_PART
 from diadem.network.pushed import Pushed
 from diadem.network.serving import Serving
 from diadem.network.windows import WINDOW
 from diadem.node.context import Context
-
-#: Bytes of the tag files of a package that can be pushed; a larger one is fetched.
-_PART: Final = 64 << 20
 
 
 def serving_of(context: Context) -> Serving:
@@ -52,7 +50,7 @@ def say_have(request: Request, services: Services) -> Response:
     return Response.json(pushed_of(services.context).have(asking_node(request, services), request.params["transfer"]))
 
 
-@route("PUT", "transfers/{transfer}/parts/{part}", takes=BYTES, body=_PART)
+@route("PUT", "transfers/{transfer}/parts/{part}", takes=BYTES, body=MAX_PUSHED_PART)
 def take_part(request: Request, services: Services) -> Response:
     """Push the tag files of a package that was accepted."""
     peer, transfer = asking_node(request, services), request.params["transfer"]
