@@ -23,7 +23,7 @@ from diadem.model.times import read_time
 from diadem.network.exchange import BASE, BYTES, JSON
 from diadem.network.limits import MAX_ANSWER, PORTION
 from diadem.network.messages import MAX_CHECKPOINT
-from diadem.network.wire import READ, Connection, Pool, why
+from diadem.network.wire import READ, Connection, Pool, reason_of
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, length_and_digest, sign
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ Body = Data | Callable[[], Iterable[Data]]
 
 
 class Poster(Protocol):
-    """A node that can be asked. Paths are below ``/diadem/v1/``."""
+    """Of a client what peering needs, which tests give without sockets."""
 
     def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
-        """Post a JSON object, with the public key for who does not know it; the answer is an object too."""
+        """See `PeerClient.post_json`."""
         ...
 
     def close(self) -> None:
-        """End the connections."""
+        """See `PeerClient.close`."""
         ...
 
 
@@ -68,7 +68,7 @@ def dial(contact: Contact, key: PrivateKey) -> PeerClient:
 
 
 class PeerClient:
-    """One peer, as it is asked.
+    """One peer, as it is asked. Paths are below ``/diadem/v1/``; each request may raise what `Answer.refusal` knows.
 
     Parameters
     ----------
@@ -107,35 +107,13 @@ class PeerClient:
     def get_json(self, path: str, query: Mapping[str, str] | None = None, *, wait: float = 0.0) -> dict[str, Any]:
         """The JSON object at a path; {} where there is nothing (204).
 
-        Parameters
-        ----------
-        path : str
-            Below ``/diadem/v1/``.
-        query : mapping of str to str, optional
-            What stands after the question mark.
-        wait : float
-            Seconds that the peer may take besides the usual ones, where it waits for news.
-
-        Raises
-        ------
-        NotFound, PeerRefused, Unreachable
-            As for every request.
+        The peer may take `wait` seconds besides the usual ones, where it waits for news.
         """
         with self._ask("GET", path, query, wait=wait) as answer:
             return answer.json()
 
     def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
-        """Send a JSON object; the one that is answered.
-
-        Parameters
-        ----------
-        path : str
-            Below ``/diadem/v1/``.
-        document : mapping
-            What is sent, in canonical form.
-        introduce : bool
-            Send the public key along: to who does not know it yet.
-        """
+        """Send a JSON object; the one that is answered. With `introduce` the public key goes along."""
         return self.post_line(path, canonical.encode(dict(document), where=path), introduce=introduce)
 
     def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
@@ -155,20 +133,9 @@ class PeerClient:
         digest: bytes | None = None,
         media: str = BYTES,
     ) -> dict[str, Any]:
-        """Send bytes; the JSON object that is answered.
+        """Send bytes, or what a callable gives of them, each time from the beginning; the JSON object that is answered.
 
-        Parameters
-        ----------
-        path : str
-            Below ``/diadem/v1/``.
-        body : bytes-like, or callable
-            The bytes (an `mmap` in a `memoryview` is one); or what gives their pieces, each time from the beginning.
-        query : mapping of str to str, optional
-            What stands after the question mark.
-        length, digest : int and bytes
-            Bytes and SHA-256 of the body; needed with a callable.
-        media : str
-            What they are.
+        A callable needs the bytes and SHA-256 of the whole beside it.
         """
         if not callable(body):
             length = len(body) if length is None else length
@@ -182,14 +149,7 @@ class PeerClient:
             return answer.json()
 
     def stream(self, path: str, *, range: tuple[int, int | None] | None = None) -> Answer:  # noqa: A002
-        """The bytes at a path.
-
-        Parameters
-        ----------
-        path : str
-            Below ``/diadem/v1/``.
-        range : (int, int or None), optional
-            First byte and end (exclusive; None: to the end).
+        """The bytes at a path, or of them a `range`: the first, and the end (exclusive; None: to the end).
 
         Raises
         ------
@@ -379,7 +339,7 @@ class Answer:
         except DiademError:
             told = None
         told = told if isinstance(told, dict) else {}
-        #: Words of somebody else: short, and nothing that a terminal would obey.
+        # words of somebody else: short, and nothing that a terminal would obey.
         words = {key: one_line(value, _TEXT) for key, value in told.items() if isinstance(value, str)}
         code, after, url = words.get("code", ""), words.get("next"), self._connection.url
         message = f"{name}: {words.get('message') or one_line(self._response.reason, _TEXT)}"
@@ -449,7 +409,7 @@ class Answer:
 
 def _broken(url: str, error: Exception | None) -> Unreachable:
     """The error of a connection that ended too early."""
-    words = why(error) if isinstance(error, OSError) else "the connection broke before the answer was complete"
+    words = reason_of(error)[0] if isinstance(error, OSError) else "the connection broke before the answer was complete"
     return Unreachable(words, where=url, next="Try again; what has arrived is kept.")
 
 
@@ -481,13 +441,7 @@ class OtherTime(Refused):
 
 @dataclass(frozen=True, slots=True)
 class PeerLink:
-    """A way to a peer over HTTPS. Implements `diadem.network.network.Link`.
-
-    Parameters
-    ----------
-    client : PeerClient
-        Asks the peer.
-    """
+    """A way to a peer over HTTPS. Implements `diadem.network.network.Link`."""
 
     client: PeerClient
 
