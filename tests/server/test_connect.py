@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.custody.statements import StatedStore, ingest, transfer_subject
+from diadem.custody.statements import ingest, transfer_subject
 from diadem.errors import (
     DiademError,
     DigestMismatch,
