@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from diadem.custody.log_entry import MAX_EPOCHS, Entry, log_origin, place_of, position_of
-from diadem.custody.log_mirrors import LogMirrors, Mirror, Superseded
+from diadem.custody.log_mirrors import LogMirrors
 from diadem.custody.log_tables import FILE, Batch, LogFile, Row, edge, signed_checkpoint
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.ports import Listener, Progress, silent
@@ -22,7 +22,7 @@ from diadem.serialization.validation import read_statement, validate_draft
 from diadem.trust import tree
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey
-from diadem.trust.note import Checkpoint, open_checkpoint
+from diadem.trust.note import Checkpoint
 from diadem.trust.tree import Frontier, Subtree
 
 __all__ = ["Entry", "Ledger", "Overtaken"]
@@ -55,6 +55,8 @@ class Ledger:
         Origin of the checkpoints, without the epoch.
     epoch : int
         The tree that is written now. Each recovery begins a new one; the entries of earlier ones stay.
+    mirrors : LogMirrors
+        Where every batch is copied to, and what is owed to them.
     fault : DiademError or None
         Why nothing can be appended, where the key cannot be opened.
     """
@@ -63,26 +65,18 @@ class Ledger:
         self._file, self._log_key, self._clock = file, log_key, clock
         self._verified: Checkpoint | None = None
         self._verified_text = ""
-        about = file.about()
-        self._keys = {epoch: self._key(text) for epoch, text in file.epochs().items()}
-        self.node, self.origin = about["node"], about["origin"]
-        self.epoch = max(self._keys)
+        self._identity = file.identity()
+        self.node, self.origin, self.epoch = self._identity.node, self._identity.origin, self._identity.newest
         self.fault: DiademError | None = None
         self._tell: Callable[[Sequence[Entry]], None] = lambda _: None
         self._edge()
-        if self.size_of(min(self._keys)):
-            self.entry(0, epoch=min(self._keys))  # whose log it is stands there, hashed and signed
+        if self.size_of(self._identity.first):
+            self.entry(0, epoch=self._identity.first)  # whose log it is stands there, hashed and signed
         if log_key is not None:
             file.add_missing_index()
-        self._mirrors = LogMirrors(file, self.node, self.origin, self._keys)
-        if log_key is not None and log_key.public != self._keys[self.epoch]:
+        self.mirrors = LogMirrors(file, self._identity)
+        if log_key is not None and log_key.public != self.log_key():
             raise file.wrong_key()
-
-    def _key(self, text: str) -> PublicKey:
-        try:
-            return PublicKey.from_text(text)
-        except UsageError:
-            raise self._file.damaged("the key of its checkpoints cannot be read") from None
 
     # -- making and opening ------------------------------------------------------------------------------------------
 
@@ -141,7 +135,7 @@ class Ledger:
         """Sign statements and append them: one transaction with its checkpoint, then the mirrors.
 
         All of them are in the log, on the disk, when this returns; or none is. A mirror that does not answer stops
-        nothing: what it lacks is kept as debt (`pending`, `push`). Every key signs every draft.
+        nothing: what it lacks is kept as debt (`LogMirrors.pending`, `push`). Every key signs every draft.
 
         Raises `DocumentError`, before anything is written, where a draft is not what its kind demands; `Refused` where
         the log was opened for reading only, or a mirror holds a longer or another log than this one.
@@ -191,12 +185,12 @@ class Ledger:
             raise Refused(
                 "this log was opened for reading", where=str(self._file.path), next="Open it with the node's log key."
             )
-        self.check_mirrors()
+        self.mirrors.check()
         with self._file.writing():
             frontier = self._edge()
             entries = entered(frontier.size)
             self._write(entries, frontier, self._log_key)
-        self._mirrors.push_quietly()
+        self.mirrors.push_quietly()
         self._tell(entries)
         return entries
 
@@ -230,44 +224,6 @@ class Ledger:
             with self._file.writing(durable=False):
                 self._file.show(epoch, size)
 
-    # -- mirrors -----------------------------------------------------------------------------------------------------
-
-    @property
-    def mirrors(self) -> Iterable[Mirror]:
-        """Where every batch is copied to; looked at anew at each push, so that it may be a live list."""
-        return self._mirrors.mirrors
-
-    @mirrors.setter
-    def mirrors(self, mirrors: Iterable[Mirror]) -> None:
-        self._mirrors.mirrors = mirrors
-
-    def check_mirrors(self) -> None:
-        """Compare the log with its mirrors, each once in the life of this object; a few small reads a mirror.
-
-        A mirror that does not answer is compared when it does, before anything is written to it. Raises `Refused` where
-        one holds more than this log, or another: this one was brought back from a backup, or copied.
-        """
-        self._mirrors.check()
-
-    def superseded(self) -> Superseded | None:
-        """Why nothing more can be appended, where a mirror says that the log went on elsewhere; None where none does.
-
-        One small read of each mirror that answers, each time: another node may have begun since.
-        """
-        return self._mirrors.superseded()
-
-    def push(self) -> dict[str, str]:
-        """Bring every mirror up to date; URL and reason of each that could not be. Raises as `check_mirrors` does."""
-        return self._mirrors.push()
-
-    def pending(self) -> int:
-        """Batches that are in no mirror yet: if this disk is lost now, they are lost with it."""
-        return self._mirrors.pending()
-
-    def mirrored(self) -> tuple[int, int]:
-        """Epoch and size up to which the log is in at least one mirror."""
-        return position_of(self._mirrors.reached())
-
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @property
@@ -287,11 +243,11 @@ class Ledger:
     @property
     def epochs(self) -> tuple[int, ...]:
         """Every epoch that this log holds, oldest first."""
-        return tuple(sorted(self._keys))
+        return tuple(sorted(self._identity.keys))
 
     def log_key(self, epoch: int | None = None) -> PublicKey:
         """The key that signs the checkpoints of an epoch."""
-        return self._keys[epoch or self.epoch]
+        return self._identity.keys[epoch or self.epoch]
 
     def checkpoint(self, *, epoch: int | None = None, size: int | None = None) -> str:
         """The signed note of the newest checkpoint, or of the one after so many entries.
@@ -378,7 +334,7 @@ class Ledger:
     def _opened(self, text: str, epoch: int) -> Checkpoint:
         """A checkpoint of our own, its signature checked."""
         try:
-            return open_checkpoint(text, self._keys[epoch], log_origin(self.origin, epoch))
+            return self._identity.opened(text, epoch)
         except IntegrityError as error:
             raise self._file.damaged(f"a checkpoint of epoch {epoch} does not hold: {error.message}") from None
 
@@ -415,9 +371,9 @@ class Ledger:
 
         Raises `IntegrityError` where it did not, or where it no longer begins with what the checkpoint saw.
         """
-        for epoch, key in reversed(self._keys.items()):
+        for epoch in reversed(self.epochs):
             if text.startswith(log_origin(self.origin, epoch) + "\n"):
-                seen = open_checkpoint(text, key, log_origin(self.origin, epoch))
+                seen = self._identity.opened(text, epoch)
                 if seen.size > self.size_of(epoch) or self.root(seen.size, epoch=epoch) != seen.root:
                     raise self._file.damaged(f"it does not begin with the {seen.size} entries that the checkpoint saw")
                 return seen
@@ -431,7 +387,7 @@ class Ledger:
         before: Entry | None = None
         for entry in found:
             prev = entry.statement.prev[sha256]
-            begun = before.epoch if before is not None else min(self.epochs)
+            begun = before.epoch if before is not None else self._identity.first
             if prev != (before.statement_id if before else None) and entry.epoch == begun:
                 message = f"entry {entry.index} of epoch {entry.epoch} does not follow the one before it"
                 raise self._file.damaged(message)
@@ -517,6 +473,6 @@ class Ledger:
         if not all(self._file.is_about(entry.place, sha256) for sha256 in entry.statement.prev):
             yield f"{where}: the index by subject has lost it"
         for sha256, prev in entry.statement.prev.items():
-            if prev != newest.get(sha256) and (sha256 in newest or entry.epoch == min(self.epochs)):
+            if prev != newest.get(sha256) and (sha256 in newest or entry.epoch == self._identity.first):
                 yield f"{where}: it does not follow the last statement on {sha256[:12]}…"
             newest[sha256] = entry.statement_id

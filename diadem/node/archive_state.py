@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,8 +16,9 @@ from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.mirrors import policy_back
 from diadem.policy import engine
-from diadem.policy.case import ArchiveState, NodeState, WatchState
-from diadem.policy.status import Action, Status
+from diadem.policy.case import ArchiveState, Case, NodeState, WatchState
+from diadem.policy.status import Status
+from diadem.policy.tally import counted
 from diadem.store.addresses import local_path
 
 #: How far a clock may lie behind the newest statement.
@@ -33,45 +34,34 @@ def status_of(
     """
     from diadem.node.unlisted import killed_archives, unlisted
 
-    with _without_collection():
-        state = _archive_state(context, packages)
-        found = unlisted(context, killed_archives(context)) if context.writable else ()
-        left = tuple((one.path, one.store, one.job.words) for one in found)
-        node = replace(state.node, watch=watch() if watch and context.settings.watched else WatchState(), unlisted=left)
-        return engine.judge(context.policy, replace(state, node=node), context.clock())
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """No looking for cycles for a second or two: among 100,000 values are none, and each look goes through all."""
-    wanted = gc.isenabled()
-    gc.disable()
+    settings, ledger = context.settings, context.ledger
+    collecting = gc.isenabled()
+    gc.disable()  # for a second or two: among 100,000 values are no cycles, and each look for some goes through all
     try:
-        yield
+        if packages is None:
+            packages = context.catalogue.package_states(context.policy.metadata.required)
+        other, lost, fault = ledger.mirrors.superseded(), context.policy_lost(), next(context.key_faults(), None)
+        left = unlisted(context, killed_archives(context)) if context.writable else ()
+        node = NodeState(
+            name=settings.name,
+            recovery_confirmed=bool(settings.recovery_confirmed),
+            recovery_in_place=settings.recovery_in_place,
+            log_pending=ledger.mirrors.pending(),
+            clock_ok=not clock_behind(context),
+            superseded=other.message if other else "",
+            recover=other.mirror if other else "",
+            key_fault=fault.message if fault else "",
+            key_back=(fault.next or "") if fault else "",
+            policy_lost=lost,
+            policy_back=policy_back(context) if lost else "",
+            unlisted=tuple((one.path, one.store, one.job.words) for one in left),
+            watch=watch() if watch and settings.watched else WatchState(),
+        )
+        state = ArchiveState(_with_findings(context, packages), _stores(context), node)
+        return engine.judge(context.policy, state, context.clock())
     finally:
-        if wanted:
+        if collecting:
             gc.enable()
-
-
-def _archive_state(context: Context, packages: Iterable[PackageState] | None) -> ArchiveState:
-    """Everything the policy asks but of watched folders and unfinished archiving."""
-    if packages is None:
-        packages = context.catalogue.package_states(context.policy.metadata.required)
-    other, lost, fault = context.ledger.superseded(), context.policy_lost(), next(context.key_faults(), None)
-    node = NodeState(
-        name=context.settings.name,
-        recovery_confirmed=bool(context.settings.recovery_confirmed),
-        recovery_in_place=context.settings.recovery_in_place,
-        log_pending=context.ledger.pending(),
-        clock_ok=not clock_behind(context),
-        superseded=other.message if other else "",
-        recover=other.mirror if other else "",
-        key_fault=fault.message if fault else "",
-        key_back=(fault.next or "") if fault else "",
-        policy_lost=lost,
-        policy_back=policy_back(context) if lost else "",
-    )
-    return ArchiveState(_with_findings(context, packages), _stores(context), node)
 
 
 def clock_behind(context: Context) -> timedelta:
@@ -82,28 +72,20 @@ def clock_behind(context: Context) -> timedelta:
     return behind if behind > _SKEW else timedelta(0)
 
 
-def copy_actions(context: Context, package_id: str | None = None) -> tuple[Action, ...]:
-    """What is to be done now for good copies of one package, or of all: mended, copied, given parity.
+def case_of_copies(context: Context, package_id: str | None = None) -> Case:
+    """The copies of one package, or of all, as the policy looks at them: what `engine` is asked about them alone.
 
     The node itself is not looked at: no mirror of its log is asked how far it is.
     """
-    return engine.copy_actions(context.policy, _copies(context, package_id), context.clock())
-
-
-def still_wanted(context: Context, package_id: str | None = None, told: Collection[str] = ()) -> tuple[str, ...]:
-    """What the policy still wants of the copies of one package, or of all, and why it cannot be done now."""
-    return engine.wanting_of(context.policy, _copies(context, package_id), context.clock(), told)
+    known = context.catalogue
+    packages = known.package_states() if package_id is None else [known.package_state(package_id)]
+    state = ArchiveState(_with_findings(context, packages), _stores(context), NodeState(context.settings.name))
+    return counted(context.policy, state, context.clock())
 
 
 def is_well_kept(context: Context, package_id: str) -> bool:
     """Whether the policy wants no further copy of a package, and no damage of it is known."""
-    return engine.is_well_kept(context.policy, _copies(context, package_id), context.clock())
-
-
-def _copies(context: Context, package_id: str | None) -> ArchiveState:
-    known = context.catalogue
-    packages = known.package_states() if package_id is None else [known.package_state(package_id)]
-    return ArchiveState(_with_findings(context, packages), _stores(context), NodeState(context.settings.name))
+    return engine.is_well_kept(case_of_copies(context, package_id))
 
 
 def stores_wanting(context: Context, package_id: str) -> tuple[list[str], list[str]]:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 from diadem.custody.remedies import copy_command
 from diadem.errors import DiademError, Refused, StoreError, Unreachable, line_of
-from diadem.node.config import FILE, parse_settings, read_settings
+from diadem.node.config import FILE, StoreSettings, parse_settings, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.serialization.toml_text import person_text
+from diadem.store.own_files import home_of
 from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
@@ -54,11 +55,6 @@ _SCRATCH: Final = ".snapshot.sqlite"
 _QUICK, _SHARE = 1.0, 0.01
 
 
-def home(short_id: str) -> str:
-    """The folder of a node in a store, below `.diadem/`."""
-    return f"nodes/{short_id}"
-
-
 def mirror(context: Context) -> None:
     """Bring the mirrors in the stores up to date, of a node that stays open."""
     with contextlib.suppress(DiademError, OSError):
@@ -72,7 +68,7 @@ def mirror(context: Context) -> None:
 
 def _mirror(context: Context) -> None:
     """What was done is done: a store or a disk that fails now gets its part the next time."""
-    for step in (lambda _: context.ledger.push(), _mirror_edited, _mirror_chains, _mirror_catalogue_if_due):
+    for step in (lambda _: context.ledger.mirrors.push(), _mirror_edited, _mirror_chains, _mirror_catalogue_if_due):
         with contextlib.suppress(DiademError, OSError):
             step(context)
 
@@ -89,6 +85,24 @@ def close(context: Context) -> None:
         with contextlib.suppress(DiademError, OSError):
             if context.writable:
                 context.stores.note_answers(context.folder, context.clock())
+
+
+def mirror_everything(context: Context) -> None:
+    """Write all of it into the stores that answer: one was added, or lies elsewhere now."""
+    mirror_settings(context)
+    context.ledger.mirrors.push()
+    with contextlib.suppress(DiademError, OSError):
+        (context.folder / KEPT_CHAINS / MIRRORED).unlink(missing_ok=True)
+        _mirror_chains(context)
+    mirror_catalogue(context)
+
+
+def forget_mirror(context: Context, known: StoreSettings) -> None:
+    """Count what lies at the place of a store as kept no longer: it is given up, or lies elsewhere now."""
+    from diadem.store import open_store
+
+    with contextlib.suppress(DiademError):  # an address that nothing here understands, or a log that is only read
+        context.ledger.mirrors.forget(open_store(known.url, context.stores.options(known.name)).url)
 
 
 # -- what people write, and sealed keys --------------------------------------------------------------------------------
@@ -117,7 +131,7 @@ def _put(context: Context, files: Mapping[str, bytes], *, changed: bool = False)
     """Write files into the stores that answer; with `changed` only those that a store has otherwise."""
     for _, store in context.stores.opened():
         for name, data in files.items():
-            key = f"{home(context.settings.short_id)}/{name}"
+            key = f"{home_of(context.settings.id)}/{name}"
             with contextlib.suppress(DiademError):  # what a store does not take now it gets the next time
                 if not changed or store.get(key) != data:
                     store.put(key, data)
@@ -160,7 +174,7 @@ def policy_back(context: Context) -> str:
 
     Of a store that is not a folder, it says where the copy lies: there is no command for that.
     """
-    key = f"{home(context.settings.short_id)}/{POLICY_FILE}"
+    key = f"{home_of(context.settings.id)}/{POLICY_FILE}"
     for _, store in sorted(context.stores.opened(), key=lambda item: not item[1].is_folder):
         with contextlib.suppress(DiademError):
             if store.get(key) is not None:
@@ -182,7 +196,7 @@ def _owes_chains(context: Context) -> bool:
 
 def _mirror_chains(context: Context) -> None:
     """Write what other nodes signed about transfers into the stores that lack it; a longer chain replaces a shorter."""
-    folder, place = context.folder / KEPT_CHAINS, f"{home(context.settings.short_id)}/{_CHAINS}"
+    folder, place = context.folder / KEPT_CHAINS, f"{home_of(context.settings.id)}/{_CHAINS}"
     if not folder.is_dir():
         return
     given: set[str] = set()
@@ -276,7 +290,7 @@ def mirror_catalogue(context: Context) -> None:
     begun = time.time()
     of_this_machine = contextlib.suppress(StoreError, Unreachable)  # a store that fails is passed over below
     # Beside the catalogue, where there is room for one: a folder for temporary files may be of memory.
-    path, place = context.folder / _SCRATCH, home(context.settings.short_id)
+    path, place = context.folder / _SCRATCH, home_of(context.settings.id)
     with of_this_machine, context.locked("mirror"), translated(str(path)), ExitStack() as end:
         end.callback(_remove_scratch, context.folder)
         _remove_scratch(context.folder)  # of a process that was killed

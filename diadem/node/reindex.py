@@ -18,22 +18,23 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
-from diadem.catalogue.reindex_scratch import Places, ReindexScratch, pages
-from diadem.custody import statements
+from diadem.catalogue.database import chunks
+from diadem.catalogue.reindex_scratch import Places, ReindexScratch
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statement_kinds import COPY_KINDS
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
-from diadem.node.follow.follow import apply_all, as_ingest, is_deleted, places_said, taken_in
+from diadem.node.follow.follow import apply_all
+from diadem.node.follow.package_log import as_ingest
 from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
-from diadem.node.keep.adopted import IN_PLACE, enter_adopted
+from diadem.node.keep.adopted import enter_adopted
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
@@ -155,7 +156,7 @@ class _Rebuild:
 
     def fill(self) -> None:
         """All of it; what is to be stated stands in the sightings afterwards."""
-        for page in pages(islice(self.context.ledger.all_entries(), self.total)):
+        for page in chunks(islice(self.context.ledger.all_entries(), self.total)):
             self.sightings.hear(_written(page))
         for settings in self.context.settings.stores:
             if self.context.stores.reachable(settings.name):
@@ -194,7 +195,7 @@ class _Rebuild:
 
     def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[PackageRead]]:
         """The packages of a store as they are read, here or by workers."""
-        sought = (self._sought(part) for part in pages(store.packages(), _BATCH))
+        sought = (self._sought(part) for part in chunks(store.packages(), _BATCH))
         workers = self.workers
         if workers is None:
             yield from (read_packages(store, packages) for packages in sought)
@@ -227,7 +228,7 @@ class _Rebuild:
             for package_id, said in page:
                 if package_id not in known:
                     self.fresh.add_package(self._from_log(package_id, said))
-                    if not is_deleted(self.context.ledger.of_subject(PackageId(package_id).hex)):
+                    if not PackageCopies(self.context, package_id).log().is_deleted():
                         short = f"{package_id[:19]}…"
                         self.notes.append(
                             f"{short} can be read in no store that answers; it is entered as the log says"
@@ -246,7 +247,7 @@ class _Rebuild:
     def _follow_log(self) -> None:
         """Let the new catalogue follow the log, as far as it went when the reindex began."""
         number = 0
-        for page in pages(islice(self.context.ledger.all_entries(), self.total), _PAGE):
+        for page in chunks(islice(self.context.ledger.all_entries(), self.total), _PAGE):
             with self.fresh.together():
                 apply_all(self.fresh, page)
             number += len(page)
@@ -255,12 +256,12 @@ class _Rebuild:
     def _revive(self) -> None:
         """Enter anew what was deleted once, and archived again since."""
         context = self.context
-        for page in pages(state.id for state in self.fresh.package_states() if state.tombstoned):
+        for page in chunks(state.id for state in self.fresh.package_states() if state.tombstoned):
             seen = self.sightings.seen(page)
             for package_id in page:
                 places = {store: paths for store, paths in seen.get(package_id, {}).items() if paths}
                 store = next((name for name in places if name in context.stores.names), None)
-                if store and not is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
+                if store and not PackageCopies(context, package_id).log().is_deleted():
                     package = Package(context.stores.open(store).bundle(places[store][0]))
                     said = self.sightings.ingest(package_id)
                     self.fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
@@ -269,7 +270,7 @@ class _Rebuild:
 
     def _compare(self) -> None:
         """What the log says of copies against what was seen; notes those that it does not know, and those in vain."""
-        for page in pages(self.fresh.package_states(), _PAGE):
+        for page in chunks(self.fresh.package_states(), _PAGE):
             seen = self.sightings.seen([package.id for package in page])
             for package in page:
                 self._compare_one(package, seen.get(package.id, {}))
@@ -393,7 +394,7 @@ def _packages(context: Context) -> Iterator[str]:
     its package, which is there a moment before its statement.
     """
     unsaid = [state for state in context.catalogue.package_states() if not state.signed and not state.tombstoned]
-    archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context))
+    archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context.folder))
     for state in unsaid:
         for replica in state.replicas:
             if replica.state != PRESENT or replica.adopted:
@@ -416,9 +417,9 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
     from diadem.node.keep.adopted import folders, where
     from diadem.node.take.arrival import ingest_draft
 
-    with PackageCopies(context, package_id).locked():
-        said = context.ledger.of_subject(PackageId(package_id).hex)
-        if taken_in(said) is not None:
+    copies = PackageCopies(context, package_id)
+    with copies.locked():
+        if copies.log().ingest() is not None:
             return False
         if replica.store == IN_PLACE:
             package, source, more = Package(folders(context).bundle(package_id)), replica.path, where(replica.path)
@@ -442,26 +443,19 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
     from diadem.package.examine import open_tag_files
 
     for package_id, name, path in arrived:
-        with PackageCopies(context, package_id).locked():
-            said = context.ledger.of_subject(PackageId(package_id).hex)
-            if taken_in(said) is None or places_said(package_id, said).get(name) == path:
+        copies = PackageCopies(context, package_id)
+        with copies.locked():
+            log = copies.log()
+            if log.ingest() is None or log.places().get(name) == path:
                 continue
             try:
                 open_tag_files(context.stores.open(name).bundle(path), expected_id=package_id)
             except (DiademError, OSError):  # it was being removed while the stores were read
                 context.follower.derive(package_id)
                 continue
-            draft = statements.replicate(
-                package_id,
-                payload_id=context.catalogue.get(package_id).payload_id,
-                source=name,  # it comes from the store in which it is
-                store=name,
-                store_id=context.settings.store(name).id,
-                path=path,
-                proof="none",
-                by=context.address,
-            )
-            context.say([draft])
+            payload_id = context.catalogue.get(package_id).payload_id
+            # It comes from the store in which it is.
+            context.say([copies.copy_draft(name, path, payload_id=payload_id, source=name, proof="none")])
             yield f"a copy of {package_id[:19]}… at {path} in {name} was not in the log: it is entered, to be scrubbed"
 
 

@@ -18,10 +18,10 @@ from typing import Any, Final
 from diadem.custody import statements
 from diadem.errors import DiademError, Interrupted, Unreachable, machine_errors
 from diadem.model.display import Display
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
-from diadem.node.archive_state import copy_actions, still_wanted
+from diadem.node.archive_state import case_of_copies
 from diadem.node.context import Context
 from diadem.node.jobs import Job, working
 from diadem.node.keep.copies import Copy, Debt, KnownPlaces, PackageCopies
@@ -33,6 +33,7 @@ from diadem.node.read_copy import UNREAD
 from diadem.node.unlisted import killed_archives, unlisted
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
+from diadem.policy.engine import copy_actions, still_wanted
 from diadem.policy.status import Action
 from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.contract import Pace
@@ -161,7 +162,9 @@ class _Repair:
 
     def actions(self) -> list[Action]:
         """What the policy wants done now."""
-        return [one for one in copy_actions(self.context, self.package) if self.store in (None, one.store)]
+        return [
+            one for one in copy_actions(case_of_copies(self.context, self.package)) if self.store in (None, one.store)
+        ]
 
     def note_wanting(self) -> None:
         """Say what the policy still wants, and why it was not done; of one store only whether it answers."""
@@ -171,7 +174,9 @@ class _Repair:
             result.wanting = [f"{state.name} does not answer ({state.url})" for state in away]
             return
         result.away = [state.name for state in away if state.kind != "cold"]
-        result.wanting = list(still_wanted(self.context, self.package, {one.package for one in result.left}))
+        result.wanting = list(
+            still_wanted(case_of_copies(self.context, self.package), {one.package for one in result.left})
+        )
 
     # -- tidying up ------------------------------------------------------------------------------------------------
 
@@ -187,7 +192,7 @@ class _Repair:
             notes += finish_archives(context, list(unlisted(context, killed)), killed)
         if read := context.follower.read_again():
             notes.append(f"{read} packages of which no copy could be read before were read")
-        for url, reason in context.ledger.push().items():
+        for url, reason in context.ledger.mirrors.push().items():
             self.result.problems.append(f"the log could not be mirrored to {url}: {reason}")
         notes += [f"removed {path}, left by a run that was killed" for path in _sweep_own(context.folder)]
         self.sweep(folders=True)
@@ -285,8 +290,7 @@ class _Repair:
             draft = statements.repair(
                 package.id,
                 payload_id=package.payload_id,
-                store=replica.store,
-                store_id=context.settings.store(replica.store).id,
+                store=context.settings.stated_store(replica.store),
                 path=made.path,
                 leaf=made.leaf,
                 source=made.source.replace("replica:", ""),
@@ -304,7 +308,10 @@ class _Repair:
                 report,
                 name=replica.store,
                 parity=parity,
-                replicas=_others(copies, replica),
+                # What they give is proven before it is used.
+                replicas={
+                    one.store: bundle for one, bundle in copies.readable(but=replica) if one.state in (PRESENT, SUSPECT)
+                },
                 tag_files=context.catalogue.tag_files(package.id),
                 quarantine=self.set_aside,
                 repaired=told,
@@ -349,15 +356,17 @@ class _Repair:
                 continue
             job.check_cancelled()
             copies = PackageCopies(self.context, action.package)
+            replica = next((one for one in copies.in_order() if one.store == action.store), None)
+            if replica is None:  # somebody has given it up meanwhile
+                continue
             try:
                 with machine_errors():
-                    _write_parity(copies, action.store, self.listener)
+                    _write_parity(copies, replica, self.listener)
                 self.result.parity.append((action.package, action.store))
             except Interrupted:
                 raise
             except DiademError as error:
-                replica = _in_store(copies, action.store)
-                if replica is not None and error.exit_code == 1:
+                if error.exit_code == 1:
                     with suppress(Unreachable):
                         report = copies.check(replica, listener=self.listener)
                         if not report.ok:
@@ -380,30 +389,14 @@ def _is_gone(copies: PackageCopies, replica: ReplicaState) -> bool:
     return not files or bool(copies.another_at(bundle))
 
 
-def _others(copies: PackageCopies, damaged: ReplicaState) -> dict[str, Bundle]:
-    """The other copies that answer, by their stores; what they give is proven before it is used."""
-    found = {}
-    for replica in copies.in_order():
-        if replica.state in (PRESENT, SUSPECT) and (replica.store, replica.path) != (damaged.store, damaged.path):
-            with suppress(DiademError):
-                found[replica.store] = copies.bundle(replica)
-    return found
-
-
-def _in_store(copies: PackageCopies, name: str) -> ReplicaState | None:
-    return next((one for one in copies.in_order() if one.store == name), None)
-
-
-def _write_parity(copies: PackageCopies, name: str, listener: Listener) -> None:
-    context = copies.context
-    store = context.stores.open(name)
-    replica = next(one for one in copies.in_order() if one.store == name)
+def _write_parity(copies: PackageCopies, replica: ReplicaState, listener: Listener) -> None:
+    catalogue, store = copies.context.catalogue, copies.context.stores.open(replica.store)
     opened = open_tag_files(store.bundle(replica.path), expected_id=copies.id)
     make_parity(store, replica.path, opened, listener=listener)
-    with context.catalogue.together():  # it took a while: what others found of the copy, or did to it, stays
+    with catalogue.together():  # it took a while: what others found of the copy, or did to it, stays
         now = copies.now(replica)
         if now is not None and now.state != DROPPED:
-            context.catalogue.set_replica(copies.id, name, now.path, state=now.state, parity=True)
+            catalogue.set_replica(copies.id, now.store, now.path, state=now.state, parity=True)
             return
     drop_parity(store, copies.id)
 
@@ -422,7 +415,12 @@ def _sweep_own(folder: Path) -> Iterator[Path]:
     """Remove what dead runs have left in the node's own folder."""
     places = [folder, *(path for path in folder.iterdir() if path.is_dir()), folder / "keys" / "users"]
     drafts = [path for place in places if place.is_dir() for path in place.iterdir() if _DRAFT.match(path.name)]
-    left = [path for path in drafts if _is_old_file(path)]
+    left = []
+    for path in drafts:
+        with suppress(OSError):  # its writer has just published it: then it is gone
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > _OLD:
+                left.append(path)
     building = FileLock(folder / "locks" / "reindex.lock")
     try:
         if building.acquire():
@@ -432,12 +430,3 @@ def _sweep_own(folder: Path) -> Iterator[Path]:
             yield path
     finally:
         building.release()
-
-
-def _is_old_file(path: Path) -> bool:
-    """Whether a draft has no writer any more; one that its writer has just published is gone."""
-    try:
-        found = path.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > _OLD

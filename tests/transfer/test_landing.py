@@ -230,8 +230,8 @@ def test_a_revocation_stops_the_next_window_of_several_that_were_asked_for_at_on
     assert len(body_of(whole)) == 8 * MIB
     response = pair.b.wire._ask(*wanted, span=f"bytes=5-{8 * MIB - 1}", transfer=transfer.id, number="4")
     assert response.headers["content-range"] == f"bytes 5-{8 * MIB - 1}/{8 * MIB}"
-    given, blocks = 0, iter(response.body)
     assert not isinstance(response.body, bytes)
+    given, blocks = 0, iter(response.body)
     while given < 2 * MIB - 5:
         given += len(next(blocks))
     pair.a.node.transfers.cancel(transfer.id)
@@ -392,8 +392,13 @@ def test_a_revocation_by_another_process_stops_the_next_window(pair: Pair) -> No
         assert other.stdin is not None
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        revoked = threading.Event()
-        reader = threading.Thread(target=lambda: other.stdout.readline() == "revoked\n" and revoked.set())
+        revoked, said = threading.Event(), other.stdout
+
+        def wait_for_it() -> None:
+            if said.readline() == "revoked\n":
+                revoked.set()
+
+        reader = threading.Thread(target=wait_for_it)
         reader.start()
         assert serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9)).status == 206
         other.stdin.write(pair.a.node.grants()[0].grant.id + "\n")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from diadem.catalogue.access_facts import BELONGING
+from diadem.catalogue.belonging import BELONGING
 from diadem.catalogue.words import words
 from diadem.custody.grant_book import KnownGrants, speaks
 from diadem.custody.log_entry import Entry, place_of, position_of

@@ -6,7 +6,7 @@ A leaf that is damaged in one copy comes from the next, so that giving a file ba
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 
 from diadem.archive.package import Package
@@ -18,6 +18,7 @@ from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
+from diadem.node.take.package_chain import Session
 from diadem.package.examine import LIMITS, open_tag_files
 from diadem.package.tags import parse_manifest
 from diadem.serialization.record_json import read_record, require_size
@@ -49,19 +50,17 @@ class PackageReader:
     def __iter__(self) -> Iterator[tuple[Package, ReplicaState]]:
         """Every copy that can be opened."""
         number = 0
-        while number < len(self._opened) or self._opened_next():
+        while True:
+            if number == len(self._opened):
+                found = next(self._further, None)
+                if found is None:
+                    return
+                self._opened.append(found)
             yield self._opened[number]
             number += 1
 
-    def _opened_next(self) -> bool:
-        found = next(self._further, None)
-        self._opened += [] if found is None else [found]
-        return found is not None
-
     def _others(self, first: ReplicaState) -> Iterator[tuple[Package, ReplicaState]]:
-        for replica, bundle in PackageCopies(self._context, self.id).readable():
-            if (replica.store, replica.path, replica.adopted) == (first.store, first.path, first.adopted):
-                continue
+        for replica, bundle in PackageCopies(self._context, self.id).readable(but=first):
             try:
                 opened = open_tag_files(bundle, expected_id=self.id)
             except (DiademError, OSError):
@@ -142,15 +141,17 @@ class PackageReader:
         raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
 
 
-def empty_folders(copies: Iterable[PackageReader], files: Iterable[str]) -> Iterator[str]:
-    """Folders of packages that held nothing; one that has become one of the files since is none any more."""
-    files = set(files)
-    for one in copies:
-        record = one.readable_record()
-        for folder in () if record is None else record.empty_dirs:
-            parts = folder.split("/")
-            if files.isdisjoint("/".join(parts[:depth]) for depth in range(1, len(parts) + 1)):
-                yield folder
+def readers_of(context: Context, session: Session) -> dict[PackageId, PackageReader]:
+    """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
+    needed = {file.package for file in session.files()}
+    found: dict[PackageId, PackageReader] = {}
+    for one in session.packages:
+        try:
+            found[one.id] = PackageReader(context, one.id)
+        except NotFound:
+            if one.id in needed:
+                raise
+    return found
 
 
 class CheckedFile(AbstractContextManager["CheckedFile"]):

@@ -15,17 +15,17 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.custody import statements
-from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
+from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.follow import COPY_MISSING, places_kept, places_said
-from diadem.node.read_copy import package_at, prove
-from diadem.node.tasks import CopyRead, CopyToRead
+from diadem.node.follow.package_log import COPY_MISSING, PackageLog, written_places
+from diadem.node.read_copy import CopyRead, package_at, read_copy
+from diadem.node.tasks import CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.policy.commands import move_store
@@ -140,9 +140,9 @@ class PackageCopies:
         """The copies that are known; none where the catalogue does not have the package."""
         return self.context.catalogue.replicas(self.id) if self.context.catalogue.has(self.id) else ()
 
-    def said(self) -> Sequence[Entry]:
+    def log(self) -> PackageLog:
         """What the log says of the package."""
-        return self.context.ledger.of_subject(self.id.hex)
+        return PackageLog(self.context.ledger, self.id)
 
     def in_order(self) -> list[ReplicaState]:
         """Every copy that is known, the best to read first: present before others, stores before adopted folders."""
@@ -186,9 +186,11 @@ class PackageCopies:
             return AdoptedFolders(self.context.folder / "adopted").bundle(self.id)
         return self.context.stores.open(replica.store).bundle(replica.path)
 
-    def readable(self) -> Iterator[tuple[ReplicaState, Bundle]]:
-        """Copies that answer, in order."""
+    def readable(self, but: ReplicaState | None = None) -> Iterator[tuple[ReplicaState, Bundle]]:
+        """Copies that answer, in order, all `but` one."""
         for replica in self.in_order():
+            if but is not None and (replica.store, replica.path) == (but.store, but.path):
+                continue
             try:
                 bundle = self.bundle(replica)
             except DiademError:
@@ -280,32 +282,23 @@ class PackageCopies:
         Unreachable
             The store does not answer, or did not while it was read: nothing is said of the copy.
         """
-        report = self._read(replica, level or self.usual_level(), pace, listener)
+        level = level or self.usual_level()
+        if self.context.workers is not None and not replica.adopted:
+            settings = self.context.settings.store(replica.store)
+            (read,) = self.context.workers.prove(settings, [CopyToRead(self.id, replica, level)])
+            if read.report is None:
+                raise Unreachable(read.silence, where=settings.url)
+        else:
+            files = partial(self.bundle, replica)
+            read = read_copy(files, self.id, replica.path, level=level, pace=pace, listener=listener)
+        report = self.judged(replica, read)
+        assert report is not None
         if not report.ok and not replica.adopted:
             self.context.stores.require_there(replica.store)
         return report
 
-    def _read(self, replica: ReplicaState, level: Level, pace: Pace | None, listener: Listener) -> Report:
-        if self.context.workers is not None and not replica.adopted:
-            settings = self.context.settings.store(replica.store)
-            (read,) = self.context.workers.prove(settings, [CopyToRead(self.id, replica, level)])
-            report = self.judged(replica, read)
-            if report is None:
-                raise Unreachable(read.silence, where=settings.url)
-            return report
-        try:
-            other = self.another_at(self.bundle(replica))
-        except Unreachable:
-            raise
-        except (DiademError, OSError):  # `prove` says what is wrong with it
-            other = ""
-        if other:
-            return self._replaced(replica, other)
-        files = partial(self.bundle, replica)
-        return prove(files, self.id, replica.path, level=level, pace=pace, listener=listener)
-
     def judged(self, replica: ReplicaState, read: CopyRead) -> Report | None:
-        """What a worker found; where another package that the node knows lies at the place, the copy is missing."""
+        """What was found; where another package that the node knows lies at the place, the copy is missing."""
         if read.found and self.context.catalogue.has(read.found):
             return self._replaced(replica, read.found)
         return read.report
@@ -334,7 +327,7 @@ class PackageCopies:
         with nullcontext() if held else self.locked():
             row = context.catalogue.get(self.id)
             here = {one.store: one.path for one in context.catalogue.replicas(self.id) if one.state == PRESENT}
-            said = places_said(self.id, self.said())
+            said = self.log().places()
             for name in stores:
                 if name in here and here[name] == said.get(name):  # another process was quicker
                     continue
@@ -346,16 +339,7 @@ class PackageCopies:
                 except DiademError as error:
                     debts.append(Debt(self.id, name, error.message))
                     continue
-                draft = statements.replicate(
-                    self.id,
-                    payload_id=row.payload_id,
-                    source=source,
-                    store=name,
-                    store_id=context.settings.store(name).id,
-                    path=added.path,
-                    proof=added.proof,
-                    by=context.address,
-                )
+                draft = self.copy_draft(name, added.path, payload_id=row.payload_id, source=source, proof=added.proof)
                 context.say([draft])
                 copies.append(Copy(name, added.path, added.created, added.proof))
         return copies, debts
@@ -413,6 +397,29 @@ class PackageCopies:
 
     # -- stating ---------------------------------------------------------------------------------------------------
 
+    def copy_draft(
+        self,
+        store: str,
+        path: str,
+        *,
+        payload_id: str,
+        source: str,
+        proof: str,
+        by: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> Draft:
+        """That a further copy is there, as who is at work says, or `by`; see `statements.replicate`."""
+        return statements.replicate(
+            self.id,
+            payload_id=payload_id,
+            source=source,
+            store=self.context.settings.stated_store(store),
+            path=path,
+            proof=proof,
+            by=by or self.context.address,
+            more=more,
+        )
+
     def note_damage(self, replica: ReplicaState, report: Report) -> Damage:
         """State what was found wrong with a copy, and let the copy count no longer."""
         gone = any(finding.code == COPY_MISSING for finding in report.findings)
@@ -445,8 +452,7 @@ class PackageCopies:
     ) -> None:
         draft = statements.fixity(
             [self.id],
-            store=replica.store,
-            store_id="" if replica.adopted else self.context.settings.store(replica.store).id,
+            store=self.context.settings.stated_store(replica.store),
             level=level,
             proven=proven,
             checked=checked,
@@ -499,7 +505,8 @@ class KnownPlaces:
 
     @cached_property
     def _paths(self) -> set[str]:
-        kept = places_kept(self._context.ledger.all_entries())
+        written = written_places(self._context.ledger.all_entries())
+        kept = {(place.store, place.path) for places in written.values() for place in places}
         for package in self._context.catalogue.package_states():
             kept |= {(one.store, one.path) for one in package.replicas if one.state != DROPPED}
         return {path for store, path in kept if store == self._store}

@@ -96,7 +96,7 @@ def test_the_log_says_who_got_what_and_that_one_side_alone_says_so(lab: Lab) -> 
     step = lab.node.custody(package).steps[-1]
     assert (str(step.verdict), step.kind) == ("claimed by one side", "handover")
     assert f"gave the package to {MARIE} (zip" in step.sentence
-    assert lab.node.context.ledger.pending() == 0
+    assert lab.node.context.ledger.mirrors.pending() == 0
 
 
 def test_what_was_corrected_is_shown_with_what_stood_there_and_proves_itself(lab: Lab, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_where_no_store_can_hold_the_statement_nothing_leaves(lab: Lab) -> None:
     assert ("put", "unreachable") in store.happened
     assert given(lab) == []
     store.heal()
-    lab.node.context.ledger.push()
+    lab.node.context.ledger.mirrors.push()
     assert [one["outcome"] for one in said(lab, package, "audit")] == ["failed"]
     assert export(lab, package).ok
     assert len(said(lab, package, "handover")) == 2
@@ -407,6 +407,31 @@ def test_the_files_of_a_session_in_their_newest_version(
     done = export(lab, ids[0], chain=True, only="raw")
     unzip(done.path, tmp_path / "u")
     assert contents(tmp_path / "u" / lab.path(ids[0], "main").name) == contents(session)
+
+
+def test_raw_files_are_given_out_where_a_lost_package_holds_none_of_them_any_more(
+    lab: Lab, chain: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """As they are given back."""
+    session, ids = chain
+    shutil.rmtree(lab.path(ids[0], "main"))
+    lab.node.scrub()
+    assert lab.node.archive(session, now=True).lost == [ids[0]]
+    assert lab.node.restore(ids[1], tmp_path / "back").ok
+    done = export(lab, ids[1], chain=True, only="raw")
+    assert done.ok
+    assert ids[0] not in done.packages
+    (folder,) = set(unzip(done.path, tmp_path / "u")) - {PAGE, "manifest-sha256.txt"}
+    assert contents(tmp_path / "u" / folder) == contents(tmp_path / "back") == contents(session)
+
+
+def test_nothing_is_written_into_a_store_by_any_name_of_it(lab: Lab) -> None:
+    package = lab.archived("s")
+    lab.node.stores.add(lab.second.as_uri(), name="second", place="another disk")
+    (lab.root / "link").symlink_to(lab.second)
+    for folder in (lab.root / "main", lab.second, lab.root / "link", lab.node.path / "locks"):
+        with pytest.raises(Refused, match="inside the archive"):
+            lab.node.export(package, folder / "out.zip", for_=MARIE)
 
 
 # -- people taken out --------------------------------------------------------------------------------------------------
