@@ -11,14 +11,12 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from diadem.errors import DigestMismatch
 from diadem.network.arrival import Arrival
-from diadem.network.windows import Span, WindowPlan
+from diadem.network.windows import Span
 
 #: Bytes that are read at once; and of small files that are on record together: a killed process may lose so much.
 _BLOCK: Final = 4 << 20
 _PORTION: Final = 1 << 20
-_AGAIN: Final = "Send the window again."
 
 
 class Taken(NamedTuple):
@@ -89,27 +87,6 @@ def _take_span(arrival: Arrival, follower: Follower, span: Span, data: memoryvie
             follower.written(span.number, part)
             kept += len(part)
     return Taken(kept, again, tuple(wrong))
-
-
-def take_window(arrival: Arrival, follower: Follower, spans: Sequence[Span], data: memoryview) -> int:
-    """Prove and keep what is missing of a window; the bytes of what was here already.
-
-    Raises `DigestMismatch` for a wrong leaf; what is right is kept.
-    """
-    taken = take_spans(arrival, follower, spans, data)
-    if taken.wrong:
-        span, leaf = taken.wrong[0]
-        raise DigestMismatch(f"leaf {leaf} came wrong", where=span.entry.path, leaf=leaf, next=_AGAIN)
-    return taken.again
-
-
-def is_missing(arrival: Arrival, plan: WindowPlan, window: int) -> bool:
-    """Whether a leaf of a window is not here."""
-    proven = arrival.marks.proven
-    return any(
-        0 in proven[span.entry.first_leaf + span.leaf : span.entry.first_leaf + span.leaf + span.leaves]
-        for span in plan.spans(window)
-    )
 
 
 def numbers_of(bits: bytes | bytearray) -> list[int]:
