@@ -27,7 +27,7 @@ from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.plain_text import count_text, duration_words, quoted, without_surrogates
 from diadem.model.ports import Listener, Progress, silent
-from diadem.node.take.folder_look import Look, at_work, examined, look
+from diadem.node.take.folder_look import Look, Moment, at_work, examined, look
 from diadem.store.whole import write_whole
 
 _ZERO = datetime.timedelta()
@@ -288,7 +288,7 @@ class FinishWaiter:
     clock: Clock = utc_now
     #: The clock that nobody sets, in seconds.
     steady: Callable[[], float] = time.monotonic
-    #: See `look`.
+    #: See `Moment`.
     own_clock: bool | None = None
     _earlier: Look | None = None
 
@@ -299,7 +299,7 @@ class FinishWaiter:
 
     def verdict(self) -> Finished | Unfinished:
         """Look once more. Raises `NotFound`."""
-        now = look(self.session, parts=self.parts, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
+        now = look(self.session, Moment(self.clock(), self.steady(), self.own_clock), parts=self.parts)
         found = judge(self._earlier, now, self.quiet, readers=self.readers)
         if self._earlier is None or not self._earlier.same(now):
             self._earlier = now

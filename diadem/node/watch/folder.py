@@ -22,7 +22,7 @@ from diadem.node.context import Context
 from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.archive import ArchiveOptions
 from diadem.node.take.arrival import Archived
-from diadem.node.take.folder_look import Look
+from diadem.node.take.folder_look import Look, Moment
 from diadem.node.take.quiet import Finished, Unfinished
 from diadem.node.watch.events import Events, WakeUp
 from diadem.node.watch.memory import NO_ROOM, WAITING, Memory, Note
@@ -31,7 +31,6 @@ from diadem.node.watch.report import News, Watched
 from diadem.node.watch.units import (
     Changed,
     Listing,
-    Moment,
     Unit,
     UnitArchived,
     archive_unit,

@@ -36,13 +36,13 @@ from diadem.node.config import WatchSettings
 from diadem.node.context import Context
 from diadem.node.take.arrival import Archived
 from diadem.node.take.continuation import is_gone
-from diadem.node.take.folder_look import Look
+from diadem.node.take.folder_look import Look, Moment
 from diadem.node.take.quiet import Finished, Reason, Unfinished
 from diadem.node.watch.folder import FolderWatch, StoreBackoff
 from diadem.node.watch.memory import Memory, Note
 from diadem.node.watch.plan import Line, WatchPlan
 from diadem.node.watch.report import Watched
-from diadem.node.watch.units import Listing, Moment, Unit, UnitArchived, list_entries
+from diadem.node.watch.units import Listing, Unit, UnitArchived, list_entries
 from diadem.store.addresses import local_path
 from diadem.store.system import is_link
 

@@ -108,7 +108,7 @@ class Note(Display):
                 age = min(seen.age(seen.newest_ns), quiet)
                 changed = seen.taken - age if seen.own_clock and age > _ZERO else seen.taken
                 bare = replace(seen, files={}, in_use={}, short={})  # there may be many; the digest stands for them
-                note = replace(note, look=bare, changed=moment_text(changed), seen=moment_text(seen.taken))
+                note = replace(note, look=bare, changed=changed.isoformat(), seen=seen.taken.isoformat())
         found = judge(earlier, seen, quiet, readers=readers, watched=watched)
         if isinstance(found, Unfinished):
             told = found.held if watched else found  # how long it was watched for is told when it is read
@@ -124,11 +124,14 @@ class Note(Display):
             return f"failed {times}: {self.words}; tried again at {_clock(self.again)[:16]} UTC"
         if self.state != "waiting" or not self.changed or self.words.startswith(NO_ROOM):
             return self.words
-        quiet, seen = datetime.timedelta(seconds=self.quiet), read_time(self.seen)
+        quiet, seen, changed = datetime.timedelta(seconds=self.quiet), read_time(self.seen), read_time(self.changed)
         if self.words and now - seen >= quiet:  # it has been silent for long enough; something else speaks against it
             return self.words
+        since = f"changed {ago(now - changed)}"
+        if not _ZERO <= now - changed < quiet:
+            since = f"first seen like this {ago(now - seen)}"
         held = f"{self.words}; " if self.words else ""
-        return held + waiting_words(read_time(self.changed), seen, quiet, now)
+        return f"{held}{since}; archived after {duration_words(quiet)} without a change"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object without what says nothing."""
@@ -252,21 +255,6 @@ def _is_this_start(before: object) -> bool:
         return abs(float(str(before)) - float(current)) < _TOLERANCE
     except ValueError:
         return False
-
-
-def moment_text(moment: datetime.datetime) -> str:
-    """A moment with fractions, as memory keeps it."""
-    return moment.astimezone(datetime.UTC).isoformat()
-
-
-def waiting_words(
-    changed: datetime.datetime, seen: datetime.datetime, quiet: datetime.timedelta, now: datetime.datetime
-) -> str:
-    """Since when a session has been silent, and for how long it has to be."""
-    wanted = duration_words(quiet)
-    if _ZERO <= now - changed < quiet:
-        return f"changed {ago(now - changed)}; archived after {wanted} without a change"
-    return f"first seen like this {ago(now - seen)}; archived after {wanted} without a change"
 
 
 def ago(span: datetime.timedelta) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from diadem.node.separation import require_no_secrets
 from diadem.node.take.archive import ArchiveOptions, archive, has_several_places
 from diadem.node.take.archive_many import archive_all
 from diadem.node.take.arrival import Archived
-from diadem.node.take.folder_look import Look, at_work, look, look_at_files, only_browsing
+from diadem.node.take.folder_look import Look, Moment, at_work, look, look_at_files, only_browsing
 from diadem.pack.plan import merged_metadata
 from diadem.scan.tree import is_systems_own
 from diadem.store.system import kind_of, long_path
@@ -42,19 +41,14 @@ class Unit:
     files: Sequence[str] = ()
 
     @property
+    def paths(self) -> Sequence[Path]:
+        """Of loose files; empty for a whole folder."""
+        return [self.folder / name for name in self.files]
+
+    @property
     def path(self) -> Path:
         """What names it: the folder, or the first of its files."""
         return self.folder / self.files[0] if self.files else self.folder
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Both clocks, and whether the file system has the first of them."""
-
-    #: This machine's clock, UTC, and its clock that nobody sets, in seconds.
-    now: datetime.datetime
-    steady: float
-    own_clock: bool
 
 
 @dataclass
@@ -100,7 +94,7 @@ def look_at(unit: Unit, listing: Listing, moment: Moment) -> Look:
     """The look of a unit. Raises `NotFound` where it has gone since it was listed."""
     if unit.name in listing.looks:
         return listing.looks[unit.name]
-    return look(unit.folder, now=moment.now, steady=moment.steady, own_clock=moment.own_clock)
+    return look(unit.folder, moment)
 
 
 def list_entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
@@ -156,9 +150,7 @@ def _add_loose(
         unit = Unit(f"{name}/{members[0]}" if name else members[0], folder, members)
         seen = {file: files[file] for file in members} | locks
         found.units[unit.name] = unit
-        found.looks[unit.name] = look_at_files(
-            folder, seen, now=moment.now, steady=moment.steady, own_clock=moment.own_clock
-        )
+        found.looks[unit.name] = look_at_files(folder, seen, moment)
 
 
 def _datasets(sizes: Sequence[tuple[str, int]], readers: Sequence[ReaderOffer]) -> Iterator[tuple[str, ...]]:
@@ -200,13 +192,14 @@ def archive_unit(
     `as_one` says whether it is one session; None: as a scan finds it. Raises `Changed`, and as `archive` does.
     """
     options = replace(options, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
-    files = [unit.folder / name for name in unit.files]
-    require_no_secrets(context, files or [unit.folder])  # a node that lies in it writes there: it would always change
+    require_no_secrets(
+        context, unit.paths or [unit.folder]
+    )  # a node that lies in it writes there: it would always change
     _require_same(unit, seen)
-    if len(files) > 1:  # loose files that are one dataset
+    if len(unit.files) > 1:  # loose files that are one dataset
         title = {"session": {"title": Path(unit.files[0]).stem}}
         options = replace(options, metadata=merged_metadata(title, options.metadata or {}))
-        return UnitArchived([archive(context, unit.path, options, files=files, listener=listener)], as_one=True)
+        return UnitArchived([archive(context, unit.path, options, files=unit.paths, listener=listener)], as_one=True)
     sessions = _sessions(context, unit, as_one=as_one, listener=listener)
     if not sessions:
         options = replace(options, as_one=not packages_in(unit.path))  # a package is taken in as it is
@@ -242,9 +235,8 @@ def _sessions(context: Context, unit: Unit, *, as_one: bool | None, listener: Li
 
 def _require_same(unit: Unit, seen: Look) -> None:
     """Raise `Changed` where a unit is not as it was seen: whoever pauses for long enough may go on at any moment."""
-    parts = [unit.folder / name for name in unit.files]
     try:
-        now = look(unit.folder, parts=parts, now=seen.taken, steady=seen.steady, own_clock=seen.own_clock)
+        now = look(unit.folder, seen.moment, parts=unit.paths)
     except NotFound as error:
         raise Changed("it was removed while it was archived", where=str(unit.path)) from error
     if not now.same(seen):

@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes
 import pytest
 
 from diadem.errors import Interrupted
-from diadem.node.take.folder_look import look
+from diadem.node.take.folder_look import Moment, look
 from diadem.node.watch.hand_in import Handed, HandInState
 from diadem.node.watch.watcher import watch
 from diadem.store import disks
@@ -316,8 +316,7 @@ def test_what_is_remembered_and_cannot_be_understood_costs_time_only(desk: Desk,
 
 def _note_of_before(desk: Desk, name: str, package: str, *, form: str = "diadem-incoming/2") -> Path:
     """What an earlier version has noted of a hand-in: one file each, below the id of the store."""
-    now = datetime.datetime.now(datetime.UTC)
-    seen = look(desk.folder / name, now=now, steady=0.0)
+    seen = look(desk.folder / name, Moment(datetime.datetime.now(datetime.UTC), 0.0))
     document = {
         "format": form,
         "name": quote_from_bytes(os.fsencode(name)),

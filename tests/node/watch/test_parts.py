@@ -12,7 +12,7 @@ from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.node.take.folder_look import Look, Seen
 from diadem.node.take.quiet import Finished, Unfinished, judge
 from diadem.node.watch.folder import wait_after
-from diadem.node.watch.memory import Note, ago, waiting_words
+from diadem.node.watch.memory import Note, ago
 from diadem.node.watch.plan import Line, plan_bytes, read_watch_plan
 
 START = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
@@ -60,11 +60,14 @@ def test_words() -> None:
     def minutes(number: int) -> datetime.datetime:
         return now - datetime.timedelta(minutes=number)
 
-    assert (
-        waiting_words(minutes(3), minutes(1), QUIET, now)
-        == "changed 3 minutes ago; archived after 10 min without a change"
-    )
-    assert "first seen like this 4 minutes ago" in waiting_words(minutes(90), minutes(4), QUIET, now)
+    def waiting(changed: int, seen: int, words: str = "") -> str:
+        first, newest = minutes(seen).isoformat(), minutes(changed).isoformat()
+        return Note("waiting", words, quiet=QUIET.total_seconds(), changed=newest, seen=first).told(now)
+
+    assert waiting(3, 1) == "changed 3 minutes ago; archived after 10 min without a change"
+    assert waiting(90, 4).startswith("first seen like this 4 minutes ago; ")
+    assert waiting(3, 1, "locked").startswith("locked; changed 3 minutes ago; ")
+    assert waiting(90, 20, "locked") == "locked"
     assert [ago(datetime.timedelta(seconds=number)) for number in (-5, 0.4, 1, 2, 119, 120, 7200, 200_000)] == [
         "just now", "just now", "1 second ago", "2 seconds ago", "119 seconds ago", "2 minutes ago", "2 hours ago",
         "2 days ago",
