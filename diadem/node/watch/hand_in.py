@@ -38,8 +38,8 @@ from diadem.node.take.arrival import Archived
 from diadem.node.take.continuation import is_gone
 from diadem.node.take.folder_look import Look, Moment
 from diadem.node.take.quiet import Finished, Reason, Unfinished
-from diadem.node.watch.folder import FolderWatch, StoreBackoff
-from diadem.node.watch.memory import Memory, Note
+from diadem.node.watch.folder import FolderWatch
+from diadem.node.watch.memory import Memory, Note, StoreBackoff
 from diadem.node.watch.plan import Line, WatchPlan
 from diadem.node.watch.report import Watched
 from diadem.node.watch.units import Listing, Unit, UnitArchived, list_entries

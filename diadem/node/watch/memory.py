@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, Refused, StoreError
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.plain_text import duration_words, without_surrogates
@@ -41,6 +41,10 @@ NO_FILE: Final = "there is no file in it"
 #: How what waits for a store is told.
 NO_ROOM: Final = "no store can take it now"
 _ZERO: Final = datetime.timedelta()
+#: First and longest wait before what failed is tried again, in seconds …
+_FIRST, _LONGEST = 60.0, 3600.0
+#: … and where it was refused for what it is: reading it all again helps only where somebody has changed a rule.
+_FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 86400.0
 #: Seconds by which the moment of the machine's start, reckoned from both clocks, may seem to move.
 _TOLERANCE = 5.0
 #: Seconds between two writes of what changes at each look.
@@ -236,6 +240,43 @@ class Memory:
     def forget(self) -> None:
         """Remove what was kept."""
         self.path.unlink(missing_ok=True)
+
+
+def wait_after(error: DiademError, failures: int) -> float:
+    """Seconds until what failed so many times is tried again."""
+    own = isinstance(error, Refused) and not isinstance(error, StoreError)
+    first, longest = (_FIRST_REFUSED, _LONGEST_REFUSED) if own else (_FIRST, _LONGEST)
+    return float(min(longest, first * 2 ** min(failures - 1, 20)))
+
+
+@dataclass
+class StoreBackoff:
+    """While no store can take sessions of some size, none is tried: each would fail alike."""
+
+    #: Bytes of the smallest session that found no room; 0 where no store answers.
+    size: int = 0
+    #: By the steady clock.
+    until: float = float("-inf")
+    #: Why; "" while there is none.
+    words: str = ""
+    #: How often in a row.
+    failures: int = 0
+
+    def holds(self, size: int, steady: float) -> bool:
+        """Whether a session of this size has to wait."""
+        return bool(self.words) and steady < self.until and size >= self.size
+
+    def note(self, error: DiademError, size: int, steady: float) -> float:
+        """Wait for what happened; returns how many seconds."""
+        self.failures += 1
+        wait = wait_after(error, self.failures)
+        self.size = size if isinstance(error, StoreError) else 0
+        self.until, self.words = steady + wait, error.message
+        return wait
+
+    def end(self) -> None:
+        """A store has taken something."""
+        self.words, self.failures = "", 0
 
 
 def started() -> str:

@@ -18,8 +18,9 @@ from diadem.node.context import Context
 from diadem.node.locks import WATCH_LOCK, node_lock
 from diadem.node.mirrors import PLAN_FILE, mirror
 from diadem.node.watch.events import WakeUp
-from diadem.node.watch.folder import FolderWatch, StoreBackoff
+from diadem.node.watch.folder import FolderWatch
 from diadem.node.watch.hand_in import Handed, HandInFolder
+from diadem.node.watch.memory import StoreBackoff
 from diadem.node.watch.plan import read_watch_plan
 from diadem.node.watch.report import WATCHER_FILE, LastWatcher, Watched
 from diadem.store.addresses import local_path

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.node.take.folder_look import Look, Seen
 from diadem.node.take.quiet import Finished, Unfinished, judge
-from diadem.node.watch.folder import wait_after
-from diadem.node.watch.memory import Note, ago
+from diadem.node.watch.memory import Note, ago, wait_after
 from diadem.node.watch.plan import Line, plan_bytes, read_watch_plan
 
 START = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
