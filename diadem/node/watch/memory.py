@@ -140,7 +140,7 @@ class Note(Display):
     def to_dict(self) -> dict[str, Any]:
         """A JSON object without what says nothing."""
         values = {name: getattr(self, name) for name in self.__slots__ if name != "look"}
-        kept = {name: value for name, value in values.items() if value not in ("", 0, None, ())}
+        kept = {name: value for name, value in values.items() if value is False or value not in ("", 0, None, ())}
         return kept | ({"look": self.look.to_dict()} if self.look is not None else {})
 
     @classmethod
