@@ -34,9 +34,9 @@ from diadem.node.watch.units import (
     Unit,
     UnitArchived,
     archive_unit,
-    divided,
     list_units,
     look_at,
+    sessions_in,
 )
 from diadem.store.disks import is_network_folder
 
@@ -404,9 +404,10 @@ class FolderWatch:
     def _outlook(self, unit: Unit, as_one: bool | None, listener: Listener) -> tuple[str, str]:
         """State and words of a session that is finished."""
         try:
-            sessions = divided(self.context, unit, as_one=as_one, listener=listener)
+            found = sessions_in(self.context, unit, as_one=as_one, listener=listener)
         except DiademError as error:
             return "failed", error.message
+        sessions = [session for session in found if session.archive]
         named = ", ".join(session.title for session in sessions[:_NAMED]) + (", …" if len(sessions) > _NAMED else "")
         return "would archive", f"as {count_text(len(sessions), 'session')}: {named}" if sessions else "as one session"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,7 +86,14 @@ def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: M
                 pending.append((inner, left - 1))
             else:
                 found.units[inner] = Unit(inner, root / inner)
-        _add_loose(found, folder, name, files, readers, moment)
+        locks = {file: status for file, status in files.items() if at_work(file)}
+        sizes = sorted((file, status.st_size) for file, status in files.items() if file not in locks)
+        for members in _datasets(sizes, readers):
+            unit = Unit(f"{name}/{members[0]}" if name else members[0], folder, members)
+            found.units[unit.name] = unit
+            # A lock or a temporary file beside loose files holds them all.
+            seen = {file: files[file] for file in members} | locks
+            found.looks[unit.name] = look_at_files(folder, seen, moment)
     return found
 
 
@@ -135,24 +142,6 @@ def _archive_words(folder: Path) -> str:
     return "it is a store" if _STORE in names else ""
 
 
-def _add_loose(
-    found: Listing,
-    folder: Path,
-    name: str,
-    files: Mapping[str, os.stat_result],
-    readers: Sequence[ReaderOffer],
-    moment: Moment,
-) -> None:
-    """Loose files, each dataset a unit; a lock or a temporary file beside them holds them all."""
-    locks = {file: status for file, status in files.items() if at_work(file)}
-    sizes = sorted((file, status.st_size) for file, status in files.items() if file not in locks)
-    for members in _datasets(sizes, readers):
-        unit = Unit(f"{name}/{members[0]}" if name else members[0], folder, members)
-        seen = {file: files[file] for file in members} | locks
-        found.units[unit.name] = unit
-        found.looks[unit.name] = look_at_files(folder, seen, moment)
-
-
 def _datasets(sizes: Sequence[tuple[str, int]], readers: Sequence[ReaderOffer]) -> Iterator[tuple[str, ...]]:
     """Names of the files of each dataset; those that share their stem with one go with it, whatever they are."""
     stems: dict[str, list[tuple[str, ...]]] = defaultdict(list)
@@ -192,15 +181,14 @@ def archive_unit(
     `as_one` says whether it is one session; None: as a scan finds it. Raises `Changed`, and as `archive` does.
     """
     options = replace(options, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
-    require_no_secrets(
-        context, unit.paths or [unit.folder]
-    )  # a node that lies in it writes there: it would always change
+    # First of all, since a node that lies in it writes there: it would always seem to change.
+    require_no_secrets(context, unit.paths or [unit.folder])
     _require_same(unit, seen)
     if len(unit.files) > 1:  # loose files that are one dataset
         title = {"session": {"title": Path(unit.files[0]).stem}}
         options = replace(options, metadata=merged_metadata(title, options.metadata or {}))
         return UnitArchived([archive(context, unit.path, options, files=unit.paths, listener=listener)], as_one=True)
-    sessions = _sessions(context, unit, as_one=as_one, listener=listener)
+    sessions = sessions_in(context, unit, as_one=as_one, listener=listener)
     if not sessions:
         options = replace(options, as_one=not packages_in(unit.path))  # a package is taken in as it is
         return UnitArchived([archive(context, unit.path, options, listener=listener)], as_one=True)
@@ -219,13 +207,11 @@ def archive_unit(
     )
 
 
-def divided(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
-    """The sessions as which a unit would be archived; none where it is one. Raises `NotFound`."""
-    return [session for session in _sessions(context, unit, as_one=as_one, listener=listener) if session.archive]
+def sessions_in(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
+    """The sessions that a scan finds in a unit, also those that are not archived; none where it is archived as one.
 
-
-def _sessions(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
-    """The sessions that a scan finds in a unit, with those that are not archived; none where it is archived as one."""
+    Raises `NotFound`.
+    """
     if as_one or unit.files or not has_several_places(unit.folder):
         return []
     sessions = list(context.tools.scan(unit.folder, listener=listener).sessions)
