@@ -30,7 +30,7 @@ from diadem.model.display import Display
 from diadem.model.plain_text import duration_words, without_surrogates
 from diadem.model.times import read_time
 from diadem.node.take.folder_look import Look
-from diadem.node.take.quiet import Finished, Unfinished, judge
+from diadem.node.take.quiet import Finished, Unfinished, judge, span_words
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"
@@ -300,11 +300,7 @@ def _is_this_start(before: object) -> bool:
 
 def ago(span: datetime.timedelta) -> str:
     """``just now``, ``40 seconds ago``, ``3 minutes ago``, ``2 hours ago``, ``5 days ago``."""
-    seconds = int(max(span, _ZERO).total_seconds())
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= 2 * size:
-            return f"{seconds // size:,} {unit}s ago"
-    return "1 second ago" if seconds else "just now"
+    return f"{span_words(span)} ago" if round(span.total_seconds()) > 0 else "just now"
 
 
 def _clock(text: str) -> str:
