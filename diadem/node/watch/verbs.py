@@ -54,7 +54,7 @@ class PlanReport(Display):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        mistakes = [{"row": row, "message": message} for row, message in self.plan.mistakes]
+        mistakes = self.plan.to_dict()["mistakes"]
         return {"path": str(self.path), "taken": self.taken, "lines": self.lines, "mistakes": mistakes}
 
 
