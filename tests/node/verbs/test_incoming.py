@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -368,3 +369,14 @@ def test_what_was_refused_is_tried_again_when_a_rule_changes_and_by_the_next_pro
     assert "sample.name" in str(desk.look()["a"].error), "who looks once is told each time"
     first, second, third = desk.looks(1, lambda: desk.policy("minimum = 1"), 1)
     assert (states(first), second, states(third)) == ([("a", "ready", False)], [], [("a", "ready", True)])
+
+
+def test_a_damaged_package_that_is_handed_in_stops_no_other(desk: Desk) -> None:
+    package = desk.lab.archived("s")
+    shutil.copytree(desk.lab.path(package, "main"), desk.folder / "a damaged")
+    damage(desk.folder / "a damaged" / "data" / "scan 0.bin")
+    desk.hand_in("b", x=b"1" * 500)
+    desk.minutes = 11
+    found = desk.look()
+    assert {name: one.archived is not None for name, one in found.items()} == {"a damaged": False, "b": True}
+    assert found["a damaged"].error is not None
