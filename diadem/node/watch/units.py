@@ -73,7 +73,7 @@ def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: M
         name, left = pending.pop()
         folder = root / name if name else root
         try:
-            folders, files = list_entries(found, folder, name)
+            folders, files = _entries(found, folder, name)
         except OSError:
             if not name:
                 raise
@@ -104,7 +104,7 @@ def look_at(unit: Unit, listing: Listing, moment: Moment) -> Look:
     return look(unit.folder, moment)
 
 
-def list_entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
+def _entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
     """Folders, by their names from the top, and plain files with what the system says of them; others go aside."""
     folders: list[str] = []
     files: dict[str, os.stat_result] = {}

@@ -224,7 +224,7 @@ def test_what_was_left_behind_is_noted_and_does_not_block_for_ever(desk: Desk) -
 
 @posix
 def test_names_of_any_bytes_are_remembered_apart(desk: Desk) -> None:
-    names = [os.fsdecode(b"\xff"), "100%", "a" * 200, "a" * 199 + "b", "~home", "con"]
+    names = [os.fsdecode(b"\xff"), "100%", "a" * 200, "a" * 199 + "b", "~home", "con", "$1"]
     for name in names:
         desk.hand_in(name, x=name.encode("utf-8", "surrogateescape"))
     desk.minutes = 11
