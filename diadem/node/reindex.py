@@ -34,14 +34,18 @@ from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
 from diadem.node.follow.follow import apply_all
 from diadem.node.follow.package_log import as_ingest
 from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
-from diadem.node.keep.adopted import IN_PLACE, enter_adopted
+from diadem.node.keep.adopted import IN_PLACE, enter_adopted, folders, where
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
+from diadem.node.take.arrival import ingest_draft, record_ingest
 from diadem.node.tasks import PackageRead, PackageToRead, read_packages
 from diadem.node.unlisted import Unlisted, killed_archives, unlisted
 from diadem.node.workers import Workers
+from diadem.pack.pack import Outcome
+from diadem.package.examine import open_tag_files
 from diadem.package.tags import CONTINUES, OMITTED
+from diadem.package.verify import verify
 from diadem.store.contract import Store, Stored
 from diadem.store.own_files import parity_packages
 from diadem.store.system import or_else
@@ -212,7 +216,7 @@ class _Rebuild:
         sought = []
         for one in stored:
             said = self.sightings.ingest(str(one.id))
-            sought.append(PackageToRead(one.path, _made_at(said, one.path), said, wanted=str(one.id) not in known))
+            sought.append(PackageToRead(one.path, said, wanted=str(one.id) not in known))
         return sought
 
     # The log
@@ -264,7 +268,7 @@ class _Rebuild:
                 if store and not PackageCopies(context, package_id).log().is_deleted():
                     package = Package(context.stores.open(store).bundle(places[store][0]))
                     said = self.sightings.ingest(package_id)
-                    self.fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
+                    self.fresh.add_package(package_entry(package, places[store][0], said))
 
     # Both
 
@@ -326,11 +330,6 @@ def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any
             yield entry.statement.kind, entry.statement.subjects[0].name, entry.statement.predicate
 
 
-def _made_at(said: Mapping[str, Any] | None, found_at: str) -> str:
-    """The path that a package was made with."""
-    return found_at if said is None or said.get("adopted") else str(said.get("path", found_at))
-
-
 def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequence[JobState]) -> Iterator[str]:
     """State the ingest of packages that killed archives left, in the name of who archived it where that is known.
 
@@ -353,10 +352,6 @@ def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequenc
 
 def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     """State what a killed archive left: what is to be told, "" where nothing, and whether nothing is left to do."""
-    from diadem.node.take.arrival import record_ingest
-    from diadem.pack.pack import Outcome
-    from diadem.package.verify import verify
-
     bundle = context.stores.open(one.store).bundle(one.path)
     report = verify(bundle, level=Level.FULL, expected_id=one.package)
     if not report.ok:
@@ -382,12 +377,12 @@ def state_found(
 
     Packages that no statement names; copies that have `arrived`, of which it did not know; copies that are `lost`.
     """
-    yield from _packages(context)
-    yield from _copies(context, arrived)
-    yield from _losses(context, lost)
+    yield from _state_packages(context)
+    yield from _state_copies(context, arrived)
+    yield from _state_losses(context, lost)
 
 
-def _packages(context: Context) -> Iterator[str]:
+def _state_packages(context: Context) -> Iterator[str]:
     """State the ingest of packages that lie in a store and that no statement names: somebody copied them there.
 
     Their bytes are not proven by this: a scrub reads them. While an archive is at work, what is not in the log may be
@@ -414,9 +409,6 @@ def _packages(context: Context) -> Iterator[str]:
 
 def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> bool:
     """State that a package was found; False where somebody else has just stated its ingest."""
-    from diadem.node.keep.adopted import folders, where
-    from diadem.node.take.arrival import ingest_draft
-
     copies = PackageCopies(context, package_id)
     with copies.locked():
         if copies.log().ingest() is not None:
@@ -435,13 +427,11 @@ def _found_in(store: str) -> str:
     return f"found in the store {store}"
 
 
-def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+def _state_copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """State copies that lie where the log has none: copied by hand, or by a run that was killed before it said so.
 
     Who is writing one just now holds the package's lock until it is stated.
     """
-    from diadem.package.examine import open_tag_files
-
     for package_id, name, path in arrived:
         copies = PackageCopies(context, package_id)
         with copies.locked():
@@ -459,7 +449,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
             yield f"a copy of {package_id[:19]}… at {path} in {name} was not in the log: it is entered, to be scrubbed"
 
 
-def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _state_losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
     """State what is wrong with copies that are not as the log says."""
     for package_id, store in lost:
         copies = PackageCopies(context, package_id)
