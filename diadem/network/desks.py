@@ -50,8 +50,7 @@ def _hub(context: Context, hub: str) -> HubClient:
 
 
 def _link(context: Context, peer: str) -> Link:
-    from diadem.network.client import PeerClient
-    from diadem.network.peer_link import PeerLink
+    from diadem.network.client import PeerClient, PeerLink
 
     contact = _contact(context, peer)
     key = context.keys.open("online")

@@ -20,12 +20,13 @@ from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
 from diadem.catalogue.database import chunks
 from diadem.catalogue.reindex_scratch import Places, ReindexScratch
+from diadem.custody import statements
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statement_kinds import COPY_KINDS
 from diadem.node.config import StoreSettings
@@ -34,7 +35,7 @@ from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
 from diadem.node.follow.follow import apply_all
 from diadem.node.follow.package_log import as_ingest
 from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
-from diadem.node.keep.adopted import IN_PLACE, enter_adopted, folders, where
+from diadem.node.keep.adopted import enter_adopted, folders, where
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
@@ -443,9 +444,16 @@ def _state_copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> 
             except (DiademError, OSError):  # it was being removed while the stores were read
                 context.follower.derive(package_id)
                 continue
-            payload_id = context.catalogue.get(package_id).payload_id
-            # It comes from the store in which it is.
-            context.say([copies.copy_draft(name, path, payload_id=payload_id, source=name, proof="none")])
+            draft = statements.replicate(
+                package_id,
+                payload_id=context.catalogue.get(package_id).payload_id,
+                source=name,  # it comes from the store in which it is
+                store=context.settings.stated_store(name),
+                path=path,
+                proof="none",
+                by=context.address,
+            )
+            context.say([draft])
             yield f"a copy of {package_id[:19]}… at {path} in {name} was not in the log: it is entered, to be scrubbed"
 
 

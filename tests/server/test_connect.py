@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.custody.statements import ingest, transfer_subject
+from diadem.custody.statements import StatedStore, ingest, transfer_subject
 from diadem.errors import (
     DiademError,
     DigestMismatch,
@@ -31,8 +31,8 @@ from diadem.errors import (
 from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
-from diadem.network.answers import PeerRefused
 from diadem.network.askers import find_asker
+from diadem.network.client import PeerRefused
 from diadem.network.exchange import BASE, Request, Services, problem_of
 from diadem.network.handlers import routes
 from diadem.network.profiles import login, open_key, profiles_folder, read_profile
@@ -345,7 +345,7 @@ def test_a_package_without_a_record_gives_its_files(laptop: Laptop, tmp_path: Pa
                 software="others",
                 source="a disk",
                 owner=context.address,
-                store=context.settings.stores[0].name,
+                store=StatedStore(context.settings.stores[0].name),
                 path=f"2026/{bag.name}",
                 proof="none",
                 omitted=0,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.custody import statements
-from diadem.custody.log_entry import Entry, place_of
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, RAW, README, RECORD, WHOLE, ReadMe, readme_html
 from diadem.export.zip import Content, FinishedZip, ZipStage, refuse_existing
@@ -181,7 +181,7 @@ def _require(context: Context, target: Path, to: str, only: str) -> None:
 
 def _require_mirror(context: Context) -> None:
     """That what will be said can be kept in a store, before hours are spent; an attached store cannot say anything."""
-    context.ledger.check_mirrors()
+    context.ledger.mirrors.check()
     if not any(True for _ in context.stores.opened()):
         raise Unreachable(
             "no store answers, and nothing leaves the node before a store holds the statement about it",
@@ -331,13 +331,8 @@ def _alone(context: Context, target: Path) -> Iterator[None]:
 
 def _require_durable(context: Context, entry: Entry) -> None:
     """That a store holds the statement: this disk may be lost, what was given away stays away."""
-    ledger = context.ledger
-    failed: dict[str, str] = {}
-    if place_of(*ledger.mirrored()) <= entry.place:
-        failed = ledger.push()
-    if place_of(*ledger.mirrored()) <= entry.place:
-        reasons = "; ".join(f"{url}: {reason}" for url, reason in failed.items()) or "no store answers"
+    if why := context.ledger.mirrors.lack(entry.place):
         raise Unreachable(
-            f"no store holds the statement about it yet, and nothing leaves the node before that ({reasons})",
+            f"no store holds the statement about it yet, and nothing leaves the node before that ({why})",
             next="Connect a store of this node and export again: diadem status",
         )

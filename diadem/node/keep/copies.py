@@ -21,7 +21,6 @@ from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
-from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.package_log import COPY_MISSING, PackageLog, written_places
 from diadem.node.read_copy import CopyRead, package_at, read_copy
@@ -339,7 +338,15 @@ class PackageCopies:
                 except DiademError as error:
                     debts.append(Debt(self.id, name, error.message))
                     continue
-                draft = self.copy_draft(name, added.path, payload_id=row.payload_id, source=source, proof=added.proof)
+                draft = statements.replicate(
+                    self.id,
+                    payload_id=row.payload_id,
+                    source=source,
+                    store=context.settings.stated_store(name),
+                    path=added.path,
+                    proof=added.proof,
+                    by=context.address,
+                )
                 context.say([draft])
                 copies.append(Copy(name, added.path, added.created, added.proof))
         return copies, debts
@@ -397,31 +404,6 @@ class PackageCopies:
 
     # -- stating ---------------------------------------------------------------------------------------------------
 
-    def copy_draft(
-        self,
-        store: str,
-        path: str,
-        *,
-        payload_id: str,
-        source: str,
-        proof: str,
-        by: str = "",
-        more: Mapping[str, Any] | None = None,
-    ) -> Draft:
-        """That a further copy is there, as who is at work says, or `by`; see `statements.replicate`."""
-        stores = self.context.stores.names
-        return statements.replicate(
-            self.id,
-            payload_id=payload_id,
-            source=source,
-            store=store,
-            store_id=self.context.settings.store(store).id if store in stores else "",
-            path=path,
-            proof=proof,
-            by=by or self.context.address,
-            more=more,
-        )
-
     def note_damage(self, replica: ReplicaState, report: Report) -> Damage:
         """State what was found wrong with a copy, and let the copy count no longer."""
         gone = any(finding.code == COPY_MISSING for finding in report.findings)
@@ -454,8 +436,7 @@ class PackageCopies:
     ) -> None:
         draft = statements.fixity(
             [self.id],
-            store=replica.store,
-            store_id="" if replica.adopted else self.context.settings.store(replica.store).id,
+            store=self.context.settings.stated_store(replica.store),
             level=level,
             proven=proven,
             checked=checked,

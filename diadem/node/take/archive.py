@@ -15,11 +15,11 @@ from diadem.export.zip_bag import packages_in
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
-from diadem.model.replicas import PRESENT
+from diadem.model.replicas import IN_PLACE, PRESENT
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
-from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
+from diadem.node.keep.adopted import adopt_folder, folders, where
 from diadem.node.keep.copies import UNSEEN, Copy, PackageCopies
 from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.separation import require_no_secrets
@@ -56,11 +56,21 @@ class ArchiveOptions:
     check_unchanged: Callable[[], None] | None = None
 
 
-def archive(context: Context, source: Path, options: ArchiveOptions, *, listener: Listener = silent) -> Archived:
-    """Archive a session: a folder, or one file. A package, or a ZIP of some, is taken in as it is."""
+def archive(
+    context: Context,
+    source: Path,
+    options: ArchiveOptions,
+    *,
+    files: Sequence[Path] = (),
+    listener: Listener = silent,
+) -> Archived:
+    """Archive a session: a folder, or one file, or some `files` of one folder, of which `source` names them all.
+
+    A package, or a ZIP of some, is taken in as it is.
+    """
     started = time.monotonic()
-    require_no_secrets(context, [source])
-    context.ledger.check_mirrors()
+    require_no_secrets(context, files or [source])
+    context.ledger.mirrors.check()
     if not options.as_one and (packages := packages_in(source)):
         return take_in(
             context,
@@ -71,18 +81,18 @@ def archive(context: Context, source: Path, options: ArchiveOptions, *, listener
             store=options.store,
             listener=listener,
         )[-1]
-    require_finished(context, source, options, listener)
+    require_finished(context, source, options, listener, parts=files)
     if not options.as_one:
         _require_one_session(context, source, listener)
     with working(context, "archive", str(source), source=str(source)) as job:
         heard = job.listening(listener)
-        plan = _plan_of(context, source, options)
+        plan = _plan_of(context, files or [source], options)
         return archive_plan(context, plan, source, options, started=started, listener=heard)
 
 
-def _plan_of(context: Context, source: Path, options: ArchiveOptions) -> PackPlan:
+def _plan_of(context: Context, sources: Sequence[Path], options: ArchiveOptions) -> PackPlan:
     metadata = with_instruments(context.folder, options.metadata)
-    return make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
+    return make_plan(sources, store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
 
 
 def archive_plan(
@@ -276,7 +286,7 @@ def planned(context: Context, source: Path, options: ArchiveOptions, listener: L
             where=str(source),
             next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
         )
-    plan = _plan_of(context, source, options)
+    plan = _plan_of(context, [source], options)
     relation = related_as_known(context, plan, source, listener)
     refused = None
     try:

@@ -13,12 +13,11 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import without_surrogates
 from diadem.model.ports import Listener
-from diadem.model.replicas import PRESENT
+from diadem.model.replicas import IN_PLACE, PRESENT
 from diadem.model.statements import Draft
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.keep.adopted import IN_PLACE
 from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
@@ -136,8 +135,15 @@ def record_ingest(
         ):
             # A further copy of a package that was taken in before: archived anew from its source, or adopted.
             made = draft.predicate
-            copy = copies.copy_draft(
-                store, path, payload_id=package.payload_id, source=made["source"], proof=made["proof"], more=more
+            copy = statements.replicate(
+                package.id,
+                payload_id=made["payload_id"],
+                source=made["source"],
+                store=context.settings.stated_store(store),
+                path=made["path"],
+                proof=made["proof"],
+                by=context.address,
+                more=more,
             )
             context.say([copy])
     return again or ingest is None
@@ -194,8 +200,7 @@ def ingest_draft(
         software=context.tools.software,
         source=without_surrogates(source),
         owner=context.address,
-        store=store,
-        store_id=context.settings.store(store).id if store in context.stores.names else "",
+        store=context.settings.stated_store(store),
         path=path,
         proof=outcome.proof if outcome else "none",
         omitted=len(outcome.omissions) if outcome else 0,
