@@ -24,7 +24,7 @@ from diadem.custody import statements
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
@@ -234,10 +234,8 @@ class _Rebuild:
                 if package_id not in known:
                     self.fresh.add_package(self._from_log(package_id, said))
                     if not PackageCopies(self.context, package_id).log().is_deleted():
-                        short = f"{package_id[:19]}…"
-                        self.notes.append(
-                            f"{short} can be read in no store that answers; it is entered as the log says"
-                        )
+                        name = shown_id(package_id)
+                        self.notes.append(f"{name} can be read in no store that answers; it is entered as the log says")
 
     def _from_log(self, package_id: str, said: Mapping[str, Any]) -> PackageEntry:
         old = self.context.catalogue
@@ -454,7 +452,8 @@ def _state_copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> 
                 by=context.address,
             )
             context.say([draft])
-            yield f"a copy of {package_id[:19]}… at {path} in {name} was not in the log: it is entered, to be scrubbed"
+            found = f"a copy of {shown_id(package_id)} at {path} in {name}"
+            yield f"{found} was not in the log: it is entered, to be scrubbed"
 
 
 def _state_losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -471,4 +470,4 @@ def _state_losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator
                             damage = copies.note_damage(replica, report)
                             what = "is not" if damage.state == MISSING else "is damaged"
                             command = "diadem rescan" if replica.adopted else "diadem repair"
-                            yield f"{package_id[:19]}… {what} in {store}, at {replica.path}: {command}"
+                            yield f"{shown_id(package_id)} {what} in {store}, at {replica.path}: {command}"

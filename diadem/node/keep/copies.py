@@ -17,7 +17,7 @@ from diadem.archive.package import Package
 from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
@@ -27,7 +27,7 @@ from diadem.node.read_copy import CopyRead, package_at, read_copy
 from diadem.node.tasks import CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
-from diadem.policy.commands import move_store
+from diadem.policy.commands import move_store, short
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.bags import MemoryBundle
 from diadem.store.contract import Added, Pace
@@ -167,7 +167,7 @@ class PackageCopies:
     def require_kept(self) -> None:
         """Raise `NotFound` where the package was deleted."""
         if (gone := self.deleted()) is not None:
-            raise NotFound(f"the package was {gone}", where=self.id, next=f"See: diadem custody {self.id[:19]}")
+            raise NotFound(f"the package was {gone}", where=self.id, next=f"See: diadem custody {short(self.id)}")
 
     def same_files(self) -> str:
         """The id of another package with the same files of which a copy is proven; "" where there is none."""
@@ -215,7 +215,7 @@ class PackageCopies:
         away = [one.store for one in known if one.store in stores.names and stores.why_away(one.store)]
         elsewhere = f"Reconnect {away[0]}; or, if it has moved: {move_store(away[0])}" if away else ""
         raise (Unreachable if away else NotFound)(
-            f"no copy of {self.id[:19]}… can be read ({reasons or 'it has none'})",
+            f"no copy of {shown_id(self.id)} can be read ({reasons or 'it has none'})",
             next=elsewhere or "See what is wrong: diadem status",
         )
 
@@ -304,7 +304,7 @@ class PackageCopies:
 
     def _replaced(self, replica: ReplicaState, other: str) -> Report:
         """That another package lies where a copy was: the copy is missing, and nothing is damaged."""
-        message = f"another package is at its place: {other[:19]}…"
+        message = f"another package is at its place: {shown_id(other)}"
         finding = Finding(Severity.ERROR, COPY_MISSING, message, next="Run: diadem repair")
         return Report(replica.path, Level.QUICK, [finding], self.id)
 

@@ -21,6 +21,7 @@ from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
+from diadem.policy.commands import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Archived(Display):
     )
 
     def _display_title(self) -> str:
-        return f"{self.what} {self.package.id[7:19]}"
+        return f"{self.what} {short(self.package.id)}"
 
     def _display_pictures(self) -> Mapping[str, str]:
         return self.package._display_pictures()  # noqa: SLF001
