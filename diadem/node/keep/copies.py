@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from diadem.archive.package import Package
@@ -19,10 +19,10 @@ from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, St
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.node.context import Context
-from diadem.node.follow.package_log import COPY_MISSING, PackageLog, written_places
+from diadem.node.follow.package_log import COPY_MISSING, PackageLog
 from diadem.node.read_copy import CopyRead, package_at, read_copy
 from diadem.node.tasks import CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
@@ -196,6 +196,16 @@ class PackageCopies:
                 continue
             yield replica, bundle
 
+    def packages(self, but: ReplicaState | None = None) -> Iterator[tuple[Package, ReplicaState]]:
+        """The package in each copy that answers and whose tag files are sound, in order, in all `but` one."""
+        readers, extractor = tuple(self.context.tools.readers), self.context.tools.extractor
+        for replica, bundle in self.readable(but):
+            try:
+                opened = open_tag_files(bundle, expected_id=self.id)
+            except (DiademError, OSError):
+                continue
+            yield Package(bundle, opened=opened, readers=readers, extractor=extractor), replica
+
     def best(self) -> tuple[Package, ReplicaState]:
         """The package in the best of its copies whose tag files are sound.
 
@@ -204,11 +214,8 @@ class PackageCopies:
         Unreachable, NotFound
             No copy can be read, because a store that has one does not answer, or for other reasons; says why for each.
         """
-        for replica, bundle in self.readable():
-            with suppress(DiademError, OSError):
-                opened = open_tag_files(bundle, expected_id=self.id)
-                readers, extractor = tuple(self.context.tools.readers), self.context.tools.extractor
-                return Package(bundle, opened=opened, readers=readers, extractor=extractor), replica
+        if (found := next(self.packages(), None)) is not None:
+            return found
         self.require_kept()
         stores, known = self.context.stores, self.context.catalogue.replicas(self.id)
         reasons = "; ".join(self._why_not(replica) for replica in known)
@@ -472,25 +479,3 @@ class CopiesAtHand:
     def __reduce__(self) -> tuple[type[tuple[Bundle, ...]], tuple[tuple[Bundle, ...]]]:
         """As a tuple."""
         return tuple, (tuple(self),)
-
-
-class KnownPlaces:
-    """The paths in one store at which copies were written that nobody has given up: nobody sweeps there.
-
-    The log is read when the first path is asked about: mostly none is.
-    """
-
-    def __init__(self, context: Context, store: str) -> None:
-        self._context, self._store = context, store
-
-    def __contains__(self, path: object) -> bool:
-        """Whether a copy lies, or should lie, at this path, whatever it has lost."""
-        return path in self._paths
-
-    @cached_property
-    def _paths(self) -> set[str]:
-        written = written_places(self._context.ledger.all_entries())
-        kept = {(place.store, place.path) for places in written.values() for place in places}
-        for package in self._context.catalogue.package_states():
-            kept |= {(one.store, one.path) for one in package.replicas if one.state != DROPPED}
-        return {path for store, path in kept if store == self._store}
