@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, fu
 
 from diadem.catalogue import database, tables
 from diadem.catalogue.belonging import reached
-from diadem.catalogue.package_key import begins
+from diadem.catalogue.package_key import Stretch, begins
 from diadem.catalogue.quality import made_from, used_for
 from diadem.catalogue.tables import among, contains, contains_one
 from diadem.catalogue.words import Wording, Words, either, phrases
@@ -88,14 +88,6 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
-    """Packages whose key lies from `low` to before `high`: those of some days."""
-
-    low: int
-    high: int
-
-
-@dataclass(frozen=True, slots=True)
 class Ingested:
     """Packages archived from `low` to before `high`, as text; None for no limit."""
 
@@ -155,11 +147,11 @@ class Deny:
 
 
 OfDataset = Phrase | Between | Judged | Unjudged
-OfPackage = Days | Ingested | Count | Begins | InStore | Linked | Within
+OfPackage = Stretch | Ingested | Count | Begins | InStore | Linked | Within
 Leaf = OfDataset | OfPackage
 Condition = Leaf | AllOf | AnyOf | Deny
 #: What no package fulfils.
-NOTHING: Final = Days(0, 0)
+NOTHING: Final = Stretch(0, 0)
 
 
 def one_judgement(parts: Sequence[Condition]) -> Condition:
@@ -371,8 +363,8 @@ def _of_words(leaf: Phrase) -> Sql:
 
 def of_package(leaf: OfPackage) -> Sql:
     """A condition of a whole package."""
-    if isinstance(leaf, Days):
-        return and_(_packages.seq >= leaf.low, _packages.seq < leaf.high)
+    if isinstance(leaf, Stretch):
+        return leaf.has(_packages.seq)
     if isinstance(leaf, Begins):
         return begins(leaf.digits)
     if isinstance(leaf, Ingested):

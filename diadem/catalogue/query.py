@@ -44,7 +44,6 @@ from diadem.catalogue.conditions import (
     Between,
     Condition,
     Count,
-    Days,
     Ingested,
     InStore,
     Judged,
@@ -55,7 +54,7 @@ from diadem.catalogue.conditions import (
     one_judgement,
 )
 from diadem.catalogue.known_samples import is_short, needed
-from diadem.catalogue.package_key import ID_BITS, day_range
+from diadem.catalogue.package_key import ID_BITS, Stretch, days_between
 from diadem.catalogue.quantities import (
     Unreadable,
     around,
@@ -476,13 +475,13 @@ def _dated(key: Key, operator: str, text: str, names: Names) -> Condition:
     if key.kind == "day":
         if any(limit is not None and limit.time() != datetime.time() for limit in (low, high)):
             raise Unreadable("a session has a day, and no time of day", "Ask for acquired>=2026-03-14T09:30.")
-        days = Days(*day_range(low.date() if low else None, high.date() if high else None))
+        days = days_between(low.date() if low else None, high.date() if high else None)
         since = (datetime.datetime.fromordinal(days.low >> ID_BITS) - _EPOCH).total_seconds()
         # From the oldest session that lasted into them on all are looked at: mostly there is none, and the days alone
         # are counted by their keys.
         if (oldest := names.older(days.low, since)) is None:
             return days
-        return AllOf((Days(oldest, days.high), AnyOf((days, Between((facts.SESSION_END,), since, math.inf)))))
+        return AllOf((Stretch(oldest, days.high), AnyOf((days, Between((facts.SESSION_END,), since, math.inf)))))
     if key.kind == "ingested":
         return Ingested(low.isoformat() + "Z" if low else None, high.isoformat() + "Z" if high else None)
     first = (low - _EPOCH).total_seconds() if low else -math.inf

@@ -209,7 +209,7 @@ class SqliteDatabase(Database):
         key = literal_column("texts.rowid", BigInteger)
         matching = text("texts MATCH :match").bindparams(match=_expression(wording))
         hits = select(key).select_from(text("texts")).where(matching)
-        return TextHits(hits if stretch == EVERYTHING else hits.where(key >= stretch.low, key < stretch.high), key)
+        return TextHits(hits if stretch == EVERYTHING else hits.where(stretch.has(key)), key)
 
     def exact(self, words: Words) -> bool:  # noqa: ARG002
         """The index of words has them in their order."""
