@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from diadem.catalogue import database, facet_counts, facts, tables
 from diadem.catalogue.database import IndexedText
@@ -64,8 +64,8 @@ def succeed(connection: Connection, name: str, succession: Succession) -> None:
     """
     if connection.scalar(select(_successors.name).where(_successors.name == name)) is not None:
         return
-    row = {"name": name, "successor": succession.successor, "place": succession.place}
-    connection.execute(insert(tables.successors), row | {"statement_id": succession.statement})
+    row = (name, succession.successor, succession.place, succession.statement)
+    database.insert_rows(connection, tables.successors, [row])
     known = successions(connection)
     owners = [one for one in known if name in {holder.name for holder in Ownership.of(one, known).holders}]
     joined = tables.packages.join(tables.subjects, _subjects.sha256 == _packages.id)
@@ -181,7 +181,7 @@ def _put_aside(connection: Connection, seq: int, code: int, every: int) -> Value
         for value, everywhere, datasets in connection.execute(rows):
             values[value] = bits_of(everywhere, datasets, every)
     text = json.dumps([[value, f"{bits:x}"] for value, bits in values.items()], ensure_ascii=False)
-    connection.execute(insert(tables.sealed_facts), {"package": seq, "key": code, "facts": text})
+    database.insert_rows(connection, tables.sealed_facts, [(seq, code, text)])
     return values
 
 

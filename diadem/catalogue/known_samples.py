@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from diadem.catalogue import database, tables
 from diadem.catalogue.package_key import resolve
@@ -40,8 +40,7 @@ def add_sample(connection: Connection, sample: Sample) -> None:
     """Enter a sample; of one that is there everything is written anew."""
     for table, column in ((tables.samples, "id"), (tables.sample_names, "sample"), (tables.sample_ties, "sample")):
         connection.execute(delete(table).where(table.c[column] == sample.id))
-    row = {"id": sample.id, "identifier": sample.identifier, "document": json.dumps(asdict(sample))}
-    connection.execute(insert(tables.samples), row)
+    database.insert_rows(connection, tables.samples, [(sample.id, sample.identifier, json.dumps(asdict(sample)))])
     database.insert_rows(connection, tables.sample_names, dict.fromkeys(_named(sample)))
     ties = [(sample.id, _LINK, other) for other in sample.linked]
     ties += [(sample.id, _PARENT, parent.sample) for parent in sample.parents]

@@ -11,7 +11,7 @@ from datetime import date as day
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
 from diadem.catalogue import amended_facts, database, facet_counts, log_statements, quality, tables
 from diadem.catalogue.database import IndexedText
@@ -90,6 +90,7 @@ def _package_row(entry: PackageEntry, facts: Facts, date: day | None) -> dict[st
         "sample": named(facts.values(*SAMPLE_KEYS)),
         "operator": named(facts.values("person.operator")),
         "formats": json.dumps(sorted(facts.values(FORMAT))),
+        "tombstone": None,
     }
 
 
@@ -109,8 +110,7 @@ def enter(connection: Connection, prepared: Sequence[Prepared]) -> None:
         else:
             new.append((one.key, one))
             taken.add(one.key)
-    rows = ({"seq": seq, "tombstone": None, **one.package} for seq, one in new)
-    database.insert_values(connection, tables.packages, rows)
+    database.insert_values(connection, tables.packages, ({"seq": seq, **one.package} for seq, one in new))
     _write_rows(connection, new)
     for one in others:
         _write_again(connection, one)
@@ -120,12 +120,12 @@ def _write_again(connection: Connection, prepared: Prepared) -> None:
     """Write a package that is there, or one whose key another one has."""
     old = find(connection, prepared.id)
     seq = free_key(connection, prepared.key, prepared.id)
+    row = {"seq": seq, **prepared.package}
     if old is None:
-        connection.execute(insert(tables.packages), {"seq": seq, **prepared.package})
+        database.insert_values(connection, tables.packages, [row])
     else:
         _clear(connection, old)
-        changed = update(tables.packages).where(_packages.seq == old)
-        connection.execute(changed, {"seq": seq, "tombstone": None, **prepared.package})
+        connection.execute(update(tables.packages).where(_packages.seq == old), row)
     _write_rows(connection, [(seq, prepared)])
 
 
