@@ -29,7 +29,6 @@ from diadem.catalogue import (
     page,
     quality,
     replica_states,
-    sample_datasets,
     tables,
 )
 from diadem.catalogue.database import Database, IndexedText, ServerAddress, is_on_server
@@ -335,7 +334,7 @@ class Catalogue:
     names_of_samples = _reads(known_samples.names_of_samples)
     family = _reads(known_samples.family)
     sample_texts = _reads(known_samples.sample_texts)
-    datasets_naming = _reads(sample_datasets.datasets_naming)
+    datasets_naming = _reads(known_samples.datasets_naming)
 
     # Search
 

@@ -11,8 +11,8 @@ state it: a session of 20,000 images at 200 kV has one row that says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, Final, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, Self
 
 from sqlalchemy import (
     BigInteger,
@@ -32,7 +32,9 @@ from sqlalchemy import (
     bindparam,
     func,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import SchemaItem
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -368,47 +370,76 @@ def alive() -> ColumnElement[bool]:
 
 
 class Condition(FunctionElement[bool]):
-    """A condition as it is written: SQLAlchemy would add ``= 1`` for SQLite, and then no index would be used."""
+    """A condition on a column and what is given, by the name of the database as it is written there.
 
+    As it is: SQLAlchemy would add ``= 1`` for SQLite, and then no index would be used.
+    """
+
+    type = Boolean()
     inherit_cache = True
+    written: ClassVar[Mapping[str, str]]
 
     def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002
         """Itself."""
         return self
 
 
-class Among(Condition):
-    """Whether a column is one of many values."""
+@compiles(Condition)
+def _written(element: Condition, compiler: SQLCompiler, **options: Any) -> str:
+    column, given = (compiler.process(clause, **options) for clause in element.clauses)
+    return element.written[compiler.dialect.name].format(column=column, given=given)
 
-    type = Boolean()
+
+class AmongKeys(Condition):
+    """Whether a column is one of many keys."""
+
     inherit_cache = True
-    name = "among"
+    written: ClassVar[Mapping[str, str]] = {
+        "sqlite": "{column} IN (SELECT value FROM json_each({given}))",
+        "postgresql": "{column} = ANY (CAST({given} AS BIGINT[]))",
+    }
+
+
+class AmongTexts(Condition):
+    """Whether a column is one of many texts."""
+
+    inherit_cache = True
+    written: ClassVar[Mapping[str, str]] = {
+        "sqlite": AmongKeys.written["sqlite"],
+        "postgresql": "{column} = ANY ({given})",
+    }
 
 
 class Contains(Condition):
     """Whether a text is in a column's."""
 
-    type = Boolean()
     inherit_cache = True
-    name = "contains"
+    written: ClassVar[Mapping[str, str]] = {
+        "sqlite": "instr({column}, {given}) > 0",
+        "postgresql": "strpos({column}, {given}) > 0",
+    }
 
 
 class ContainsOne(Condition):
     """Whether one of many texts is in a column's."""
 
-    type = Boolean()
     inherit_cache = True
-    name = "contains_one"
+    written: ClassVar[Mapping[str, str]] = {
+        "sqlite": "EXISTS (SELECT 1 FROM json_each({given}) AS given WHERE instr({column}, given.value) > 0)",
+        "postgresql": (
+            "EXISTS (SELECT 1 FROM unnest({given}) AS given (value) WHERE strpos({column}, given.value) > 0)"
+        ),
+    }
 
 
 def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
     """Whether a column is one of many keys: one value for the database, however many they are."""
-    return Among(column, bindparam(None, list(keys), type_=ListOf(BigInteger())))
+    return AmongKeys(column, bindparam(None, list(keys), type_=ListOf(BigInteger())))
 
 
 def among_texts(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
     """The same of texts."""
-    return Among(column, bindparam(None, list(texts), type_=ListOf(Text())))
+    return AmongTexts(column, bindparam(None, list(texts), type_=ListOf(Text())))
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
