@@ -174,7 +174,7 @@ def _put_aside(connection: Connection, seq: int, code: int, every: int) -> Value
     here = (_sealed.package == seq, _sealed.key == code)
     known = connection.scalar(select(_sealed.facts).where(*here))
     if known is not None:
-        return {value: int(bits, 16) for value, bits in json.loads(known)}
+        return sealed_values(known)
     values: Values = {}
     for table, column in ((tables.numbers, _numbers.number), (tables.phrases, _phrases.text)):
         rows = select(column, table.c.everywhere, table.c.datasets).where(table.c.package == seq, table.c.key == code)
@@ -183,6 +183,11 @@ def _put_aside(connection: Connection, seq: int, code: int, every: int) -> Value
     text = json.dumps([[value, f"{bits:x}"] for value, bits in values.items()], ensure_ascii=False)
     database.insert_rows(connection, tables.sealed_facts, [(seq, code, text)])
     return values
+
+
+def sealed_values(text: str) -> Values:
+    """What was put aside, as it is kept."""
+    return {value: int(bits, 16) for value, bits in json.loads(text)}
 
 
 def _write(connection: Connection, seq: int, code: int, values: Values, every: int) -> None:

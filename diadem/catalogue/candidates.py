@@ -36,7 +36,7 @@ from diadem.catalogue.conditions import (
 )
 from diadem.catalogue.database import CHUNK, TextHits
 from diadem.catalogue.package_key import EVERYTHING, Stretch
-from diadem.catalogue.words import Without, Wording, either, every, everywhere
+from diadem.catalogue.words import Without, Wording, either, every, everywhere, phrases
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
 FEW: Final = 5_000
@@ -293,7 +293,7 @@ def _is_text(reader: FactReader, condition: Condition) -> bool:
     """Whether words are all that is asked, and their index decides on them."""
     if isinstance(condition, AnyOf):
         return all(_is_text(reader, part) for part in condition.parts)
-    return isinstance(condition, Phrase) and reader.decided(condition)
+    return isinstance(condition, Phrase) and all(map(reader.database.exact, phrases(reader.text(condition))))
 
 
 class Windows:

@@ -20,7 +20,7 @@ from diadem.catalogue.belonging import reached
 from diadem.catalogue.package_key import Stretch, begins
 from diadem.catalogue.quality import made_from, used_for
 from diadem.catalogue.tables import among, contains, contains_one
-from diadem.catalogue.words import Wording, Words, either, phrases
+from diadem.catalogue.words import Wording, Words, either
 from diadem.errors import UsageError
 from diadem.model.access import Visible
 from diadem.model.replicas import PRESENT
@@ -315,10 +315,6 @@ class FactReader:
         """A phrase as the text search is asked for it."""
         codes = tuple(self._of(leaf.keys)) if leaf.keys else None
         return either([Words(one.words, codes, one.open, one.whole) for one in (leaf, *leaf.others)])
-
-    def decided(self, leaf: Phrase) -> bool:
-        """Whether the index of words alone decides on a phrase."""
-        return all(map(self.database.exact, phrases(self.text(leaf))))
 
     def _of(self, keys: Sequence[str]) -> list[int]:
         return [self._codes[key] for key in keys if key in self._codes]
