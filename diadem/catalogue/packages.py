@@ -148,7 +148,7 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
     for seq, one in numbered:
         if one.id in spoken_of:
             quality.restate(connection, seq, one.id)
-            moved[seq] = amended_facts.restate(connection, seq, one.id)
+            moved[seq] = amended_facts.restate(connection, seq)
     facet_counts.touch(connection, [moved.get(seq, seq) for seq, _ in numbered])
 
 
