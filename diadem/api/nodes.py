@@ -17,21 +17,21 @@ from diadem.api.tools import tools
 from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
+from diadem.network.network_verbs import NetworkVerbs
 from diadem.node.context import Attached
 from diadem.node.node import Node as _Node
 from diadem.store.addresses import without_secrets
 from diadem.store.system import account_home, account_name, or_else
-from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
+    from diadem.network.disk.exporting import Exported as ExportedDisk
+    from diadem.network.peer_verbs import PeerVerbs
+    from diadem.network.profiles import Profile
+    from diadem.network.remote.node import RemoteNode
     from diadem.node.context import NodeTools
     from diadem.node.give.export import Exported
     from diadem.node.recover import RecoveredNode
-    from diadem.transfer.disk.exporting import Exported as ExportedDisk
-    from diadem.transfer.peer_verbs import PeerVerbs
-    from diadem.transfer.profiles import Profile
-    from diadem.transfer.remote.node import RemoteNode
 
 
 #: Where the node is, for commands and programs that do not say.
@@ -61,7 +61,7 @@ class Node(_Node, NetworkVerbs):
     @property
     def peers(self) -> PeerVerbs:
         """The other nodes: iterate over them, `ls`, `invite`, `join`, `confirm`, `drop` and others."""
-        from diadem.transfer.peer_verbs import PeerVerbs
+        from diadem.network.peer_verbs import PeerVerbs
 
         return PeerVerbs(self.context)
 
@@ -479,9 +479,9 @@ def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[s
     Unreachable
         The node does not answer, or somebody else answers in its place.
     """
-    from diadem.transfer.client import PeerClient
-    from diadem.transfer.profiles import choose_profile, open_key
-    from diadem.transfer.remote.node import RemoteNode
+    from diadem.network.client import PeerClient
+    from diadem.network.profiles import choose_profile, open_key
+    from diadem.network.remote.node import RemoteNode
 
     given = url or os.environ.get(NODE_VARIABLE, "")
     profile = choose_profile(given if given.startswith("https://") else "", user or "")
@@ -525,7 +525,7 @@ def login(ticket: str, *, full_name: str = "", passphrase: str = "") -> Profile:
     Unreachable
         The node does not answer; the same call goes on with the same key.
     """
-    from diadem.transfer import profiles
+    from diadem.network import profiles
 
     return profiles.login(ticket, full_name=full_name, passphrase=passphrase)
 

@@ -26,15 +26,16 @@ from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statement_kinds import COPY_KINDS
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
-from diadem.node.follow.follow import apply_all, as_ingest, is_deleted, places_said, taken_in
+from diadem.node.follow.follow import apply_all
+from diadem.node.follow.package_log import PackageLog, as_ingest
 from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
-from diadem.node.keep.adopted import IN_PLACE, enter_adopted
+from diadem.node.keep.adopted import enter_adopted
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
@@ -228,7 +229,7 @@ class _Rebuild:
             for package_id, said in page:
                 if package_id not in known:
                     self.fresh.add_package(self._from_log(package_id, said))
-                    if not is_deleted(self.context.ledger.of_subject(PackageId(package_id).hex)):
+                    if not PackageLog(self.context.ledger, package_id).is_deleted():
                         short = f"{package_id[:19]}…"
                         self.notes.append(
                             f"{short} can be read in no store that answers; it is entered as the log says"
@@ -261,7 +262,7 @@ class _Rebuild:
             for package_id in page:
                 places = {store: paths for store, paths in seen.get(package_id, {}).items() if paths}
                 store = next((name for name in places if name in context.stores.names), None)
-                if store and not is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
+                if store and not PackageLog(context.ledger, package_id).is_deleted():
                     package = Package(context.stores.open(store).bundle(places[store][0]))
                     said = self.sightings.ingest(package_id)
                     self.fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
@@ -418,8 +419,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
     from diadem.node.take.arrival import ingest_draft
 
     with PackageCopies(context, package_id).locked():
-        said = context.ledger.of_subject(PackageId(package_id).hex)
-        if taken_in(said) is not None:
+        if PackageLog(context.ledger, package_id).ingest() is not None:
             return False
         if replica.store == IN_PLACE:
             package, source, more = Package(folders(context).bundle(package_id)), replica.path, where(replica.path)
@@ -444,8 +444,8 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
     for package_id, name, path in arrived:
         with PackageCopies(context, package_id).locked():
-            said = context.ledger.of_subject(PackageId(package_id).hex)
-            if taken_in(said) is None or places_said(package_id, said).get(name) == path:
+            log = PackageLog(context.ledger, package_id)
+            if log.ingest() is None or log.places().get(name) == path:
                 continue
             try:
                 open_tag_files(context.stores.open(name).bundle(path), expected_id=package_id)
@@ -456,8 +456,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
                 package_id,
                 payload_id=context.catalogue.get(package_id).payload_id,
                 source=name,  # it comes from the store in which it is
-                store=name,
-                store_id=context.settings.store(name).id,
+                store=context.settings.stated_store(name),
                 path=path,
                 proof="none",
                 by=context.address,

@@ -17,16 +17,16 @@ import diadem
 from diadem.archive.package import Package
 from diadem.cli.help import FIRST, GROUPS
 from diadem.cli.main import FILES, command_line
+from diadem.network.carrier_verbs import CarrierVerbs
+from diadem.network.peer_verbs import PeerVerbs
+from diadem.network.rules import RuleVerbs
+from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.key_verbs import KeyVerbs
 from diadem.node.quality.judgement_sheet import JudgementVerbs
 from diadem.node.samples.verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.users import UserVerbs
 from diadem.node.watch.verbs import WatchVerbs
-from diadem.transfer.carrier_verbs import CarrierVerbs
-from diadem.transfer.peer_verbs import PeerVerbs
-from diadem.transfer.rules import RuleVerbs
-from diadem.transfer.transfer_verbs import TransferVerbs
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 

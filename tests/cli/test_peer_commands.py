@@ -14,15 +14,15 @@ from diadem.errors import Refused
 from diadem.model.canonical import encode
 from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.tickets import Ticket
+from diadem.network.introductions import BEGUN, Introduction, Welcome
+from diadem.network.peer_verbs import PeerVerbs
+from diadem.network.peering import answer_join, join_request
 from diadem.node.config import ServerSettings
 from diadem.node.peers import joins as words
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.cards import own_card
 from diadem.node.peers.joins import Join, commitment
 from diadem.node.peers.notes import endpoint_note
-from diadem.transfer.introductions import BEGUN, Introduction, Welcome
-from diadem.transfer.peer_verbs import PeerVerbs
-from diadem.transfer.peering import answer_join, join_request
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said, said_json

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.transfer.exchange import Route
+from diadem.network.exchange import Route
 
 #: Names the file for what came, in the worker's environment.
 RECORD: Final = "TESTS_HUB_RECORD"
@@ -40,8 +40,8 @@ class _Recorded:
 
 def routes() -> Sequence[Route]:
     """The usual table; the worker that asks for it writes down from now on what comes, and logs all that there is."""
-    from diadem.server.app import App
-    from diadem.server.routes import every_route
+    from diadem.network.http.app import App
+    from diadem.network.http.routes import every_route
 
     answer, path = App.__rsgi__, Path(os.environ[RECORD])
 
@@ -55,7 +55,7 @@ def routes() -> Sequence[Route]:
                 sink.write(bytes(came) + b"\n\n")
 
     App.__rsgi__ = recorded  # type: ignore[method-assign]
-    for name in (None, "diadem", "diadem.server", "diadem.server.access"):
+    for name in (None, "diadem", "diadem.network.http", "diadem.network.http.access"):
         logging.getLogger(name).setLevel(1)
     return every_route()
 
@@ -63,21 +63,20 @@ def routes() -> Sequence[Route]:
 def main() -> None:
     """Serve until the process is told to end."""
     from diadem.api.nodes import open_node
-    from diadem.server.address import Address
-    from diadem.server.remembering import remembered
-    from diadem.server.serving import Plan, Serving, serve
+    from diadem.network.http.address import Address, choose_address
+    from diadem.network.http.serve import Announcement, Plan, serve
 
     folder, port, numbers, os.environ[RECORD] = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     logging.basicConfig(level=1, stream=sys.stderr)
 
-    def told(started: Serving) -> None:
+    def told(started: Announcement) -> None:
         sys.stdout.write(json.dumps(started.to_dict()) + "\n")
         sys.stdout.flush()
 
     with open_node(folder) as node:
         here = f"127.0.0.1:{port}"
-        address = remembered(node.context, listen=here, urls=[f"https://{here}"], hub=True)
-        serve(node.context, Plan(address, metrics=Address("127.0.0.1", numbers), routes=routes), told=told)
+        address = choose_address(node.context, listen=here, urls=[f"https://{here}"], hub=True)
+        serve(node.context, Plan(address, open_node, metrics=Address("127.0.0.1", numbers), routes=routes), told=told)
 
 
 if __name__ == "__main__":

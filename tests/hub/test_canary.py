@@ -11,8 +11,8 @@ import pytest
 
 from diadem.model.ports import silent
 from diadem.model.transfers import State
-from diadem.transfer.desks import desk_of
-from diadem.transfer.working import collected
+from diadem.network.desks import desk_of
+from diadem.network.working import collected
 from diadem.trust import age_file
 from tests.hub.canaries import found_in
 from tests.hub.harbour import HUB, REASON, RECEIVED, SPOKES, Harbour, harbour

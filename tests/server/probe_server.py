@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import IntegrityError, NotFound, Refused
-from diadem.server.limits import Limits
+from diadem.network.exchange import BYTES, FileRange, Request, Response, Route, Services
+from diadem.network.http.limits import Limits
+from diadem.network.tag_parts import LENGTH
 from diadem.store.bags import open_below
-from diadem.transfer.exchange import BYTES, FileRange, Request, Response, Route, Services
-from diadem.transfer.tag_parts import LENGTH
 
 #: Small enough that a test sees each of them at work within a second or two.
 LIMITS: Final = Limits(
@@ -144,7 +144,7 @@ def introduce(request: Request, _: Services) -> Response:
 
 def routes() -> Sequence[Route]:
     """The usual table and the probes."""
-    from diadem.server.routes import every_route
+    from diadem.network.http.routes import every_route
 
     wait = {"wait": "[0-9]{1,2}", "never": "1"}
     lies = [Route("GET", f"packages/{one}/tags", lie, "lie", gives=BYTES) for one in _LIES]
@@ -179,19 +179,21 @@ def routes() -> Sequence[Route]:
 def main() -> None:
     """Serve until the process is told to end."""
     from diadem.api.nodes import open_node
-    from diadem.server.address import Address
-    from diadem.server.serving import Plan, Serving, serve
+    from diadem.network.http.address import Address
+    from diadem.network.http.serve import Announcement, Plan, serve
 
     folder, port, numbers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
-    def told(started: Serving) -> None:
+    def told(started: Announcement) -> None:
         document: dict[str, Any] = started.to_dict()
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
 
     with open_node(folder) as node:
         (Path(folder) / "probe.bin").write_bytes(FILE)
-        plan = Plan(Address("127.0.0.1", port), metrics=Address("127.0.0.1", numbers), limits=LIMITS, routes=routes)
+        plan = Plan(
+            Address("127.0.0.1", port), open_node, metrics=Address("127.0.0.1", numbers), limits=LIMITS, routes=routes
+        )
         serve(node.context, plan, told=told)
 
 

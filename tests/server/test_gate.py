@@ -15,15 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import diadem
+from diadem.api.nodes import open_node
 from diadem.errors import NotFound, Refused
 from diadem.model.signers import PEER, PENDING, Signer
+from diadem.network.askers import find_asker
+from diadem.network.exchange import BASE, Services
+from diadem.network.http.gate import Admitted, Gate, Head, TurnedAway
+from diadem.network.http.limits import Limits
+from diadem.network.http.nonces import Nonces
+from diadem.network.http.worker import Fresh, Worker
 from diadem.node.context import Context
-from diadem.server.gate import Admitted, Gate, Head, TurnedAway
-from diadem.server.limits import Limits
-from diadem.server.nonces import Nonces
-from diadem.server.worker import Fresh, Worker
-from diadem.transfer.askers import find_asker
-from diadem.transfer.exchange import BASE, Services
 from diadem.trust.http_signature import EMPTY_DIGEST, LIFETIME, body_digest, sign
 from diadem.trust.keys import PrivateKey, PublicKey
 from tests.server.probe_server import BODY, routes
@@ -256,7 +257,7 @@ def test_nothing_is_kept_for_an_address_or_a_key_that_asks_too_often(context: Co
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_one_of_several_workers_takes_in_nothing_that_is_pushed(door: Door, context: Context, alone: bool) -> None:
-    app = Worker(str(context.folder), 8642, Limits(), logging.ERROR, alone=alone)()
+    app = Worker(str(context.folder), open_node, 8642, Limits(), logging.ERROR, alone=alone)()
     user, now = context.keys.open("users/alice"), int(time.time())
     for method, path in (("GET", "have"), ("PUT", "parts/0"), ("PUT", "windows/0")):
         body = b"x" if method == "PUT" else b""

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.transfer.arrival import Arrival
+from diadem.network.arrival import Arrival
 from tests.server.conftest import ROOT, Served
 from tests.transfer.pair import Pair, make_pair
 
@@ -24,7 +24,7 @@ PROGRAM = """
 import json, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from diadem.transfer.client import PeerClient
+from diadem.network.client import PeerClient
 from diadem.trust.keys import PrivateKey
 url, pin, node = json.loads(sys.argv[3])
 client = PeerClient([url], [pin], node, PrivateKey.from_seed(bytes(31) + b"2"))

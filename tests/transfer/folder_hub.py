@@ -48,7 +48,7 @@ class FolderHub:
 
 @dataclass(frozen=True)
 class FolderBoxes:
-    """Implements `diadem.transfer.boxes.Boxes`."""
+    """Implements `diadem.network.boxes.Boxes`."""
 
     hub: FolderHub
     node: str

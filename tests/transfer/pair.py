@@ -15,12 +15,12 @@ import diadem
 from diadem.errors import Unreachable
 from diadem.model import canonical
 from diadem.model.signers import PEER, Signer
-from diadem.transfer.desk import Desk
-from diadem.transfer.exchange import Request, Response, Services
-from diadem.transfer.grants import GrantAccess
-from diadem.transfer.handlers import routes
-from diadem.transfer.network import Network
-from diadem.transfer.pushed import Pushed
+from diadem.network.desk import Desk
+from diadem.network.exchange import Request, Response, Services
+from diadem.network.grants import GrantAccess
+from diadem.network.handlers import routes
+from diadem.network.network import Network
+from diadem.network.pushed import Pushed
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import diadem
 from diadem.errors import Unreachable
+from diadem.network.desk import Desk
+from diadem.network.desks import network_of
+from diadem.network.network import Link
+from diadem.network.peer_verbs import PeerVerbs
+from diadem.network.spoke.picking_up import pick_up
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import peer_book
-from diadem.transfer.desk import Desk
-from diadem.transfer.desks import network_of
-from diadem.transfer.network import Link
-from diadem.transfer.peer_verbs import PeerVerbs
-from diadem.transfer.spoke.picking_up import pick_up
 from tests.transfer.folder_hub import FolderHub
 from tests.transfer.towns import Town, make_nodes, url
 

@@ -10,9 +10,9 @@ import pytest
 
 from diadem.errors import NotFound, Refused
 from diadem.model.canonical import encode
-from diadem.transfer.askers import find_asker
-from diadem.transfer.exchange import Request, Services
-from diadem.transfer.handlers import routes
+from diadem.network.askers import find_asker
+from diadem.network.exchange import Request, Services
+from diadem.network.handlers import routes
 from tests.transfer.towns import Town
 
 

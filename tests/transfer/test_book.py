@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from diadem.transfer.book import FILE, TransferBook
+from diadem.network.book import FILE, TransferBook
 
 NOW = datetime.datetime(2026, 3, 14, tzinfo=datetime.UTC)
 KEPT = 20_000

@@ -23,17 +23,17 @@ from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Re
 from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
-from diadem.transfer.messages import WANTED, Message
-from diadem.transfer.postman import deliver_all
-from diadem.transfer.relay.book import relays_of
-from diadem.transfer.relay.carriers import carrier_for, clear
-from diadem.transfer.relay.collecting import Collecting, collect_package
-from diadem.transfer.relay.depositing import Permitted
-from diadem.transfer.relay.guarded import Guarded
-from diadem.transfer.relay.pieces import PIECE, pieces_of, whole_part
-from diadem.transfer.relay.requesting import request
-from diadem.transfer.serving import Serving
-from diadem.transfer.working import Movers, Wishes, collected, fetch_all, fetched, push_all
+from diadem.network.messages import WANTED, Message
+from diadem.network.postman import deliver_all
+from diadem.network.relay.book import relays_of
+from diadem.network.relay.carriers import carrier_for, clear
+from diadem.network.relay.collecting import Collecting, collect_package
+from diadem.network.relay.depositing import Permitted
+from diadem.network.relay.guarded import Guarded
+from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
+from diadem.network.relay.requesting import request
+from diadem.network.serving import Serving
+from diadem.network.working import Movers, Wishes, collected, fetch_all, fetched, push_all
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side

@@ -16,12 +16,12 @@ from diadem.model import canonical
 from diadem.model.ports import silent
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
-from diadem.transfer import messages
-from diadem.transfer.incoming import receive
-from diadem.transfer.messages import new_id
-from diadem.transfer.outbox import Outgoing
-from diadem.transfer.postman import message_of
-from diadem.transfer.pulling import Wishes, receive_package
+from diadem.network import messages
+from diadem.network.incoming import receive
+from diadem.network.messages import new_id
+from diadem.network.outbox import Outgoing
+from diadem.network.postman import message_of
+from diadem.network.pulling import Wishes, receive_package
 from tests.transfer.pair import Pair, Side
 
 NOW = datetime.datetime(2026, 3, 14, tzinfo=datetime.UTC)

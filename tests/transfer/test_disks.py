@@ -15,9 +15,9 @@ from pyrage.x25519 import Identity
 import diadem
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.transfers import State
-from diadem.transfer.desks import desk_of
-from diadem.transfer.disk.layout import HEADER, MESSAGE
-from diadem.transfer.sealed_messages import open_message, seal_message
+from diadem.network.desks import desk_of
+from diadem.network.disk.layout import HEADER, MESSAGE
+from diadem.network.sealed_messages import open_message, seal_message
 from tests.transfer.towns import Town
 
 TO = "alice@nmi"
@@ -205,7 +205,7 @@ def test_a_disk_whose_process_ended_before_it_said_so_is_stated_by_the_next_run(
 ) -> None:
     node, disk = town.node("hu-berlin"), tmp_path / "disk"
     with monkeypatch.context() as patched:
-        patched.setattr("diadem.transfer.disk.exporting._handed_over", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patched.setattr("diadem.network.disk.exporting._handed_over", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             node.export_disk(package, TO, disk)
     done = node.export_disk(package, TO, disk)

@@ -11,14 +11,14 @@ from diadem.custody.statements import LOG, ONLINE, node_card
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.model.peers import PeerState
 from diadem.model.times import read_time
+from diadem.network.askers import find_asker
+from diadem.network.peering import answer_join, introduce
 from diadem.node.config import ServerSettings
 from diadem.node.peers.book import FILE, FOLDER, peer_book
 from diadem.node.peers.cards import Forked, own_card, prove_card, take_card
 from diadem.node.peers.notes import endpoint_note
 from diadem.node.recovery_file import read_recovery
 from diadem.store.system import FileLock
-from diadem.transfer.askers import find_asker
-from diadem.transfer.peering import answer_join, introduce
 from diadem.trust.keys import PrivateKey
 from tests.transfer.towns import Town
 

@@ -25,16 +25,16 @@ from diadem.model.manifest import (
 from diadem.model.names import MAX_FOLDERS, require_sound_names
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
+from diadem.network.exchange import PARAMETERS
+from diadem.network.handlers.windows import pushed_of
+from diadem.network.incoming import receive
+from diadem.network.messages import Message, new_id
+from diadem.network.pulling import Wishes, receive_package
+from diadem.network.serving import Serving
+from diadem.network.tag_parts import LENGTH, read_tag_files, tag_files
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files
 from diadem.package.tags import BAG_INFO, bag_info_text, index_text, manifest_text
 from diadem.store.bags import LocalBundle
-from diadem.transfer.exchange import PARAMETERS
-from diadem.transfer.handlers.windows import pushed_of
-from diadem.transfer.incoming import receive
-from diadem.transfer.messages import Message, new_id
-from diadem.transfer.pulling import Wishes, receive_package
-from diadem.transfer.serving import Serving
-from diadem.transfer.tag_parts import LENGTH, read_tag_files, tag_files
 from diadem.trust.hashing import payload_id, payload_urn, sha256_hex
 from tests.transfer.pair import Bytes, Pair, Side, put_window
 
@@ -292,7 +292,7 @@ def test_a_grant_that_is_taken_back_ends_the_bytes_at_once(pair: Pair, opened: t
 
 def test_nobody_fills_the_log_by_contradicting_itself_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor where refusals in between are so many that the book forgets the oldest."""
-    monkeypatch.setattr("diadem.transfer.book._KEPT_REFUSALS", 3)
+    monkeypatch.setattr("diadem.network.book._KEPT_REFUSALS", 3)
     desk = pair.b.desk
     for _ in range(4):
         desk.distrust("ab" * 16, pair.a.id, "the log was rewritten")

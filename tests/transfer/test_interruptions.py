@@ -16,14 +16,14 @@ from diadem.errors import DiademError, Interrupted, PackageError, Refused, Unrea
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.names import require_sound_names
 from diadem.model.ports import silent
+from diadem.network.arrival import Arrival, land
+from diadem.network.fetching import Fetch, Wish, missing_bytes
+from diadem.network.intake import Follower
+from diadem.network.tag_parts import tag_files
+from diadem.network.windows import WindowPlan
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
-from diadem.transfer.arrival import Arrival, land
-from diadem.transfer.fetching import Fetch, Wish, missing_bytes
-from diadem.transfer.intake import Follower
-from diadem.transfer.tag_parts import tag_files
-from diadem.transfer.windows import WindowPlan
 from tests.transfer.pair import Bytes
 
 LEAF = 1 << 20
@@ -124,8 +124,8 @@ def content(bag: Path) -> Iterator[tuple[str, bytes, int, int]]:
 def test_cut_anywhere_it_comes_to_the_same_package(
     packed: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 2 * LEAF)
-    monkeypatch.setattr("diadem.transfer.arrival._SYNC_BYTES", LEAF)
+    monkeypatch.setattr("diadem.network.windows.WINDOW", 2 * LEAF)
+    monkeypatch.setattr("diadem.network.arrival._SYNC_BYTES", LEAF)
     chance = random.Random(seed)
     opened = open_tag_files(LocalBundle(packed))
     source = Source(packed, chance)

@@ -34,20 +34,20 @@ from diadem.model import canonical
 from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
+from diadem.network.arrival import Arrival
+from diadem.network.handlers.windows import pushed_of
+from diadem.network.jobs import jobs
+from diadem.network.landing import Landing, place_of
+from diadem.network.messages import PROGRESS
+from diadem.network.postman import collect, deliver_all
+from diadem.network.pulling import Wishes, receive_package
+from diadem.network.pushed import Pushed
+from diadem.network.pushed_place import PushedPackage
+from diadem.network.pushing import push_package
+from diadem.network.serving import Serving
+from diadem.network.working import fetch_all, tidy
 from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.transfer.arrival import Arrival
-from diadem.transfer.handlers.windows import pushed_of
-from diadem.transfer.jobs import jobs
-from diadem.transfer.landing import Landing, place_of
-from diadem.transfer.messages import PROGRESS
-from diadem.transfer.postman import collect, deliver_all
-from diadem.transfer.pulling import Wishes, receive_package
-from diadem.transfer.pushed import Pushed
-from diadem.transfer.pushed_place import PushedPackage
-from diadem.transfer.pushing import push_package
-from diadem.transfer.serving import Serving
-from diadem.transfer.working import fetch_all, tidy
 from diadem.trust.base64_text import to_base64
 from tests.transfer.pair import Pair, Side, Wire, body_of, make_pair, put_window
 
@@ -67,7 +67,7 @@ def payload(seed: int = 1) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of two leaves, so that small packages have several."""
-    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 2 * MIB)
+    monkeypatch.setattr("diadem.network.windows.WINDOW", 2 * MIB)
 
 
 def folder_of(side: Side, package: str) -> Path:
@@ -259,7 +259,7 @@ def test_a_package_is_opened_once_for_all_who_ask_at_once(pair: Pair, monkeypatc
         time.sleep(0.05)
         return open_tag_files(bundle, expected_id=expected_id)
 
-    monkeypatch.setattr("diadem.transfer.serving.open_tag_files", opening)
+    monkeypatch.setattr("diadem.network.serving.open_tag_files", opening)
 
     def ask(number: int) -> int:
         turn.wait()
@@ -371,7 +371,7 @@ def test_a_stopped_transfer_goes_on_and_the_receipt_is_told_until_it_is_heard(pa
 def test_a_process_that_ended_between_landing_and_stating_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     transfer = accepted(pair, {"a.bin": b"a" * 3000})
     with monkeypatch.context() as patched:
-        patched.setattr("diadem.transfer.landing.say_received", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+        patched.setattr("diadem.network.landing.say_received", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             fetch(pair, transfer)
     before = len(pair.b.wire.windows)
@@ -471,8 +471,8 @@ class CutWire(Wire):
 def test_of_a_push_that_is_cut_at_any_byte_little_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 16 * MIB)
-    monkeypatch.setattr("diadem.transfer.pushing.CONNECTIONS", 1)
+    monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
+    monkeypatch.setattr("diadem.network.pushing.CONNECTIONS", 1)
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
     chance = random.Random(seed)
     pair = make_pair(tmp_path, CutWire)
@@ -498,7 +498,7 @@ def test_of_a_push_that_is_cut_at_any_byte_little_comes_again(
 
 
 def test_of_a_window_with_wrong_leaves_those_come_again_alone(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 16 * MIB)
+    monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
     transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(5 * MIB + 7)})
     first = iter((True,))
 
@@ -518,7 +518,7 @@ def test_of_a_window_with_wrong_leaves_those_come_again_alone(pair: Pair, monkey
 
 
 def test_a_leaf_that_is_asked_for_again_counts_for_itself_alone(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 16 * MIB)
+    monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
     transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(5 * MIB + 7)})
     first = iter((True,))
 
@@ -560,7 +560,7 @@ def until_received(pair: Pair, transfer: Transfer) -> None:
 
 
 def test_while_a_pushed_package_lands_nobody_waits_for_that(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diadem.transfer.pushed._WAIT", 0.2)
+    monkeypatch.setattr("diadem.network.pushed._WAIT", 0.2)
     transfer, other = (accepted(pair, {"a.bin": name.encode() * 3000}, name) for name in ("one", "other"))
     pushed, context = pushed_of(pair.b.node.context), pair.b.node.context
     with context.locked(f"package-{PackageId(transfer.package).hex[:32]}"):  # it is being entered elsewhere
@@ -580,7 +580,7 @@ def test_while_a_pushed_package_lands_nobody_waits_for_that(pair: Pair, monkeypa
 def test_a_sender_hears_why_a_long_landing_failed_and_it_is_not_begun_again_at_once(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, error: DiademError
 ) -> None:
-    monkeypatch.setattr("diadem.transfer.pushed._WAIT", 0.1)
+    monkeypatch.setattr("diadem.network.pushed._WAIT", 0.1)
     transfer, pushed, begun = accepted(pair, {"a.bin": b"a" * 3000}), pushed_of(pair.b.node.context), []
 
     def fail(*_: object, **__: object) -> None:
@@ -599,7 +599,7 @@ def test_a_sender_hears_why_a_long_landing_failed_and_it_is_not_begun_again_at_o
         return "nothing"
 
     with monkeypatch.context() as patched:
-        patched.setattr("diadem.transfer.landing.land", fail)
+        patched.setattr("diadem.network.landing.land", fail)
         push(pair, transfer)
         assert [told(), told()] == [error.message] * 2
         assert len(begun) == 1

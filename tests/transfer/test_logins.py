@@ -13,9 +13,9 @@ from diadem.custody.chain import Chain
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
 from diadem.model.tickets import Ticket
-from diadem.transfer.askers import find_asker
-from diadem.transfer.logins import answer_login, finish_login, login_request
-from diadem.transfer.profiles import login, profiles_folder, read_profile
+from diadem.network.askers import find_asker
+from diadem.network.logins import answer_login, finish_login, login_request
+from diadem.network.profiles import login, profiles_folder, read_profile
 from diadem.trust.keys import PrivateKey
 from tests.transfer.towns import Town, url
 

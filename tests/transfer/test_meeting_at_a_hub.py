@@ -10,8 +10,8 @@ import pytest
 from diadem.errors import Refused
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
-from diadem.transfer.route_book import route_book
-from diadem.transfer.spoke.through import NotYet
+from diadem.network.route_book import route_book
+from diadem.network.spoke.through import NotYet
 from tests.transfer.star import HUB, STRANGER, Star
 from tests.transfer.towns import show_checkpoints
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
 from diadem.model import canonical
-from diadem.transfer.messages import KINDS, MAX_BYTES, OFFER, PROGRESS, UNSIGNED, WANTED, Message
+from diadem.network.messages import KINDS, MAX_BYTES, OFFER, PROGRESS, UNSIGNED, WANTED, Message
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)

@@ -11,12 +11,12 @@ import pytest
 from diadem.errors import NotFound, Unreachable
 from diadem.model.policy import Incoming
 from diadem.model.transfers import State
+from diadem.network.messages import WANTED
+from diadem.network.postman import deliver_all
+from diadem.network.sealed_messages import MESSAGE, SealedMessage, open_message, seal_message
+from diadem.network.spoke import picking_up
+from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.peers.notes import age_recipient
-from diadem.transfer.messages import WANTED
-from diadem.transfer.postman import deliver_all
-from diadem.transfer.sealed_messages import MESSAGE, SealedMessage, open_message, seal_message
-from diadem.transfer.spoke import picking_up
-from diadem.transfer.transfer_verbs import TransferVerbs
 from diadem.trust.envelope import Envelope
 from tests.transfer.pair import Wire
 from tests.transfer.star import HUB, SPOKES, STRANGER, Star

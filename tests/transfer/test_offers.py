@@ -14,12 +14,12 @@ from diadem.errors import DiademError, DocumentError, NotFound, Refused, StoreEr
 from diadem.model import canonical
 from diadem.model.policy import AllowedTransfer, Incoming, Transfers
 from diadem.model.transfers import State
-from diadem.transfer.desk import Desk
-from diadem.transfer.evidence import Contradicted
-from diadem.transfer.grants import GrantAccess
-from diadem.transfer.incoming import receive
-from diadem.transfer.messages import Message, new_id
-from diadem.transfer.postman import collect, deliver_all
+from diadem.network.desk import Desk
+from diadem.network.evidence import Contradicted
+from diadem.network.grants import GrantAccess
+from diadem.network.incoming import receive
+from diadem.network.messages import Message, new_id
+from diadem.network.postman import collect, deliver_all
 from diadem.trust.note import Checkpoint, sign_checkpoint
 from tests.transfer.pair import Known, Pair, Side
 from tests.transfer.towns import show_checkpoints
@@ -307,7 +307,7 @@ def test_a_log_that_was_set_back_is_noticed(pair: Pair) -> None:
     import shutil
 
     package, other = pair.a.archived("one"), pair.a.archived("two")
-    pair.a.node.context.ledger.push()
+    pair.a.node.context.ledger.mirrors.push()
     shutil.copytree(pair.a.root, pair.a.root.parent / "copy")
     pair.a.node.send(package, "marie@nmi")
     twin = diadem.open_node(pair.a.root.parent / "copy" / "node")

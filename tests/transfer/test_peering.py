@@ -11,12 +11,12 @@ from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
+from diadem.network.askers import find_asker
+from diadem.network.introductions import Introduction
+from diadem.network.peering import Joining, answer_join, finish_join, introduce, join_request
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.cards import own_card
 from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket
-from diadem.transfer.askers import find_asker
-from diadem.transfer.introductions import Introduction
-from diadem.transfer.peering import Joining, answer_join, finish_join, introduce, join_request
 from diadem.trust.envelope import Envelope, sign
 from tests.transfer.towns import Direct, Town, url
 

@@ -14,12 +14,10 @@ from diadem.model.peers import NOTE_TYPE, Contact, Peer
 from diadem.model.policy import AllowedTransfer, Policy, Transfers
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
-from diadem.node.config import CarrierSettings
-from diadem.node.peers.book import peer_book
-from diadem.transfer.notes_told import tell_notes
-from diadem.transfer.postman import deliver_all
-from diadem.transfer.route_book import route_book
-from diadem.transfer.routing import (
+from diadem.network.notes_told import tell_notes
+from diadem.network.postman import deliver_all
+from diadem.network.route_book import route_book
+from diadem.network.routing import (
     all_routes,
     allowed_routes,
     choose,
@@ -29,8 +27,10 @@ from diadem.transfer.routing import (
     require_route,
     ways,
 )
-from diadem.transfer.spoke.picking_up import pick_up
-from diadem.transfer.switching import switch_all
+from diadem.network.spoke.picking_up import pick_up
+from diadem.network.switching import switch_all
+from diadem.node.config import CarrierSettings
+from diadem.node.peers.book import peer_book
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
 from tests.transfer.pair import Pair, Wire

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused
 from diadem.model.canonical import encode
-from diadem.transfer.sealed_messages import (
+from diadem.network.sealed_messages import (
     ANSWER,
     INTRODUCTION,
     MESSAGE,

@@ -12,9 +12,9 @@ from pathlib import Path
 import diadem
 from diadem.custody.report import Verdict
 from diadem.model.transfers import State
+from diadem.network.desks import desk_of
+from diadem.network.network import Link
 from diadem.node.config import ServerSettings
-from diadem.transfer.desks import desk_of
-from diadem.transfer.network import Link
 from tests.cli.inside import said
 from tests.transfer.pair import Wire
 from tests.transfer.star import HUB

@@ -16,16 +16,16 @@ from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreE
 from diadem.model import canonical
 from diadem.model.statements import Draft
 from diadem.model.transfers import State, Transfer
-from diadem.transfer import messages
-from diadem.transfer.desk import Desk
-from diadem.transfer.grants import GrantAccess
-from diadem.transfer.handlers.windows import pushed_of, serving_of
-from diadem.transfer.incoming import receive
-from diadem.transfer.jobs import jobs
-from diadem.transfer.messages import Message, new_id
-from diadem.transfer.network import Link, Network
-from diadem.transfer.postman import acknowledged
-from diadem.transfer.working import Movers
+from diadem.network import messages
+from diadem.network.desk import Desk
+from diadem.network.grants import GrantAccess
+from diadem.network.handlers.windows import pushed_of, serving_of
+from diadem.network.incoming import receive
+from diadem.network.jobs import jobs
+from diadem.network.messages import Message, new_id
+from diadem.network.network import Link, Network
+from diadem.network.postman import acknowledged
+from diadem.network.working import Movers
 from tests.transfer.pair import Known, Roster, Side, Wire, put_window
 from tests.transfer.star import unreachable
 
@@ -146,7 +146,7 @@ def _statements(sent: Transfer, came: Transfer, c: Side) -> Iterator[tuple[str, 
 
 
 def _chain(side: Side, transfer: str) -> str:
-    from diadem.transfer.evidence import own_chain
+    from diadem.network.evidence import own_chain
 
     return own_chain(side.node.context, transfer)
 

@@ -17,13 +17,13 @@ from diadem.model.canonical import encode
 from diadem.model.carriers import CarrierFull
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
+from diadem.network.accepting import accept
+from diadem.network.desks import desk_of, network_of
+from diadem.network.hub.tallies import Tally, relayed, tallies_of
+from diadem.network.routing import hub_for
+from diadem.network.working import told
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
-from diadem.transfer.accepting import accept
-from diadem.transfer.desks import desk_of, network_of
-from diadem.transfer.hub.tallies import Tally, relayed, tallies_of
-from diadem.transfer.routing import hub_for
-from diadem.transfer.working import told
 from diadem.trust.http_signature import body_digest
 from tests.transfer.hub.harbour import Answer, Harbour, become_hub
 from tests.transfer.star import HUB, SPOKES

@@ -10,12 +10,12 @@ import diadem
 from diadem.errors import Unreachable
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
+from diadem.network.desks import desk_of
+from diadem.network.notes_told import tell_notes
+from diadem.network.relay.book import relays_of
+from diadem.network.routing import common_hubs
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
-from diadem.transfer.desks import desk_of
-from diadem.transfer.notes_told import tell_notes
-from diadem.transfer.relay.book import relays_of
-from diadem.transfer.routing import common_hubs
 from tests.transfer.hub.harbour import Answer, Harbour, become_hub
 from tests.transfer.star import SPOKES, STRANGER
 from tests.transfer.test_messages_through_a_hub import archived

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.model.manifest import FileEntry, Manifest, leaf_count
-from diadem.transfer.windows import LEAVES, WINDOW, WindowPlan, most_windows
+from diadem.network.windows import LEAVES, WINDOW, WindowPlan, most_windows
 
 MIB = 1 << 20
 

@@ -17,13 +17,13 @@ from diadem.model.canonical import encode
 from diadem.model.peers import Contact
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.statements import Draft, Subject
+from diadem.network.askers import find_asker
+from diadem.network.exchange import Request, Services
+from diadem.network.handlers import routes
+from diadem.network.peer_verbs import PeerVerbs
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.cards import own_card
-from diadem.transfer.askers import find_asker
-from diadem.transfer.exchange import Request, Services
-from diadem.transfer.handlers import routes
-from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.trust.keys import PrivateKey
 
 NAMES = ("hu-berlin", "nmi", "oslo")

@@ -11,9 +11,9 @@ import pytest
 import diadem
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model.replicas import PRESENT, SUSPECT
+from diadem.network.shelf import shelf_of
 from diadem.node.give.read_copies import PackageReader
 from diadem.package.tags import seal
-from diadem.transfer.shelf import shelf_of
 from tests.catalogue.making import NOW, entry
 from tests.node.verbs.conftest import Lab, damage
 from tests.package.sample_bags import EMPTY_ZIP, hashed, write

@@ -17,11 +17,11 @@ from diadem.custody.statements import permit
 from diadem.errors import DiademError
 from diadem.model.canonical import encode
 from diadem.model.policy import Hub as Rules
+from diadem.network.askers import find_asker
+from diadem.network.exchange import PARAMETERS, Request, Response, Services, nothing_here, problem_of
+from diadem.network.handlers import routes
+from diadem.network.hub.hub import Hub, hub_of
 from diadem.node.context import Context
-from diadem.transfer.askers import find_asker
-from diadem.transfer.exchange import PARAMETERS, Request, Response, Services, nothing_here, problem_of
-from diadem.transfer.handlers import routes
-from diadem.transfer.hub.hub import Hub, hub_of
 from diadem.trust.base64_text import to_base64
 from diadem.trust.http_signature import body_digest
 from tests.transfer.towns import Town

@@ -14,11 +14,11 @@ from typing import Final
 
 from diadem.errors import Refused, Unreachable
 from diadem.model.policy import Hub as Rules
+from diadem.network.hub.book import open_book
+from diadem.network.hub.permits import Permit
+from diadem.network.hub.relays import Relays
+from diadem.network.hub.room import Room
 from diadem.store.sqlite_file import SqliteFile
-from diadem.transfer.hub.book import open_book
-from diadem.transfer.hub.permits import Permit
-from diadem.transfer.hub.relays import Relays
-from diadem.transfer.hub.room import Room
 
 SENDER, RECIPIENT = "aa" * 32, "bb" * 32
 SIZE: Final = 300_000

@@ -11,8 +11,8 @@ import pytest
 from diadem.custody.statements import permit
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import read_time
+from diadem.network.hub import relays
 from diadem.node.peers.book import PeerBook
-from diadem.transfer.hub import relays
 from diadem.trust.envelope import Envelope, sign
 from tests.transfer.hub.harbour import HUB, RULES, A, Answer, B, C, Harbour
 

@@ -12,7 +12,7 @@ import pytest
 
 from diadem.errors import DocumentError
 from diadem.model.peers import PeerState
-from diadem.transfer.hub.notes import Note, open_note
+from diadem.network.hub.notes import Note, open_note
 from diadem.trust.envelope import sign
 from tests.transfer.hub.harbour import HUB, A, Answer, B, C, Harbour, sha256
 

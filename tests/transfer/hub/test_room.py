@@ -13,8 +13,8 @@ import pytest
 
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
-from diadem.transfer.hub.book import hold, object_place
-from diadem.transfer.hub.tidying import Tidied, tidy
+from diadem.network.hub.book import hold, object_place
+from diadem.network.hub.tidying import Tidied, tidy
 from tests import zygote
 from tests.transfer.hub.harbour import RULES, A, B, C, Harbour, become_hub
 from tests.transfer.hub.putter import RECIPIENT, SIZE, opened, permit

@@ -21,15 +21,15 @@ import pytest
 from diadem.cli.main import command_line
 from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
+from diadem.network.client import PeerClient, PeerRefused
+from diadem.network.exchange import BASE
+from diadem.network.hub.asking import hub_client
+from diadem.network.hub.carrier import HubCarrier
+from diadem.network.hub.client import HubClient, Noted
+from diadem.network.hub.limits import MAX_MESSAGE
+from diadem.network.hub.tallies import Tally, TallyBook
 from diadem.node.peers.notes import endpoint_note
 from diadem.policy.policy_text import default_policy
-from diadem.transfer.client import PeerClient, PeerRefused
-from diadem.transfer.exchange import BASE
-from diadem.transfer.hub.asking import hub_client
-from diadem.transfer.hub.carrier import HubCarrier
-from diadem.transfer.hub.client import HubClient, Noted
-from diadem.transfer.hub.limits import MAX_MESSAGE
-from diadem.transfer.hub.tallies import Tally, TallyBook
 from diadem.trust.http_signature import body_digest
 from diadem.trust.keys import PrivateKey
 from tests import zygote

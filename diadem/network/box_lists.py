@@ -1,0 +1,67 @@
+"""Telling the hubs who may put something into this node's box."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Final
+
+from diadem.errors import DiademError
+from diadem.model.canonical import encode
+from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT
+from diadem.model.tickets import FOR_PEER
+from diadem.model.times import read_time
+from diadem.network.network import Network
+from diadem.network.route_book import route_book
+from diadem.node.context import Context
+from diadem.node.peers.book import peer_book
+from diadem.node.peers.joins import joining_nodes
+from diadem.node.peers.notes import own_hubs
+from diadem.node.peers.tickets import tickets
+
+#: A list is told anew so often, for a hub whose own disk was brought back from a backup.
+_AGAIN: Final = timedelta(days=1)
+#: Of so many nodes and tickets a list consists at most.
+_NODES, _INVITATIONS = 1000, 100
+
+
+def tell_hub(context: Context, network: Network, hub: Peer) -> None:
+    """Tell a hub who may put something into the own box, where it does not have that list already.
+
+    Raises
+    ------
+    Unreachable, NotFound, Refused
+        The hub does not answer, or does not take it.
+    """
+    senders, invitations, now = _senders(context), _invitations(context), context.clock()
+    digest = hashlib.sha256(encode([senders, invitations], where="box")).hexdigest()
+    book = route_book(context)
+    told = book.told_list(hub.id)
+    if told is None or told[0] != digest or told[1] + _AGAIN < now:
+        network.hub(hub.id).set_box(senders, invitations)
+        book.tell_list(hub.id, digest, now)
+        book.worked(hub.id, DIRECT, now)
+
+
+def tell_hubs(context: Context, network: Network) -> None:
+    """Tell every hub that answers; the others are told when they are asked for messages the next time."""
+    for hub in own_hubs(context, peer_book(context)):
+        try:
+            tell_hub(context, network, hub)
+        except DiademError as error:
+            route_book(context).failed(hub.id, DIRECT, context.clock(), error.message)
+
+
+def _senders(context: Context) -> list[str]:
+    """Peers that are heard, and nodes that this one wants to meet, or that are just joining. A hub itself is called."""
+    book = peer_book(context)
+    known = {peer.id for peer in book.ls() if peer.speaks and not peer.is_hub}
+    met = {one.peer for one in route_book(context).meetings() if not one.error}
+    return sorted(known | met | joining_nodes(book, context.clock()))[:_NODES]
+
+
+def _invitations(context: Context) -> list[str]:
+    """Tickets that hold and were not used."""
+    given = [one for one in tickets(peer_book(context)) if one.kind == FOR_PEER and not one.used_by]
+    return sorted(one.hash for one in given if read_time(one.expires) > context.clock())[:_INVITATIONS]

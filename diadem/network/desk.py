@@ -1,0 +1,190 @@
+"""The desk: where everything about the transfers of one node is done, by whatever thread or process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from diadem.custody import statements
+from diadem.custody.statements import transfer_subject
+from diadem.errors import NotFound, Refused
+from diadem.model.statements import Draft, Subject
+from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
+from diadem.network.book import TransferBook
+from diadem.network.evidence import ChainShelf
+from diadem.network.messages import new_id
+from diadem.network.network import Network, Peer
+from diadem.network.outbox import Outgoing
+from diadem.node.context import Context
+
+#: The folder of a node in which everything of its network lies.
+NETWORK: Final = "network"
+#: What a statement about a transfer names: of two with the same names one is the other, said again.
+_NAMES: Final = ("package", "payload_id", "sender", "recipient", "offer", "acceptance", "receipt", "by", "ceiling")
+_UNKNOWN: Final = "See: diadem transfer ls"
+
+
+def outgoing(transfer: Transfer, kind: str, about: Mapping[str, Any] | None = None) -> Outgoing:
+    """A new message about a transfer to its other side."""
+    return Outgoing(new_id(), transfer.peer, transfer.id, kind, about or {})
+
+
+@dataclass
+class Desk:
+    """What a verb or a handler needs.
+
+    Attributes
+    ----------
+    context : Context
+        The node.
+    network : Network
+        Its peers, who may read, and the ways to them.
+    book : TransferBook
+        The transfers.
+    shelf : ChainShelf
+        The chains of others.
+    by_rules : bool
+        Whether offers are accepted by rules of their recipients; not where somebody only looks.
+    """
+
+    context: Context
+    network: Network
+    book: TransferBook
+    shelf: ChainShelf
+    by_rules: bool = True
+
+    @classmethod
+    def open(cls, context: Context, network: Network) -> Desk:
+        """The desk of a node."""
+        context.require_writable()
+        folder = context.folder / NETWORK
+        return cls(context, network, TransferBook(folder), ChainShelf(folder / "chains"))
+
+    def close(self) -> None:
+        """Let go of the book."""
+        self.book.close()
+
+    @property
+    def node(self) -> str:
+        """Id of this node."""
+        return self.context.settings.id
+
+    @property
+    def now(self) -> datetime:
+        """By this node's clock."""
+        return self.context.clock()
+
+    def turn(self, transfer: str) -> AbstractContextManager[Any]:
+        """Wait for, and hold, the turn on one transfer: its statements and its book never part.
+
+        Some transfers share a turn, so that ids that a peer makes up leave no file each.
+        """
+        return self.context.locked(f"transfer-{transfer[:2]}")
+
+    def say_once(self, transfer: str, draft: Draft, *before: Draft, as_user: bool = False) -> str:
+        """State something about a transfer that is stated once; its id.
+
+        Where a process ended between the statement and the note of it in the book, it is found in the log again.
+
+        Parameters
+        ----------
+        transfer : str
+            Its id; the caller holds the turn.
+        draft : Draft
+            What is stated.
+        before : Draft
+            What is stated with it, before it, in one batch.
+        as_user : bool
+            Signed by the user alone, else by the node.
+        """
+        names = {name: draft.predicate.get(name) for name in _NAMES}
+        known = self.said(transfer, draft.kind, names)
+        return known or self.context.say([*before, draft], as_user=as_user)[-1].statement_id
+
+    def said(self, transfer: str, kind: str, names: Mapping[str, Any] | None = None) -> str:
+        """The newest statement of a kind about a transfer that this node's log has, and that names this; "" for none.
+
+        The book may not know of it yet: see `say_once`.
+        """
+        about = Subject.named(f"transfer:{transfer}").sha256
+        for entry in reversed(self.context.ledger.of_subject(about)):
+            said = entry.statement.predicate
+            if entry.statement.kind == kind and all(said.get(name) == value for name, value in (names or {}).items()):
+                return entry.statement_id
+        return ""
+
+    # -- peers -----------------------------------------------------------------------------------------------------
+
+    def peer(self, node_id: str) -> Peer:
+        """A confirmed peer by its id. Raises `NotFound` for any other."""
+        peer = self.network.peers.get(node_id)
+        if peer is None or not peer.confirmed:
+            raise NotFound("no such peer", next="See: diadem peer ls")
+        return peer
+
+    def peer_named(self, name: str) -> Peer:
+        """A confirmed peer by what this node calls it. Raises `NotFound`, or `Refused` for one that is pending."""
+        peer = self.network.peers.named(name)
+        if peer is None:
+            raise NotFound(f"no node is called '{name}' here", next="See: diadem peer ls   (or: diadem peer invite)")
+        if not peer.confirmed:
+            raise Refused(
+                f"the node '{name}' is not confirmed yet", next=f"Compare the words: diadem peer confirm {name}"
+            )
+        return peer
+
+    def peer_name(self, node_id: str) -> str:
+        """What this node calls a peer; the beginning of its id where it does not know it any more."""
+        peer = self.network.peers.get(node_id)
+        return peer.name if peer is not None else node_id[:12]
+
+    # -- transfers -------------------------------------------------------------------------------------------------
+
+    def from_peer(self, transfer: str, peer: str) -> Transfer:
+        """A transfer with this peer. Raises the same `NotFound` whether it is unknown or another's."""
+        found = self.book.find(transfer)
+        if found is None or found.peer != peer or found.direction == LOCAL:
+            raise NotFound("no such transfer", next=_UNKNOWN)
+        return found
+
+    def mine(self, transfer: str) -> Transfer:
+        """A transfer that the user at work may answer: it is for them. Raises `NotFound`, `Refused`."""
+        found = self.refreshed(self.book.get(transfer))
+        if found.direction not in (IN, LOCAL):
+            raise Refused("this transfer was sent from here", next="To take it back: diadem transfer cancel ID")
+        if found.recipient != self.context.address:
+            raise Refused(
+                f"this offer is for {found.recipient}", next=f"Work as {found.recipient.split('@')[0]}: --user"
+            )
+        return found
+
+    def refreshed(self, transfer: Transfer) -> Transfer:
+        """The transfer; an offer that nobody answered in time is expired from now on."""
+        if transfer.state is State.OFFERED and transfer.expires <= self.now:
+            return self.book.step(transfer.id, State.EXPIRED, self.now, words="nobody answered in time")
+        return transfer
+
+    def post(self, transfer: Transfer, kind: str, about: dict[str, Any] | None = None) -> Outgoing:
+        """Put a message into the outbox; `diadem.network.postman` delivers it."""
+        message = outgoing(transfer, kind, about)
+        self.book.post(message, self.now)
+        return message
+
+    def distrust(self, transfer: str, peer: str, reason: str) -> None:
+        """Stop a transfer whose other side contradicts itself, and state that it was."""
+        if not self.book.distrusted_since(peer, self.now - timedelta(days=1)):  # nobody fills the log with that
+            about = [transfer_subject(transfer), Subject.key(peer)]
+            action = f"transfer {transfer}"
+            draft = statements.audit(about, action=action, actor=peer, outcome="refused", reason=reason[:500])
+            self.context.say([draft])
+        self.book.refuse(peer, transfer, reason, self.now, contradicted=True)
+        known = self.book.find(transfer)
+        if known is not None and known.peer == peer:
+            advice = "Ask the other side, by a channel that you trust, what happened to its log."
+            if State.FAILED in NEXT[known.state]:
+                self.book.step(transfer, State.FAILED, self.now, words=reason, error=reason, next=advice)
+            else:
+                self.book.change(transfer, error=reason, next=advice)

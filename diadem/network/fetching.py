@@ -1,0 +1,333 @@
+"""Fetching the windows of a package: several connections at once, every leaf proven before it is written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from diadem.errors import DigestMismatch, Interrupted, Refused, Unreachable
+from diadem.model.manifest import leaf_count
+from diadem.model.ports import Listener, Progress
+from diadem.model.transfers import Counts
+from diadem.network.arrival import Arrival
+from diadem.network.intake import Follower, take_span
+from diadem.network.network import Incoming, Link
+from diadem.network.windows import Span, WindowPlan, chunks, missing_runs, missing_windows
+from diadem.store.contract import Pace
+
+#: Connections where nobody says; at most 8, so that windows under way take at most 128 MiB.
+CONNECTIONS: Final = 8
+MAX_CONNECTIONS: Final = 8
+#: Bytes that are read and proven at once, a leaf at least: so much comes again where a connection breaks.
+_CHUNK: Final = 1 << 20
+#: Seconds that connections get to end when a person stopped it.
+_PATIENCE: Final = 5.0
+#: How often a leaf is asked for again when it came wrong.
+_TRIES: Final = 3
+#: How often a connection is taken up again while nothing comes, and the seconds between.
+_RETRIES: Final = 6
+WAITS: Final = (0.2, 1.0, 3.0, 10.0, 20.0, 30.0)
+
+
+@dataclass
+class Wish:
+    """How a package is to be fetched.
+
+    Attributes
+    ----------
+    listener : Listener
+        Told of progress.
+    stop : callable
+        Whether to stop now: a person said so.
+    connections : int
+        At once.
+    pace : Pace or None
+        Holds it below a rate.
+    ahead : int
+        Bytes that may wait unread on a connection; 0 for as many as the system finds good.
+    waits : sequence of float
+        Seconds between two tries.
+    """
+
+    listener: Listener
+    stop: Callable[[], bool]
+    connections: int = CONNECTIONS
+    pace: Pace | None = None
+    ahead: int = 0
+    waits: tuple[float, ...] = WAITS
+
+
+@dataclass
+class _Tally:
+    """What came, counted by all threads."""
+
+    kept: int
+    received: int = 0
+    again: int = 0
+    retries: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Fetch:
+    """One fetching of what is missing of a package.
+
+    Parameters
+    ----------
+    transfer, peer : str
+        Its id; what the sender's node is called.
+    arrival : Arrival
+        Begun.
+    follower : Follower
+        Hashes whole files behind.
+    link : Link
+        To the sender.
+    wish : Wish
+        How.
+    allowed : int
+        Bytes that may still come.
+    """
+
+    def __init__(
+        self, transfer: str, peer: str, arrival: Arrival, follower: Follower, link: Link, wish: Wish, allowed: int
+    ) -> None:
+        self._transfer, self._peer, self._link, self._wish = transfer, peer, link, wish
+        self._arrival, self._follower = arrival, follower
+        self._plan = WindowPlan(arrival.manifest)
+        self._allowed = allowed
+        self._tally = _Tally(self._plan.bytes - missing_bytes(arrival))
+        self._queue = missing_windows(self._plan, arrival.marks.proven)
+        self._again: list[int] = []
+        self._busy = 0
+        self._turn = threading.Condition()
+        self._wrong: dict[int, int] = {}
+        self._fault: BaseException | None = None
+        self._open: set[Incoming] = set()
+        self._left = False
+
+    @property
+    def counts(self) -> Counts:
+        """What came so far."""
+        tally = self._tally
+        with tally.lock:
+            return Counts(tally.received, 0, tally.again, tally.retries)
+
+    @property
+    def done(self) -> int:
+        """Bytes of the files that are proven and here."""
+        with self._tally.lock:
+            return self._tally.kept
+
+    def run(self) -> None:
+        """Fetch everything that is missing.
+
+        Raises
+        ------
+        Interrupted
+            A person stopped it. What is here stays.
+        Unreachable
+            The sender stopped answering. What is here stays.
+        DigestMismatch
+            A leaf came wrong again and again: names file, leaf and peer.
+        Refused, NotFound
+            The sender gives nothing more; or more came than was accepted.
+        """
+        number = max(1, min(self._wish.connections, MAX_CONNECTIONS))
+        threads = [
+            threading.Thread(target=self._work, name=f"diadem-fetch-{one}", daemon=True) for one in range(number)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive() and self._fault is None:
+                    thread.join(0.2)
+                    if self._wish.stop():
+                        self._fail(Interrupted("the transfer was stopped; what has arrived is kept"))
+        except BaseException as error:  # a person pressed Ctrl-C
+            self._fail(error)
+        self._end(threads)
+        if self._fault is not None:
+            raise self._fault
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        """Let the threads end; one that waits for a peer that says nothing is not waited for, and writes no more."""
+        with self._turn:
+            for incoming in self._open if self._fault is not None else ():
+                incoming.abort()
+        until = time.monotonic() + _PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()) if self._fault is not None else None)
+        self._left = True
+
+    # -- windows ---------------------------------------------------------------------------------------------------
+
+    def _next(self) -> int | None:
+        """A window to fetch; None at the end: one that is under way may have to be fetched again."""
+        with self._turn:
+            while self._fault is None:
+                if self._again:
+                    self._busy += 1
+                    return self._again.pop()
+                window = next(self._queue, None)
+                if window is not None:
+                    self._busy += 1
+                    return window
+                if not self._busy:
+                    break
+                self._turn.wait()
+            self._turn.notify_all()
+            return None
+
+    def _work(self) -> None:
+        buffer = memoryview(bytearray(max(_CHUNK, self._arrival.manifest.leaf_size)))
+        try:
+            while (window := self._next()) is not None:
+                missing = self._fetch(window, buffer)
+                with self._turn:
+                    self._busy -= 1
+                    if missing:
+                        self._again.append(window)
+                    self._turn.notify_all()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._turn:
+            self._fault = self._fault or error
+            self._turn.notify_all()
+
+    def _fetch(self, window: int, buffer: memoryview) -> bool:
+        """Fetch what is missing of a window; whether something still is."""
+        fruitless = 0
+        while True:
+            spans = self._missing_from(window)
+            if not spans:
+                return False
+            before = self._arrival.marks.count
+            try:
+                self._read(window, spans, buffer)
+                return bool(self._missing_from(window))
+            except Unreachable:
+                fruitless = 0 if self._arrival.marks.count > before else fruitless + 1
+                if fruitless >= min(_RETRIES, len(self._wish.waits)):
+                    raise
+                with self._tally.lock:
+                    self._tally.retries += 1
+                self._rest(self._wish.waits[fruitless])
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not beyond the end."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._fault is not None, seconds)
+            if self._fault is not None:
+                raise Interrupted("stopped")
+
+    def _missing_from(self, window: int) -> list[Span]:
+        """The first run of leaves of a window that are missing, by file; none where nothing is missing."""
+        runs = missing_runs(self._plan.spans(window), self._arrival.marks.proven, self._arrival.manifest.leaf_size)
+        return next(runs, [])
+
+    # -- bytes -----------------------------------------------------------------------------------------------------
+
+    def _read(self, window: int, spans: list[Span], buffer: memoryview) -> None:
+        """Read these spans of a window, and keep what is right."""
+        start, stop = spans[0].at, spans[-1].at + spans[-1].length
+        with self._opened(window, start, stop) as incoming:
+            for chunk in chunks(spans, self._arrival.manifest.leaf_size, len(buffer)):
+                size = sum(span.length for span in chunk)
+                self._fill(incoming.readinto, buffer[:size])
+                at = 0
+                for span in chunk:
+                    self._take(span, buffer[at : at + span.length])
+                    at += span.length
+            if incoming.readinto(buffer[:1]):
+                raise DigestMismatch(
+                    f"{self._peer} sends more bytes than were asked for", where=spans[-1].entry.path, next=_MEND
+                )
+
+    @contextmanager
+    def _opened(self, window: int, start: int, stop: int) -> Iterator[Incoming]:
+        """Bytes of a window; they end where the fetching does."""
+        with self._link.open_window(self._transfer, window, start, stop) as incoming:
+            if self._wish.ahead:
+                incoming.hold(self._wish.ahead)
+            with self._turn:
+                self._open.add(incoming)
+            try:
+                yield incoming
+            finally:
+                with self._turn:
+                    self._open.discard(incoming)
+
+    def _fill(self, readinto: Callable[[memoryview], int], buffer: memoryview) -> None:
+        while buffer:
+            if self._fault is not None:
+                raise Interrupted("stopped")
+            count = readinto(buffer)
+            if not count:
+                raise Unreachable(f"{self._peer} ended the connection in the middle of a window")
+            if self._wish.pace is not None:
+                self._wish.pace.wait(count)
+            with self._tally.lock:
+                self._tally.received += count
+                beyond = self._tally.received > self._allowed
+            if beyond:
+                raise Refused(
+                    f"{self._peer} sent more bytes than were accepted",
+                    next="Cancel the transfer; ask the sender to repair the package and to offer it again.",
+                )
+            buffer = buffer[count:]
+
+    def _take(self, span: Span, data: memoryview) -> None:
+        """Prove the leaves of a span, and keep those that are right."""
+        if self._left:
+            raise Interrupted("stopped")
+        taken = take_span(self._arrival, self._follower, span, data)
+        with self._tally.lock:
+            self._tally.kept += taken.kept
+            self._tally.again += taken.again
+            done = self._tally.kept
+        self._wish.listener(Progress("fetch", done, self._plan.bytes, span.entry.name))
+        for leaf in taken.wrong:
+            self._reject(span, leaf)
+
+    def _reject(self, span: Span, leaf: int) -> None:
+        """Count a leaf of a file that came wrong; it is asked for again, but not often."""
+        begin = leaf * self._arrival.manifest.leaf_size
+        size = min(self._arrival.manifest.leaf_size, span.entry.size - begin)
+        with self._tally.lock:
+            self._tally.again += size
+        place = span.entry.first_leaf + leaf
+        with self._turn:
+            self._wrong[place] = self._wrong.get(place, 0) + 1
+            times = self._wrong[place]
+        if times > _TRIES:
+            raise DigestMismatch(
+                f"leaf {leaf} came wrong {times} times from {self._peer}",
+                where=span.entry.path,
+                leaf=leaf,
+                range=(begin, begin + size),
+                next=_MEND,
+            )
+
+
+_MEND: Final = "Ask the sender to run `diadem scrub` and `diadem repair`; then: diadem transfer resume"
+
+
+def missing_bytes(arrival: Arrival) -> int:
+    """Bytes of the package that are not proven yet."""
+    marks, leaf_size = arrival.marks, arrival.manifest.leaf_size
+    if marks.count == len(marks.proven):
+        return 0
+    missing = 0
+    for entry in arrival.manifest:
+        count = leaf_count(entry.size, leaf_size)
+        gone = count - sum(marks.proven[entry.first_leaf : entry.first_leaf + count])
+        if gone:
+            short = not marks.proven[entry.first_leaf + count - 1] and entry.size % leaf_size
+            missing += gone * leaf_size - (leaf_size - entry.size % leaf_size if short else 0)
+    return missing

@@ -1,0 +1,264 @@
+"""The receiver's side of a transfer, however the bytes come: tag files proven, files placed, landed, and stated."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.archive.package import Package
+from diadem.custody import statements
+from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
+from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, PackageId
+from diadem.model.ports import Listener, Progress
+from diadem.model.replicas import PRESENT
+from diadem.model.report import Level
+from diadem.model.statements import Draft
+from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
+from diadem.network.arrival import ARRIVING, Arrival, land, published_path
+from diadem.network.closing import brought_with, say_received
+from diadem.network.desk import Desk
+from diadem.network.network import Reader
+from diadem.network.tag_parts import limit_of, read_tag_files, tag_files
+from diadem.node.follow.catalogue_rows import package_entry
+from diadem.node.keep.copies import PackageCopies
+from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
+from diadem.package.verify import verify
+from diadem.store.addresses import local_path
+from diadem.store.bags import LocalBundle, MemoryBundle
+from diadem.store.contract import Added
+from diadem.trust.hashing import sha256_hex
+
+#: What came is not what was offered: going on does not help before the sender mends it.
+FATAL: Final = (IntegrityError, PackageError)
+_DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
+
+
+def go_on(transfer_id: str) -> str:
+    """What to type to go on with a transfer."""
+    return f"Fetch what is missing: diadem transfer resume {transfer_id[:8]}"
+
+
+def place_of(desk: Desk, transfer: Transfer) -> Path:
+    """Where what arrives is put together: on the file system of the store that it goes to, else at the node."""
+    folder = local_path(desk.context.settings.store(transfer.store).url)
+    return folder / ".diadem" / ARRIVING if folder is not None else desk.context.folder / ARRIVING
+
+
+def forget_arrival(desk: Desk, transfer: Transfer) -> None:
+    """Remove what arrived of a transfer that is over. Raises `Refused` while another process is at it."""
+    arrival = Arrival.open(place_of(desk, transfer), transfer.id)
+    if arrival.published:  # its process ended before it could say so, or take it out again
+        with suppress(IntegrityError):  # it was taken out
+            store = desk.context.stores.open(transfer.store)
+            _take_out(desk, transfer, published_path(store, transfer.package, transfer.payload_id))
+    arrival.remove()
+
+
+def _take_out(desk: Desk, transfer: Transfer, path: str) -> None:
+    """Remove a package from its store that landed when its transfer was over; not one that was entered there."""
+    context = desk.context
+    copies = PackageCopies(context, transfer.package)
+    with copies.locked():
+        if not any((one.store, one.path) == (transfer.store, path) for one in copies.known()):
+            context.stores.open(transfer.store).remove(path)
+
+
+def _require_not_over(transfer: Transfer) -> None:
+    if transfer.state not in MOVING and transfer.state is not State.FAILED:
+        raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfer ls")
+
+
+def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
+    """Say in the book why it stopped; wrong bytes and wrong names are a failure, all else only a halt."""
+    known = desk.book.get(transfer_id)
+    if not isinstance(error, DiademError) or isinstance(error, Interrupted):
+        return
+    fatal = isinstance(error, FATAL)
+    words = f"{error.message} [{error.where}]" if error.where and fatal else error.message
+    advice = error.next or go_on(transfer_id)
+    if fatal and State.FAILED in NEXT[known.state]:
+        desk.book.step(transfer_id, State.FAILED, desk.now, words=words, error=words, next=advice, rate=0.0)
+    else:
+        desk.book.change(transfer_id, error=words, next=advice, rate=0.0)
+
+
+class Landing:
+    """One package on its way into a store.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the receiver.
+    transfer : Transfer
+        Accepted.
+    arrival : Arrival
+        Its place, held by this process.
+    """
+
+    def __init__(self, desk: Desk, transfer: Transfer, arrival: Arrival) -> None:
+        self._desk, self.transfer, self.arrival = desk, transfer, arrival
+        self.peer = desk.peer_name(transfer.peer)
+
+    def step(self, to: State, **values: Any) -> None:
+        """Take the transfer on, unless it was ended meanwhile. Raises `Refused` where it was."""
+        with self._desk.turn(self.transfer.id):
+            now = self._desk.book.get(self.transfer.id)
+            if now.state is to:
+                if values:
+                    self._desk.book.change(now.id, **values)
+                return
+            _require_not_over(now)
+            self.transfer = self._desk.book.step(self.transfer.id, to, self._desk.now, **values)
+
+    def count(self, counts: Counts) -> None:
+        """Count what came beside the windows."""
+        known = self._desk.book.get(self.transfer.id)
+        self._desk.book.count(self.transfer.id, counts, known.done, known.rate)
+
+    # -- tag files -------------------------------------------------------------------------------------------------
+
+    def tagmanifest(self) -> bytes | None:
+        """The package's tag manifest, where it is here."""
+        data = self.arrival.tagmanifest()
+        return data if data is not None and sha256_hex(data) == PackageId(self.transfer.package).hex else None
+
+    def take_tagmanifest(self, data: bytes) -> None:
+        """Keep the tag manifest. Raises `IntegrityError` where it is another package's."""
+        self.count(Counts(received=len(data)))
+        if sha256_hex(data) != PackageId(self.transfer.package).hex:
+            message = f"{self.peer} sends the tag manifest of another package"
+            raise IntegrityError(message, where=TAGMANIFEST, next=_DO_NOT_TRUST)
+        self.arrival.keep_tagmanifest(data)
+
+    def has_tag_files(self, tagmanifest: bytes) -> bool:
+        """Whether every other tag file is here, and is right."""
+        found = [(self.arrival.tag_digest(path), digest) for digest, path in tag_files(tagmanifest)]
+        return all(here is not None and here[0] == digest for here, digest in found)
+
+    def take_tag_files(self, tagmanifest: bytes, incoming: Reader) -> None:
+        """Take part 1 apart; see `diadem.network.tag_parts.read_tag_files` for what it raises."""
+        listed = tag_files(tagmanifest)
+        self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))
+
+    def begin(self, tagmanifest: bytes) -> TagFiles:
+        """Open the package and make ready for its files.
+
+        Raises
+        ------
+        IntegrityError
+            It is not as large as it was offered. No byte of its files was asked for.
+        PackageError
+            Its tag files are malformed, or its names lead astray; or it has no record, and no search could find it.
+        """
+        found = {path: self.arrival.tag_file(path, limit_of(path)) for path in REQUIRED}
+        tags = {path: data for path, data in found.items() if data is not None}
+        bundle = MemoryBundle({**tags, TAGMANIFEST: tagmanifest}, url=self.peer)
+        opened = open_tag_files(bundle, expected_id=self.transfer.package)
+        self._require_as_offered(opened, tagmanifest)
+        if RECORD_PATH not in opened.manifest:
+            raise PackageError(f"the package of {self.peer} has no record", where=TAGMANIFEST, next=_DO_NOT_TRUST)
+        self.arrival.begin(opened)
+        return opened
+
+    def _require_as_offered(self, opened: TagFiles, tagmanifest: bytes) -> None:
+        tags = [self.arrival.tag_digest(path) for _, path in tag_files(tagmanifest)]
+        size = sum(entry.size for entry in opened.manifest) + len(tagmanifest)
+        size += sum(found[1] for found in tags if found is not None)
+        files = len(opened.manifest.payload)
+        offered = self.transfer.bytes, self.transfer.files, self.transfer.payload_id
+        if (size, files, opened.payload_id) != offered:
+            raise IntegrityError(
+                f"what {self.peer} sends is not what it offered: {files:,} files, {size:,} bytes",
+                where=TAGMANIFEST,
+                next=_DO_NOT_TRUST,
+            )
+
+    # -- whole files -----------------------------------------------------------------------------------------------
+
+    def mistrust(self, number: int) -> None:
+        """Let a file begin anew whose SHA-256 is wrong, where the disk gives back other leaves than were written.
+
+        Raises
+        ------
+        IntegrityError
+            The leaves are right: the package itself contradicts itself.
+        """
+        entry = self.arrival.manifest.entries[number]
+        if not all(self.arrival.has_leaf(number, leaf) for leaf in range(self.arrival.leaves.count(entry))):
+            self.arrival.forget(number)
+            return
+        raise IntegrityError(
+            f"the leaves and the SHA-256 of the file disagree in the package of {self.peer}",
+            where=entry.path,
+            next=_DO_NOT_TRUST,
+        )
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def published(self) -> TagFiles:
+        """The package that an earlier run gave its place, and could not say so any more."""
+        store = self._desk.context.stores.open(self.transfer.store)
+        path = published_path(store, self.transfer.package, self.transfer.payload_id)
+        return open_tag_files(store.bundle(path), expected_id=self.transfer.package)
+
+    def finish(self, opened: TagFiles, listener: Listener) -> Transfer:
+        """Seal what is proven, give it its place, enter it, and say so; nothing of that once the transfer is over."""
+        self.step(State.VERIFYING)
+        if not self.arrival.published:
+            self.arrival.finish()
+            bag = LocalBundle(self.arrival.bag)
+            verify(bag, level=Level.QUICK, expected_id=opened.id, opened=opened).raise_for_findings()
+        self.step(State.VERIFYING)  # who took it back while it was verified is heard
+        desk, context = self._desk, self._desk.context
+        store = context.stores.open(self.transfer.store)
+        added = land(store, self.arrival, opened, self._path(opened), listener=listener)
+        listener(Progress("land", 1, 1, added.path, unit="packages"))
+        with desk.turn(self.transfer.id):
+            transfer = desk.book.get(self.transfer.id)
+            if transfer.state in OVER and added.created:
+                _take_out(desk, transfer, added.path)
+            _require_not_over(transfer)
+            with PackageCopies(context, opened.id).locked():
+                more = [*self._entered(opened, added), *brought_with(desk, transfer, desk.book.about(transfer.id))]
+                return say_received(
+                    desk, transfer, transfer.counts, more=more, stores=[transfer.store], started=self._started()
+                )
+
+    def _started(self) -> datetime:
+        """When the first byte came, of this run or an earlier one."""
+        for event in self._desk.book.events(self.transfer.id):
+            if event.state is State.TRANSFERRING:
+                return datetime.fromisoformat(event.at)
+        return self._desk.now
+
+    def _entered(self, opened: TagFiles, added: Added) -> list[Draft]:
+        """Enter the package in the catalogue; the statement of its copy, where the log has none of it there."""
+        context, transfer = self._desk.context, self.transfer
+        name, package_id = transfer.store, str(opened.id)
+        if not context.catalogue.has(package_id):
+            package = Package(context.stores.open(name).bundle(added.path), opened=opened)
+            taken = {"owner": transfer.recipient, "source": f"received from the node {transfer.peer}"}
+            context.catalogue.add_package(package_entry(package, added.path, taken))
+            context.follower.derive(package_id)
+        known = context.catalogue.replicas(package_id)
+        if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
+            return []
+        draft = statements.replicate(
+            package_id,
+            payload_id=opened.payload_id,
+            source=f"node {self.peer}",
+            store=context.settings.stated_store(name),
+            path=added.path,
+            proof=added.proof,
+            by=transfer.recipient,
+        )
+        return [draft]
+
+    def _path(self, opened: TagFiles) -> str:
+        """Its name as in the sender's store, where that is a name as packages have."""
+        from diadem.node.take.handed_packages import place_for
+
+        told = str(self._desk.book.about(self.transfer.id).get("path", ""))
+        return place_for(told, opened.payload_id, self._desk.now)

@@ -1,0 +1,358 @@
+"""Taking in a package that its sender pushes, where only the receiver can be reached: the same windows and proofs."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from diadem.errors import DiademError, DigestMismatch, NotFound, Refused, Unreachable
+from diadem.model.ports import silent
+from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
+from diadem.network.arrival import Arrival
+from diadem.network.desk import Desk
+from diadem.network.exchange import Response
+from diadem.network.intake import bits_of
+from diadem.network.landing import Landing, note_fault, place_of
+from diadem.network.pushed_place import PushedPackage
+from diadem.network.pushed_window import WindowIntake
+from diadem.network.windows import Span, WindowPlan, cut, missing_runs, missing_windows
+from diadem.package.examine import TagFiles
+from diadem.trust.base64_text import to_base64
+
+#: Seconds after which a place that nothing comes to is let go; where it is paused, what is under way comes yet.
+_IDLE: Final = 60.0
+_PAUSED: Final = 5.0
+#: The same where the package could not land: a sender that rests meanwhile is to hear why.
+_FAILED: Final = 600.0
+#: Seconds that a request waits for the package to land. What takes longer goes on while the answer says `verifying`.
+_WAIT: Final = 5.0
+#: Runs of leaves that are told of windows of which some are here; what is beyond is told when those are.
+_RUNS: Final = 4096
+
+
+class Pushed:
+    """Takes in what is pushed to this node. Safe for many threads of one process.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the receiver.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lock = threading.Lock()
+        self._places: dict[str, PushedPackage] = {}
+        self._doors = WeakValueDictionary[str, threading.Lock]()
+
+    def close(self) -> None:
+        """Let go of every place. What lands just now is waited for a moment; else the next process finishes it."""
+        with self._lock:
+            places, self._places = list(self._places.values()), {}
+        for place in places:
+            if (lands := place.lands) is None or wait([lands], _WAIT).done:
+                place.close()
+
+    def let_go(self) -> None:
+        """Let go of places to which nothing comes any more: their transfer is over or paused, or its sender is gone."""
+        with self._lock:
+            places = list(self._places.items())
+        for name, place in places:
+            with self._door(name), place.alone_now() as free:
+                if free and self._is_left(name, place):
+                    with self._lock:
+                        self._places.pop(name, None)
+                    place.close()
+
+    def _is_left(self, name: str, place: PushedPackage) -> bool:
+        if place.gone or place.lands is not None:
+            return False
+        transfer = self._desk.book.get(name)
+        over = transfer.state not in {*MOVING, State.FAILED}
+        failed = place.fault is not None and bool(transfer.error)
+        kept = _PAUSED if transfer.paused else _FAILED if failed else _IDLE
+        return over or time.monotonic() - place.used > kept
+
+    def permitted(self, peer: str, transfer_id: str) -> Transfer:
+        """The transfer, where this peer may push bytes of it now.
+
+        Raises
+        ------
+        NotFound
+            It may not: unknown, not accepted, ended.
+        Refused
+            The receiver paused it.
+        """
+        transfer = self._agreed(peer, transfer_id)
+        if transfer.paused:
+            raise Refused("the receiver paused the transfer", next="Continue later.")
+        return transfer
+
+    def _agreed(self, peer: str, transfer_id: str) -> Transfer:
+        """The same where it may be paused: of a window that is under way the rest is taken, or it would come again."""
+        transfer = self._desk.from_peer(transfer_id, peer)
+        self._desk.peer(peer)
+        if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED} or not transfer.acceptance:
+            raise NotFound("no such transfer")
+        return transfer
+
+    # -- what is asked ---------------------------------------------------------------------------------------------
+
+    def have(self, peer: str, transfer_id: str) -> dict[str, Any]:
+        """What is here: `state`; whether the tag files are; a bit for each window that is still wanted.
+
+        Of windows of which some leaves are here `begun` has what is missing: window, first byte and end.
+        """
+        known = self._desk.from_peer(transfer_id, peer)
+        if known.state in (State.RECEIVED, State.CLOSED):
+            return _nothing_wanted(known)
+        transfer = self.permitted(peer, transfer_id)
+        with self._noting(transfer_id):
+            place = self._place(transfer)
+            if place.lands is None and not place.landing.arrival.published and not place.whole:
+                with self._alone(transfer) as place:
+                    if place.landed is not None:
+                        return _nothing_wanted(place.landed)
+                    if place.plan is None:
+                        return {**_nothing_wanted(transfer), "parts": False}
+                    if not place.whole:
+                        return {"state": str(transfer.state), "parts": True, **_wanted(place, place.plan)}
+        return _nothing_wanted(self._lands(place, transfer_id))
+
+    def put_part(self, peer: str, transfer_id: str, number: int, data: bytes) -> None:
+        """Take part 0 or 1."""
+        transfer = self.permitted(peer, transfer_id)
+        with self._noting(transfer_id), self._alone(transfer) as place:
+            _require_open(place)
+            landing = place.landing
+            if number == 0:
+                landing.take_tagmanifest(data)
+                return
+            tags = landing.tagmanifest()
+            if tags is None:
+                raise Refused("the tag manifest comes first", next="Send part 0.")
+            with io.BytesIO(data) as body:
+                landing.take_tag_files(tags, body)
+            place.begin(tags)
+
+    def window(self, peer: str, transfer_id: str, number: int, start: int, length: int) -> WindowIntake:
+        """What takes in bytes of a window, whole leaves; where they were the last ones, the package lands.
+
+        Parameters
+        ----------
+        peer, transfer_id : str
+            Who pushes, and what.
+        number : int
+            The window.
+        start, length : int
+            The first byte, and how many come.
+
+        Raises
+        ------
+        NotFound
+            There is no such window, or none for this peer.
+        Refused
+            They are no leaves of the window, or more came than was accepted.
+        """
+        transfer = self.permitted(peer, transfer_id)
+        with self._noting(transfer_id):
+            _require_below(transfer, length)
+            place = self._place(transfer)
+            _require_open(place)  # who lands has every turn
+            if place.plan is None:
+                raise Refused("the tag files come first", next="Send parts 0 and 1.")
+            if number >= len(place.plan):
+                raise NotFound("no such window")
+            leaf_size = place.plan.manifest.leaf_size
+            spans = cut(place.plan.spans(number), start, start + length, leaf_size)
+            if not spans:
+                raise Refused("these bytes are not whole leaves of the window", next="Ask again what is missing.")
+
+        def keep(parts: Sequence[Span], data: memoryview) -> tuple[Span, int] | None:
+            return self._keep(peer, transfer_id, number, parts, data)
+
+        return WindowIntake(spans, leaf_size, keep, lambda: self._ended(peer, transfer_id))
+
+    def _keep(
+        self, peer: str, transfer_id: str, number: int, parts: Sequence[Span], data: memoryview
+    ) -> tuple[Span, int] | None:
+        """Keep whole leaves of a window, and count them; the first that is wrong. Who may not any more is refused."""
+        transfer, wrong, again = self._agreed(peer, transfer_id), None, 0
+        with self._noting(transfer_id):
+            _require_below(transfer, len(data))
+            _require_open(self._place(transfer))
+            with self._at(transfer, lambda place: place.turn(number)) as place:
+                _require_open(place)
+                try:
+                    for part in parts:
+                        at = part.at - parts[0].at
+                        more, leaves = place.take(part, data[at : at + part.length])
+                        again += more
+                        wrong = wrong or ((part, leaves[0]) if leaves else None)
+                finally:
+                    counts = Counts(received=len(data), again=again)
+                    self._desk.book.count(transfer_id, counts, place.done, 0.0)
+        return wrong
+
+    def _ended(self, peer: str, transfer_id: str) -> Response:
+        """The answer to who pushed leaves; the package lands where they were the last."""
+        transfer = self._desk.from_peer(transfer_id, peer)
+        if transfer.state not in (State.RECEIVED, State.CLOSED):  # else another connection brought the last one
+            with self._noting(transfer_id):
+                place = self._place(self._agreed(peer, transfer_id))
+            if place.lands is not None or place.whole:
+                transfer = self._lands(place, transfer_id)
+        return Response.json({"state": str(transfer.state)})
+
+    # -- places ----------------------------------------------------------------------------------------------------
+
+    def _place(self, transfer: Transfer) -> PushedPackage:
+        """The place of a transfer, opened where it is not."""
+        with self._door(transfer.id):
+            with self._lock:
+                place = self._places.get(transfer.id)
+            if place is None:
+                arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
+                place = PushedPackage(Landing(self._desk, transfer, arrival))
+                try:
+                    place.landing.step(State.TRANSFERRING, error="", next="")
+                    tags = place.landing.tagmanifest()
+                    if tags is not None and place.landing.has_tag_files(tags):
+                        place.begin(tags)
+                except BaseException:
+                    place.close()
+                    if self._desk.book.get(transfer.id).state in (State.RECEIVED, State.CLOSED):
+                        arrival.remove()  # it landed while this thread was on its way here
+                    raise
+                with self._lock:
+                    self._places[transfer.id] = place
+            place.used = time.monotonic()
+            return place
+
+    def _door(self, transfer_id: str) -> threading.Lock:
+        """Held by who opens the place of a transfer or lets it go: nobody waits for the place of another."""
+        with self._lock:
+            return self._doors.setdefault(transfer_id, threading.Lock())
+
+    @contextmanager
+    def _at(
+        self, transfer: Transfer, turn: Callable[[PushedPackage], AbstractContextManager[object]]
+    ) -> Iterator[PushedPackage]:
+        """The place of a transfer while this thread has its turn there; opened anew where it was let go meanwhile."""
+        while True:
+            place = self._place(transfer)
+            with turn(place):
+                if not place.gone:
+                    yield place
+                    return
+
+    def _alone(self, transfer: Transfer) -> AbstractContextManager[PushedPackage]:
+        return self._at(transfer, PushedPackage.alone)
+
+    def _lands(self, place: PushedPackage, transfer_id: str) -> Transfer:
+        """The transfer after its package landed; where that takes longer than a moment, as it stands meanwhile.
+
+        Raises what kept it from landing.
+        """
+        begun, transfer = place.lands is None, self._desk.book.get(transfer_id)
+        if place.fault is not None and not transfer.error:  # its receiver goes on
+            place.go_on()
+        lands = place.land(partial(self._land, transfer_id, place))
+        if not wait([lands], _WAIT if begun else 0.0).done:
+            transfer = self._desk.book.get(transfer_id)
+            return replace(transfer, state=State.VERIFYING) if transfer.state in MOVING else transfer
+        place.heard = True
+        return lands.result()
+
+    def _land(self, transfer_id: str, place: PushedPackage) -> Transfer:
+        """Everything is here: whole files proven, landed, stated."""
+        if place.landed is not None or place.gone:
+            return place.landed or self._desk.book.get(transfer_id)
+        try:
+            if self._desk.book.get(transfer_id).state is State.FAILED:
+                place.landing.step(State.TRANSFERRING)
+            if place.landing.arrival.published:
+                return self._landed(place, place.landing.published())
+            return self._proven(transfer_id, place)
+        except Exception as error:
+            told = (
+                error
+                if isinstance(error, DiademError)
+                else Unreachable(f"it could not be stored: {type(error).__name__}")
+            )
+            note_fault(self._desk, transfer_id, told)
+            raise
+
+    def _proven(self, transfer_id: str, place: PushedPackage) -> Transfer:
+        assert place.follower is not None
+        assert place.opened is not None
+        wrong = place.follower.finish()
+        for number in wrong:
+            place.landing.mistrust(number)
+        if wrong:
+            place.follow()
+            return self._desk.book.get(transfer_id)
+        return self._landed(place, place.opened)
+
+    def _landed(self, place: PushedPackage, opened: TagFiles) -> Transfer:
+        landed = place.landing.finish(opened, silent)
+        with self._lock:
+            self._places.pop(landed.id, None)
+        place.landed = landed
+        place.landing.arrival.remove()
+        return landed
+
+    def _noting(self, transfer_id: str) -> _Noting:
+        return _Noting(self._desk, transfer_id)
+
+
+class _Noting:
+    """Notes in the book what went wrong; a leaf that came wrong is asked for again, and no failure yet."""
+
+    def __init__(self, desk: Desk, transfer_id: str) -> None:
+        self._desk, self._transfer = desk, transfer_id
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, DiademError) and not isinstance(error, DigestMismatch | NotFound):
+            note_fault(self._desk, self._transfer, error)
+
+
+def _require_below(transfer: Transfer, count: int) -> None:
+    if transfer.counts.received + count > transfer.ceiling:
+        raise Refused("more bytes came than were accepted", next="Cancel the transfer, and offer the package again.")
+
+
+def _require_open(place: PushedPackage) -> None:
+    if place.landed is not None or place.lands is not None:
+        raise NotFound("the package has arrived")
+
+
+def _wanted(place: PushedPackage, plan: WindowPlan) -> dict[str, Any]:
+    """Which windows are wanted, and of those of which some is here, what."""
+    proven, begun, wanted = place.landing.arrival.marks.proven, list[list[int]](), set[int]()
+    for window in missing_windows(plan, proven):
+        wanted.add(window)
+        found = missing_runs(plan.spans(window), proven, plan.leaf_size)
+        runs = [[window, run[0].at, run[-1].at + run[-1].length] for run in found]
+        begun += runs if runs != [[window, 0, plan.size(window)]] else []
+        if len(begun) >= _RUNS:
+            break
+    return {"windows": len(plan), "wanted": to_base64(bits_of(wanted)), "begun": begun}
+
+
+def _nothing_wanted(transfer: Transfer) -> dict[str, Any]:
+    return {"state": str(transfer.state), "parts": True, "windows": 0, "wanted": "", "begun": []}

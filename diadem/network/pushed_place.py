@@ -1,0 +1,172 @@
+"""Where one pushed package is put together: what is here of it, and who may be at it at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from diadem.errors import DiademError
+from diadem.model.transfers import Transfer
+from diadem.network.fetching import missing_bytes
+from diadem.network.intake import Follower, take_span
+from diadem.network.landing import FATAL, Landing
+from diadem.network.windows import Span, WindowPlan
+from diadem.package.examine import TagFiles
+
+_LOG: Final = logging.getLogger("diadem.network.http")
+#: Windows that can be taken in at once: two of the same never are.
+_TURNS: Final = 8
+#: Seconds at most before a landing that failed is begun again.
+_LONGEST: Final = 300.0
+
+
+class PushedPackage:
+    """One package that is being pushed here.
+
+    Parameters
+    ----------
+    landing : Landing
+        Of its transfer.
+    """
+
+    def __init__(self, landing: Landing) -> None:
+        self.landing = landing
+        self.opened: TagFiles | None = None
+        self.plan: WindowPlan | None = None
+        self.follower: Follower | None = None
+        #: Whether it was let go: who waited for it opens it anew.
+        self.gone = False
+        #: The transfer, once the package landed.
+        self.landed: Transfer | None = None
+        #: What will be known of the landing, while a thread is at it.
+        self.lands: Future[Transfer] | None = None
+        #: Why it did not land, until it is begun again; and whether the sender has heard of that.
+        self.fault: Exception | None = None
+        self.heard = False
+        self._rest, self._again = 0.0, 0.0
+        self.used = time.monotonic()
+        #: Bytes of the files that are not here yet.
+        self.missing = 0
+        self._turns = tuple(threading.Lock() for _ in range(_TURNS))
+        self._count = threading.Lock()
+
+    def begin(self, tags: bytes) -> None:
+        """Make ready for windows: the tag files are here."""
+        self.opened = self.landing.begin(tags)
+        self.plan = WindowPlan(self.opened.manifest)
+        self.follow()
+
+    def follow(self) -> None:
+        """Hash whole files from now on, those too that begin anew."""
+        self.follower = Follower(self.landing.arrival)
+        self.missing = missing_bytes(self.landing.arrival)
+
+    def close(self) -> None:
+        """Leave it as it is, to go on later."""
+        self.gone = True
+        if self.follower is not None:
+            self.follower.stop()
+        self.landing.arrival.close()
+
+    # -- landing ---------------------------------------------------------------------------------------------------
+
+    def land(self, work: Callable[[], Transfer]) -> Future[Transfer]:
+        """Have the package landed in a thread of its own, once nobody else is at it; the same where one does already.
+
+        Hashing, verifying and, for a store that is no folder, uploading it take longer than anybody waits for. Where it
+        failed, the next that asks is told why, and for as long as it took it is not begun again; twice as long each
+        time. Wrong bytes stay wrong until somebody looks into it.
+        """
+        with self._count:
+            if (lands := self.lands) is None:
+                if self.fault is not None and (not self.heard or self._is_resting(self.fault)):
+                    self.heard = True
+                    raise self.fault.with_traceback(None)
+                self.fault, self.lands = None, (lands := Future[Transfer]())
+                threading.Thread(target=self._land, args=(work, lands), name="diadem-land", daemon=True).start()
+            return lands
+
+    def _is_resting(self, fault: Exception) -> bool:
+        return isinstance(fault, FATAL) or time.monotonic() < self._again
+
+    def go_on(self) -> None:
+        """Forget why it did not land: a person has it tried again."""
+        with self._count:
+            self.fault, self._rest = None, 0.0
+
+    def _land(self, work: Callable[[], Transfer], lands: Future[Transfer]) -> None:
+        began = time.monotonic()
+        try:
+            with self.alone():
+                found = work()
+        except Exception as error:
+            if not isinstance(error, DiademError):  # what those say is noted; nobody may be waiting for this
+                _LOG.warning("a package that was pushed could not be stored: %s", type(error).__name__)
+            with self._count:
+                self.lands, self.used = None, time.monotonic()
+                self._rest = min(_LONGEST, max(self.used - began, 2 * self._rest))
+                self.fault, self.heard, self._again = error, False, self.used + self._rest
+            lands.set_exception(error)
+        else:
+            with self._count:
+                self.lands, self.used = None, time.monotonic()
+            lands.set_result(found)
+
+    # -- turns -----------------------------------------------------------------------------------------------------
+
+    def turn(self, window: int) -> threading.Lock:
+        """Held by who takes in a window."""
+        return self._turns[window % _TURNS]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While nobody else is at it."""
+        with ExitStack() as held:
+            for turn in self._turns:
+                held.enter_context(turn)
+            yield
+
+    @contextmanager
+    def alone_now(self) -> Iterator[bool]:
+        """The same where nobody is at it now; whether that is so."""
+        with ExitStack() as held:
+            free = True
+            for turn in self._turns:
+                if free := turn.acquire(blocking=False):
+                    held.callback(turn.release)
+                else:
+                    break
+            yield free
+
+    # -- leaves ----------------------------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> int:
+        """Bytes of the package that are here, its tag files with them."""
+        return self.landing.transfer.bytes - self.missing
+
+    @property
+    def whole(self) -> bool:
+        """Whether every leaf is here."""
+        return self.plan is not None and self.landing.arrival.marks.count == self.plan.leaves
+
+    def take(self, span: Span, data: memoryview) -> tuple[int, tuple[int, ...]]:
+        """Prove and write the leaves of a span that are missing.
+
+        Returns
+        -------
+        again : int
+            Bytes of leaves that were here already.
+        wrong : tuple of int
+            Leaves of the file that are wrong; all others are kept.
+        """
+        assert self.follower is not None
+        taken = take_span(self.landing.arrival, self.follower, span, data)
+        with self._count:
+            self.missing -= taken.kept
+        return taken.again, taken.wrong

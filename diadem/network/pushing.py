@@ -1,0 +1,146 @@
+"""Pushing an accepted package to a receiver that cannot reach this node: the windows that it still wants."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from diadem.errors import DocumentError, IntegrityError, Interrupted, Refused
+from diadem.model import canonical
+from diadem.model.ports import Listener, Progress
+from diadem.model.transfers import MOVING, OUT, State, Transfer
+from diadem.network.desk import Desk
+from diadem.network.network import Link
+from diadem.network.serving import Serving
+from diadem.network.windows import most_windows
+from diadem.trust.base64_text import from_base64
+
+#: What is wanted of a window: its number, the first byte and the end; None for all of it.
+Run = tuple[int, int, int | None]
+
+#: Connections at once, and how often a window is sent that the receiver finds wrong; it is asked anew each time.
+CONNECTIONS: Final = 4
+_TRIES: Final = 3
+_ROUNDS: Final = _TRIES
+#: Bytes of an answer to what is wanted: windows of 100 TB, and more runs than a receiver names.
+_ANSWER: Final = 2 << 20
+
+
+def push_package(
+    desk: Desk, serving: Serving, transfer_id: str, *, listener: Listener, stop: threading.Event | None = None
+) -> Transfer:
+    """Send everything that the receiver still wants of an accepted package; it says itself when it is received.
+
+    Raises
+    ------
+    Unreachable
+        It does not answer; what is there stays there.
+    NotFound, Refused
+        It takes nothing more, or it is over.
+    IntegrityError
+        It finds a window wrong again and again: names it.
+    """
+    transfer = desk.book.get(transfer_id)
+    if transfer.direction != OUT or transfer.state not in MOVING:
+        raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfer ls")
+    link = desk.network.link(transfer.peer)
+    if transfer.error:  # it is tried anew
+        desk.book.change(transfer.id, error="", next="")
+    push = _Push(serving, transfer, link, listener, stop or threading.Event())
+    for _ in range(_ROUNDS):
+        if not push.round():
+            break
+    if transfer.state is State.ACCEPTED and desk.book.get(transfer.id).state is State.ACCEPTED:
+        desk.book.step(transfer.id, State.TRANSFERRING, desk.now)
+    return desk.book.get(transfer.id)
+
+
+class _Push:
+    """One run of one transfer."""
+
+    def __init__(
+        self, serving: Serving, transfer: Transfer, link: Link, listener: Listener, stop: threading.Event
+    ) -> None:
+        self._serving, self._transfer, self._link = serving, transfer, link
+        self._listener, self._stop = listener, stop
+        self._lock = threading.Lock()
+        self._fault: BaseException | None = None
+        self._wrong: Counter[int] = Counter()
+
+    def round(self) -> bool:
+        """Send what is wanted now; whether there was something."""
+        parts, wanted = self._have()
+        if not parts:
+            for number in (0, 1):
+                data = self._serving.part_bytes(self._transfer.peer, self._transfer.id, number)
+                self._link.put_part(self._transfer.id, number, data)
+            _, wanted = self._have()
+        if not wanted:
+            return False
+        self._send(wanted)
+        return True
+
+    def _have(self) -> tuple[bool, list[Run]]:
+        """Whether the tag files are there; what is wanted."""
+        found = canonical.decode(self._link.have(self._transfer.id), where="have", limit=_ANSWER)
+        try:
+            count, bits = int(found["windows"]), from_base64(found["wanted"])
+            parts, begun = bool(found["parts"]), [tuple(map(int, run)) for run in found["begun"]]
+            runs: list[Run] = [(number, start, stop) for number, start, stop in begun]
+        except (KeyError, TypeError, ValueError):
+            raise DocumentError("the receiver's answer cannot be understood", where="have") from None
+        if count > most_windows(self._transfer.bytes, self._transfer.files):
+            raise DocumentError(f"the receiver asks for one of {count:,} windows; the package has fewer", where="have")
+        known = {number for number, _, _ in runs}
+        windows = (number for number in range(min(count, 8 * len(bits))) if bits[number // 8] >> number % 8 & 1)
+        return parts, sorted([*runs, *((number, 0, None) for number in windows if number not in known)], key=_order)
+
+    def _send(self, wanted: list[Run]) -> None:
+        queue, total = iter(wanted), len(wanted)
+        threads = [threading.Thread(target=self._work, args=(queue, total), daemon=True) for _ in range(CONNECTIONS)]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+                    if self._stop.is_set():
+                        self._fail(Interrupted("stopped; what was sent is kept there"))
+        except BaseException as error:
+            self._fail(error)
+            raise
+        if self._fault is not None:
+            raise self._fault
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._fault = self._fault or error
+
+    def _work(self, queue: Iterator[Run], total: int) -> None:
+        try:
+            while (run := self._next(queue)) is not None:
+                self._put(*run)
+                self._listener(Progress("push", run[0] + 1, total, unit="windows"))
+        except BaseException as error:
+            self._fail(error)
+
+    def _next(self, queue: Iterator[Run]) -> Run | None:
+        with self._lock:
+            return None if self._fault is not None else next(queue, None)
+
+    def _put(self, number: int, start: int, stop: int | None) -> None:
+        """Send a run of a window; where a leaf is wrong, it is read again in the next round, and proven."""
+        pieces = self._serving.window_pieces(self._transfer.peer, self._transfer.id, number, start, stop)
+        try:
+            self._link.put_window(self._transfer.id, number, start, pieces)
+        except IntegrityError:
+            with self._lock:
+                self._wrong[number] += 1
+                if self._wrong[number] == _TRIES:
+                    raise
+
+
+def _order(run: Run) -> tuple[int, int]:
+    return run[0], run[1]

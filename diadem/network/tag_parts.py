@@ -1,0 +1,106 @@
+"""Part 1 of a package: its tag files, in the order of the tag manifest, each behind its length. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from diadem.errors import DigestMismatch, PackageError, Unreachable
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.names import require_sound_names
+from diadem.network.network import Reader
+from diadem.package.examine import LIMITS
+from diadem.package.tags import parse_manifest
+
+LENGTH: Final = struct.Struct(">Q")
+#: Tag files that a package may have, and bytes of one that this version does not know.
+_MOST: Final = 64
+_UNKNOWN_LIMIT: Final = 1 << 20
+_BLOCK: Final = 1 << 20
+_AGAIN: Final = "Its sender must repair the package: diadem repair"
+
+
+def tag_files(tagmanifest: bytes) -> list[tuple[str, str]]:
+    """Digest and path of every other tag file.
+
+    Raises
+    ------
+    PackageError
+        A path is no tag file's.
+    """
+    listed = parse_manifest(tagmanifest, TAGMANIFEST)
+    if len(listed) > _MOST:
+        raise PackageError(f"it lists {len(listed)} tag files", where=TAGMANIFEST, next="Do not trust it.")
+    # besides these: none of them is the payload's, or the tag manifest itself, on any system
+    require_sound_names(["data", TAGMANIFEST, *(path for _, path in listed)])
+    return listed
+
+
+def limit_of(path: str) -> int:
+    """Bytes of a tag file at most."""
+    return LIMITS.get(path, _UNKNOWN_LIMIT)
+
+
+def read_tag_files(
+    incoming: Reader,
+    listed: list[tuple[str, str]],
+    room: int,
+    keep: Callable[[str, Iterator[memoryview]], None],
+) -> int:
+    """Take part 1 apart, as it comes.
+
+    Parameters
+    ----------
+    incoming : Reader
+        The part.
+    listed : list of (digest, path)
+        As `tag_files` gives them.
+    room : int
+        Bytes of all tag files at most.
+    keep : callable
+        Writes a file: path, and its blocks.
+
+    Returns
+    -------
+    int
+        Bytes that came.
+
+    Raises
+    ------
+    PackageError
+        A file is longer than is read, or something follows the last one.
+    DigestMismatch
+        A file is not the one that the tag manifest lists.
+    """
+    came = 0
+    for digest, path in listed:
+        (size,) = LENGTH.unpack(_exactly(incoming, LENGTH.size))
+        came += LENGTH.size + size
+        if size > limit_of(path) or came > room:
+            raise PackageError(f"{size:,} bytes are more than a tag file may have", where=path, next="Do not trust it.")
+        hasher = hashlib.sha256()
+        keep(path, _hashing(incoming, size, hasher.update))
+        if hasher.hexdigest() != digest:
+            raise DigestMismatch("the tag file is not what the tag manifest lists", where=path, next=_AGAIN)
+    if incoming.readinto(memoryview(bytearray(1))):
+        raise PackageError("more bytes came than the tag files have", where=TAGMANIFEST, next="Do not trust it.")
+    return came
+
+
+def _hashing(incoming: Reader, size: int, update: Callable[[memoryview], None]) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(min(_BLOCK, size)))
+    while size:
+        count = incoming.readinto(buffer[: min(len(buffer), size)])
+        if not count:
+            raise Unreachable(
+                "the connection ended in the middle of a tag file", next="Continue: diadem transfer resume"
+            )
+        update(buffer[:count])
+        yield buffer[:count]
+        size -= count
+
+
+def _exactly(incoming: Reader, size: int) -> bytes:
+    return b"".join(bytes(block) for block in _hashing(incoming, size, lambda _: None))
