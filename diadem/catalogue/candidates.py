@@ -97,6 +97,10 @@ class Candidates:
         """Whether it is no more than all packages, those of some days perhaps."""
         return self.ordered and self.match is None and not self.listed
 
+    def covers(self, condition: Condition) -> bool:
+        """Whether every part of a condition holds for all of them."""
+        return all(part in self.covered for part in parts_of(condition))
+
     def chunk(self, bound: int | None, size: int, *, rising: bool) -> Select[Any]:
         """The next candidates beyond a key, of a source that is ordered."""
         source = self.source.order_by(self.key if rising else self.key.desc())
@@ -189,7 +193,7 @@ def count_alone(reader: FactReader, condition: Condition, source: Candidates) ->
         return None
     if isinstance(condition, Between):
         source = _of_number(reader, condition, ())
-    elif any(part not in source.covered for part in parts_of(condition)):
+    elif not source.covers(condition):
         return None
     most = COUNTED_IN_ORDER if source.ordered and not source.listed else COUNTED
     if source.ordered or source.part is not None:

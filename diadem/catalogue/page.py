@@ -280,7 +280,7 @@ def _newest(reader: FactReader, condition: Condition, *, kept: bool) -> tuple[di
     source = candidates_of(reader, condition)
     sizes: dict[int, int] = {}
     bits: dict[int, int] = {}
-    if not doubtful(condition) and all(part in source.covered for part in parts_of(condition)):
+    if not doubtful(condition) and source.covers(condition):
         # Every candidate matches.
         keys = source.keys(reader.connection, most + 1)
         for some in database.chunks(keys[:most]):
@@ -335,8 +335,8 @@ def stated(connection: Connection, query: str, ids: Sequence[str], fields: Seque
     columns = tables.datasets.c
     found: list[StatedDataset] = []
     for part in database.chunks(one.removeprefix(PREFIX) for one in ids):
-        packages = select(_packages.seq, _packages.id, _packages.datasets).where(among_texts(_packages.id, part))
-        rows = connection.execute(packages).all()
+        packages = select(_packages.seq, _packages.id, _packages.datasets)  # some may be deleted since the search
+        rows = connection.execute(packages.where(among_texts(_packages.id, part), tables.alive())).all()
         bits = matching(reader, condition, {row.seq: row.datasets for row in rows})
         wanted = {package: some & ~1 for package, some in bits.items()}
         values = {
