@@ -329,17 +329,10 @@ def _parted(connection: Connection, partly: Mapping[int, int]) -> Iterator[bytes
     for keys in database.chunks(partly):
         rows = select(_rows.package, _rows.codes, _rows.parts).where(among(_rows.package, keys))
         for package, codes, parts in connection.execute(rows):
-            yield _packed(_part(partly[package], _unpacked(codes), json.loads(parts) if parts else {}))
-
-
-def _part(
-    bits: int, codes: Iterable[tuple[int, int, bool]], parts: Mapping[str, str]
-) -> Iterator[tuple[int, int, bool]]:
-    """What a package counts for with some of its datasets."""
-    known = {int(code): bits & mask(spans) for code, spans in parts.items()}
-    for code, _, listed in codes:
-        if some := known.get(code, bits):
-            yield code, _datasets(some), listed
+            bits = partly[package]
+            known = {int(code): bits & mask(runs) for code, runs in json.loads(parts or "{}").items()}
+            own = ((code, known.get(code, bits), listed) for code, _, listed in _unpacked(codes))
+            yield _packed((code, _datasets(some), listed) for code, some, listed in own if some)
 
 
 def _facets(

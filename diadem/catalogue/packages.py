@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as day
 from datetime import datetime
@@ -170,13 +170,11 @@ def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]
     database.insert_rows(connection, tables.phrases, said)
     named = ((seq, number, *dataset) for seq, one in numbered for number, dataset in enumerate(one.datasets, 1))
     database.insert_rows(connection, tables.datasets, named)
-    database.of(connection).write_texts(connection, ((seq, _said(one, codes)) for seq, one in numbered))
-
-
-def _said(prepared: Prepared, codes: Mapping[str, int]) -> Iterator[IndexedText]:
-    for fact, words in prepared.phrases:
-        if words:
-            yield IndexedText(codes[fact.key], words, fact.everywhere)
+    texts = (
+        (seq, (IndexedText(codes[fact.key], words, fact.everywhere) for fact, words in one.phrases if words))
+        for seq, one in numbered
+    )
+    database.of(connection).write_texts(connection, texts)
 
 
 def note_ingests(connection: Connection, times: Mapping[str, datetime]) -> None:

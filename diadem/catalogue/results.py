@@ -474,7 +474,7 @@ def _framed(result: SearchResult, fields: list[str], *, datasets: bool) -> Any:
             raise UsageError("dataset values come from a node", next="Search with diadem.open_node().search.")
         units = result.source.units(fields)
         found = result.source.stated(result.query, [row.id for row in result.rows], fields)
-    rows = {row.id: _values(row) for row in result.rows}
+    rows = {row.id: [getattr(row, name) for name in COLUMNS] for row in result.rows}
     if datasets:
         head = ["dataset", "file"]
         body = [
@@ -517,10 +517,6 @@ def _cells(values: Mapping[str, tuple[Value, ...]], fields: Sequence[str], units
         else:
             cells.append("; ".join(map(str, own)) if own else None)
     return cells
-
-
-def _values(row: PackageRow) -> list[Any]:
-    return [getattr(row, name) for name in COLUMNS]
 
 
 def _cell(name: str, row: PackageRow) -> Any:
