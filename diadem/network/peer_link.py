@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from diadem.errors import IntegrityError
 from diadem.model import canonical
 from diadem.network.client import PeerClient, PeerRefused
+from diadem.network.link import Incoming
 from diadem.network.messages import MAX_BYTES
-from diadem.network.network import Incoming
 from diadem.trust.http_signature import length_and_digest
 
 

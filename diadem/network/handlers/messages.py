@@ -7,7 +7,7 @@ from typing import Final
 
 from diadem.errors import NotFound
 from diadem.model.signers import PEER
-from diadem.network.desks import desk_of
+from diadem.network.desk import desk_of
 from diadem.network.exchange import JSON, Request, Response, Route, Services
 from diadem.network.incoming import receive
 from diadem.network.messages import MAX_BYTES
