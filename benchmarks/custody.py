@@ -120,7 +120,7 @@ def measure_appends(work: Path, count: int, rounds: int) -> tuple[list[Figure], 
     sample.close()
     alone, mirrored = new_log(work / "alone"), new_log(work / "mirrored")
     (work / "store").mkdir(exist_ok=True)
-    mirrored.mirrors = [FolderStore(work / "store")]
+    mirrored.mirrors.stores = [FolderStore(work / "store")]
     contenders = {
         "one by one": appending(alone, count, 1),
         "one by one, SQLite alone": plain_sqlite(work / "plain", lines, 1),
@@ -184,7 +184,7 @@ def measure_checks(work: Path, count: int, rounds: int) -> tuple[list[Figure], d
     """Export of a chain, and its check, against the signatures alone."""
     ledger = new_log(work / "chain")
     (work / "chain-store").mkdir(exist_ok=True)
-    ledger.mirrors = [FolderStore(work / "chain-store")]
+    ledger.mirrors.stores = [FolderStore(work / "chain-store")]
     entries = ledger.append([fixity(PACKAGE) for _ in range(count)], [ONLINE])
     data = export_chain(ledger, PACKAGE, [ONLINE], clock=now)
     signed = [(dict(entry.envelope.signatures)[ONLINE.public.key_id], entry.envelope.pae()) for entry in entries]

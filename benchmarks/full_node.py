@@ -99,7 +99,7 @@ def fill(node: Node, count: int) -> None:
     """Put made-up packages into log and catalogue, as archiving would have."""
     context = node.context
     online = context.keys.open("online")
-    mirrors, context.ledger.mirrors = context.ledger.mirrors, []
+    mirrors, context.ledger.mirrors.stores = context.ledger.mirrors.stores, []
     begin = time.perf_counter()
     for start in range(0, count, TOGETHER):
         entries = [generator.entry(number) for number in range(start, min(start + TOGETHER, count))]
@@ -111,7 +111,7 @@ def fill(node: Node, count: int) -> None:
                 apply(context.catalogue, entry)
                 context.catalogue.set_replica(one.id, "second", one.path, state="present", written=entry.statement.time)
         print(f"  {start + TOGETHER:,} packages, {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-    context.ledger.mirrors = mirrors
+    context.ledger.mirrors.stores = mirrors
 
 
 def _ingest(package: str, payload: str, size: int, files: int, path: str) -> Draft:

@@ -14,7 +14,7 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
@@ -73,28 +73,36 @@ class Piece:
 
 def restore(package: Package, folder: Path, *, only: Sequence[str] | str = (), listener: Listener) -> Restored:
     """See `Package.restore`."""
-    chosen = select(package.files, only, [package.record]) if only else None
-    pieces = [
-        Piece(entry, partial(package.open, entry.name))
-        for entry in package.files
-        if chosen is None or entry.name in chosen.names
-    ]
-    empty = partial(_empty_folders, package) if chosen is None else tuple
-    return replace(restore_pieces(pieces, empty, folder, listener=listener), selection=chosen)
+    pieces = [Piece(entry, partial(package.open, entry.name)) for entry in package.files]
+    return restore_pieces(pieces, lambda: sealed_records([package]), folder, only=only, listener=listener)
 
 
-def _empty_folders(package: Package) -> Sequence[str]:
-    """None where there is no record, or one of a later version: the files are given back all the same."""
-    try:
-        return package.record.empty_dirs
-    except (DocumentError, NotFound):
-        return ()
+def sealed_records(packages: Iterable[Package]) -> Iterator[Record]:
+    """The records of packages; one without, or with one of a later version, gives its files all the same."""
+    for package in packages:
+        try:
+            record = package.sealed_record
+        except (DocumentError, NotFound):
+            continue
+        yield record
 
 
 def restore_pieces(
-    pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], folder: Path, *, listener: Listener
+    pieces: Sequence[Piece],
+    records: Callable[[], Iterable[Record]],
+    folder: Path,
+    *,
+    only: Sequence[str] | str = (),
+    listener: Listener,
 ) -> Restored:
-    """Give files back, of one package or of several: of two that want the same place the first gets it."""
+    """Give files back, of one package or of several: of two that want the same place the first gets it.
+
+    With `only` those that it means, see `select`. The records of their packages say which files belong together, and
+    which folders held nothing: these come back where everything does.
+    """
+    chosen = select([piece.entry for piece in pieces], only, records()) if only else None
+    if chosen is not None:
+        pieces = [piece for piece in pieces if piece.entry.name in chosen.names]
     folder = Path(os.path.realpath(folder))
     existed = os.path.lexists(folder)
     with translated(str(folder), "nothing was restored"):
@@ -106,14 +114,24 @@ def restore_pieces(
     draft = (folder if existed else folder.parent) / f".diadem-{uuid.uuid4().hex[:8]}.part"
     try:
         with or_else(lambda: remove_tree(draft)):
-            restored = _fill(pieces, empty_folders, draft, listener)
+            restored = _fill(pieces, tuple if chosen is not None else records, draft, listener)
             with translated(str(folder), "nothing was restored"):
                 _publish(draft, folder, existed=existed)
     except KeyboardInterrupt as error:
         raise Interrupted(
             "restoring was stopped; nothing was left behind", where=str(folder), next="Run the same command again."
         ) from error
-    return Restored(folder, *restored)
+    return Restored(folder, *restored, chosen)
+
+
+def empty_folders(records: Iterable[Record], files: Iterable[str]) -> Iterator[str]:
+    """Folders of packages that held nothing; one that has become one of the files since is none any more."""
+    files = set(files)
+    for record in records:
+        for folder in record.empty_dirs:
+            parts = folder.split("/")
+            if files.isdisjoint("/".join(parts[:depth]) for depth in range(1, len(parts) + 1)):
+                yield folder
 
 
 def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
@@ -141,7 +159,7 @@ def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
 
 
 def _fill(
-    pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], draft: Path, listener: Listener
+    pieces: Sequence[Piece], records: Callable[[], Iterable[Record]], draft: Path, listener: Listener
 ) -> tuple[int, int, list[str]]:
     total = sum(piece.entry.size for piece in pieces)
     names = target_names([piece.entry for piece in pieces], system=sys.platform)
@@ -155,7 +173,7 @@ def _fill(
             meter.add(count, piece.entry.name)
         written.append(long_path(target))
         folders.append(os.path.dirname(target))  # noqa: PTH120
-    for name in empty_folders():
+    for name in empty_folders(records(), (piece.entry.name for piece in pieces)):
         if unsafe(name) is None and ":" not in name:  # it comes from the record, and stays inside on every system
             _make_folder(draft, str(draft / name))
     with translated(str(draft.parent), "nothing was restored"):

@@ -3,10 +3,10 @@
 from diadem.catalogue.catalogue import Catalogue
 from diadem.catalogue.facets import Facet, Facets, FacetValue
 from diadem.catalogue.facts import PackageEntry
+from diadem.catalogue.log_statements import StatementEntry
 from diadem.catalogue.packages import Prepared, prepare
-from diadem.catalogue.replicas import CopyEntry
+from diadem.catalogue.replica_states import CopyEntry
 from diadem.catalogue.results import DatasetRow, PackageRow, SearchResult
-from diadem.catalogue.statements import StatementEntry
 
 __all__ = [
     "Catalogue",

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from diadem.catalogue import database, facet_counts, facts, tables
 from diadem.catalogue.database import IndexedText
-from diadem.catalogue.dataset_sets import full, mask, mask_text
+from diadem.catalogue.dataset_sets import bits_of, full, mask_text
+from diadem.catalogue.fact_rows import codes_of
+from diadem.catalogue.log_statements import amendments_of, successions
 from diadem.catalogue.package_key import free_key, hex_of, package_key, require, resolve
-from diadem.catalogue.statements import amendments_of, successions
 from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded
@@ -98,7 +99,7 @@ def restate(connection: Connection, seq: int, sha256: str) -> int:
 
 def _move(connection: Connection, seq: int, sha256: str) -> int:
     """Give a package the date that its facts state, and the key that goes with it; its text is written anew then."""
-    code = codes(connection, {facts.SESSION_DATE})[facts.SESSION_DATE]
+    code = codes_of(connection, {facts.SESSION_DATE})[facts.SESSION_DATE]
     moment = connection.scalar(select(_numbers.number).where(_numbers.package == seq, _numbers.key == code))
     date = None if moment is None else facts.day_of(moment)
     number = package_key(date, sha256)
@@ -119,7 +120,7 @@ def _key(field: str) -> str:
 
 def _restate(connection: Connection, seq: int, corrections: Corrections, field: str, every: int) -> list[str]:
     """Make the facts of one field anew; returns the texts that hold, those of most datasets first."""
-    code = codes(connection, {_key(field)})[_key(field)]
+    code = codes_of(connection, {_key(field)})[_key(field)]
     sealed = _put_aside(connection, seq, code, every)
     # Datasets of which something of their own is said, as far as the package has them.
     own = (_datasets.package == seq, among_texts(_datasets.id, corrections.datasets(field)))
@@ -178,7 +179,7 @@ def _put_aside(connection: Connection, seq: int, code: int, every: int) -> Value
     for table, column in ((tables.numbers, _numbers.number), (tables.phrases, _phrases.text)):
         rows = select(column, table.c.everywhere, table.c.datasets).where(table.c.package == seq, table.c.key == code)
         for value, everywhere, datasets in connection.execute(rows):
-            values[value] = every if everywhere else mask(datasets)
+            values[value] = bits_of(everywhere, datasets, every)
     text = json.dumps([[value, f"{bits:x}"] for value, bits in values.items()], ensure_ascii=False)
     connection.execute(insert(tables.sealed_facts), {"package": seq, "key": code, "facts": text})
     return values
@@ -221,17 +222,6 @@ def _write_columns(connection: Connection, seq: int, holds: Mapping[str, list[st
 
 def _texts(connection: Connection, seq: int, key: str) -> list[str]:
     """Texts of a field, those that hold for all datasets first."""
-    code = codes(connection, {key})[key]
+    code = codes_of(connection, {key})[key]
     rows = select(_phrases.text).where(_phrases.package == seq, _phrases.key == code)
     return list(connection.scalars(rows.order_by(_phrases.everywhere.desc(), _phrases.rank)))
-
-
-def codes(connection: Connection, names: set[str]) -> Mapping[str, int]:
-    """The number of every key, new ones added."""
-    known: dict[str, int] = {
-        name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))
-    }
-    for name in sorted(names - known.keys()):
-        known[name] = max(known.values(), default=0) + 1
-        connection.execute(insert(tables.keys), {"code": known[name], "name": name})
-    return known

@@ -24,10 +24,10 @@ from diadem.catalogue.conditions import (
     Condition,
     Days,
     Deny,
+    FactReader,
     Judged,
     Linked,
     Phrase,
-    Reader,
     Unjudged,
     Within,
     doubtful,
@@ -157,7 +157,7 @@ def _counted(source: Select[Any]) -> Select[Any]:
     return select(func.count()).select_from(source.limit(bindparam("most", type_=Integer)).subquery())
 
 
-def candidates_of(reader: Reader, condition: Condition) -> Candidates:
+def candidates_of(reader: FactReader, condition: Condition) -> Candidates:
     """The best source of candidates for a condition."""
     parts = parts_of(condition)
     days = tuple(part for part in parts if isinstance(part, Days))
@@ -184,7 +184,7 @@ def candidates_of(reader: Reader, condition: Condition) -> Candidates:
     return texts or judged or _source(_packages.seq, days, _packages.tombstone.is_(None))
 
 
-def count_alone(reader: Reader, condition: Condition, source: Candidates) -> tuple[int, bool] | None:
+def count_alone(reader: FactReader, condition: Condition, source: Candidates) -> tuple[int, bool] | None:
     """How many packages match, and whether that is all of them; None where each would have to be looked at."""
     if doubtful(condition):
         return None
@@ -214,7 +214,7 @@ def _source(
     return Candidates(source, key, covered, **kinds)
 
 
-def _narrow(reader: Reader, part: Condition, days: tuple[Days, ...]) -> Candidates | None:
+def _narrow(reader: FactReader, part: Condition, days: tuple[Days, ...]) -> Candidates | None:
     """A source that may give few packages; None where it is certain that it does not help."""
     if isinstance(part, Between):
         return _of_number(reader, part, days)
@@ -231,7 +231,7 @@ def _narrow(reader: Reader, part: Condition, days: tuple[Days, ...]) -> Candidat
     return None
 
 
-def _of_number(reader: Reader, part: Between, days: tuple[Days, ...]) -> Candidates:
+def _of_number(reader: FactReader, part: Between, days: tuple[Days, ...]) -> Candidates:
     return _source(_numbers.package, (part, *days), reader.of_fact(part, indexed=True), ordered=False)
 
 
@@ -241,7 +241,7 @@ def _of_judgement(part: Judged | Unjudged, days: tuple[Days, ...]) -> Candidates
     return replace(found, source=found.source.distinct())
 
 
-def _of_texts(reader: Reader, parts: Sequence[Condition], days: tuple[Days, ...]) -> Candidates | None:
+def _of_texts(reader: FactReader, parts: Sequence[Condition], days: tuple[Days, ...]) -> Candidates | None:
     """Packages with the words of all parts that ask for words."""
     wanted = [(part, text) for part in parts if (text := _wording(reader, part)) is not None]
     if not wanted:
@@ -281,7 +281,7 @@ def _of_texts(reader: Reader, parts: Sequence[Condition], days: tuple[Days, ...]
     )
 
 
-def _wording(reader: Reader, condition: Condition) -> Wording | None:
+def _wording(reader: FactReader, condition: Condition) -> Wording | None:
     """What the texts of a package hold wherever the condition is fulfilled; None where that is nothing certain."""
     if isinstance(condition, Phrase):
         return reader.text(condition)
@@ -293,7 +293,7 @@ def _wording(reader: Reader, condition: Condition) -> Wording | None:
     return None
 
 
-def _is_text(reader: Reader, condition: Condition) -> bool:
+def _is_text(reader: FactReader, condition: Condition) -> bool:
     """Whether words are all that is asked, and their index decides on them."""
     if isinstance(condition, AnyOf):
         return all(_is_text(reader, part) for part in condition.parts)

@@ -1,8 +1,7 @@
 """`Catalogue`: what a node knows of its packages and their copies. A cache: the stores and the log can restore it.
 
 It opens the database, and runs each call as one transaction. What can be asked is the list at its end, by subject;
-each function stands, with what it says of itself, in the module of its subject. A method of the name of that module
-hides it from the lines below, and stands last.
+each function stands, with what it says of itself, in the module of its subject.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
@@ -19,16 +18,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, Type
 from sqlalchemy import Connection, Row, select
 
 from diadem.catalogue import (
-    access_facts,
     amended_facts,
+    belonging,
     database,
     facet_counts,
+    known_samples,
+    log_statements,
     package_rows,
     packages,
     quality,
-    replicas,
-    samples,
-    statements,
+    replica_states,
     tables,
 )
 from diadem.catalogue.database import Database, IndexedText, ServerAddress, is_on_server
@@ -289,36 +288,35 @@ class Catalogue:
 
     # Copies and their proofs
 
-    set_replica = _writes(replicas.set_replica)
-    add_copies = _writes(replicas.add_copies)
-    forget_replica = _writes(replicas.forget_replica)
-    add_proof = _writes(replicas.add_proof)
-    add_proofs = _writes(replicas.add_proofs)
-    count_replicas = _reads(replicas.count_replicas)
-    consistent = _reads(replicas.consistent)
-    package_state = _reads(replicas.package_state)
+    set_replica = _writes(replica_states.set_replica)
+    add_copies = _writes(replica_states.add_copies)
+    forget_replica = _writes(replica_states.forget_replica)
+    add_proof = _writes(replica_states.add_proof)
+    add_proofs = _writes(replica_states.add_proofs)
+    replicas = _reads(replica_states.replicas)
+    count_replicas = _reads(replica_states.count_replicas)
+    consistent = _reads(replica_states.consistent)
+    package_state = _reads(replica_states.package_state)
 
     def package_states(self, required: Sequence[str] = ()) -> Iterator[PackageState]:
-        """See `replicas.package_states`."""
+        """See `replica_states.package_states`."""
         with self.reading() as connection:
-            yield from replicas.package_states(connection, required)
-
-    replicas = _reads(replicas.replicas)
+            yield from replica_states.package_states(connection, required)
 
     # Statements of the log, and what people say in them
 
-    add_statements = _writes(statements.add_statements)
-    forget_statements = _writes(statements.forget_statements)
-    count_statements = _reads(statements.count_statements)
-    known_indices = _reads(statements.known_indices)
-    places_after = _reads(statements.places_after)
-    speaks_for = _reads(statements.speaks_for)
-    assessments = _reads(statements.assessments)
-    derivations = _reads(statements.derivations)
-    sheets = _reads(statements.sheets)
-    sample_statements = _reads(statements.sample_statements)
-    sample_places = _reads(statements.sample_places)
-    statements = _reads(statements.statements)
+    add_statements = _writes(log_statements.add_statements)
+    forget_statements = _writes(log_statements.forget_statements)
+    statements = _reads(log_statements.statements)
+    count_statements = _reads(log_statements.count_statements)
+    known_indices = _reads(log_statements.known_indices)
+    places_after = _reads(log_statements.places_after)
+    speaks_for = _reads(log_statements.speaks_for)
+    assessments = _reads(log_statements.assessments)
+    derivations = _reads(log_statements.derivations)
+    sheets = _reads(log_statements.sheets)
+    sample_statements = _reads(log_statements.sample_statements)
+    sample_places = _reads(log_statements.sample_places)
     add_assessment = _writes(quality.add_assessment)
     add_derivation = _writes(quality.add_derivation)
     cautions = _reads(quality.cautions)
@@ -328,19 +326,19 @@ class Catalogue:
 
     # Access
 
-    amended_within = _reads(access_facts.amended_within)
-    ids_reached = _reads(access_facts.ids_reached)
-    access_facts = _reads(access_facts.access_facts)
+    access_facts = _reads(belonging.access_facts)
+    amended_within = _reads(belonging.amended_within)
+    ids_reached = _reads(belonging.ids_reached)
 
     # Samples
 
-    add_sample = _writes(samples.add_sample)
-    count_samples = _reads(samples.count_samples)
-    samples_named = _reads(samples.samples_named)
-    names_of_samples = _reads(samples.names_of_samples)
-    family = _reads(samples.family)
-    sample_texts = _reads(samples.sample_texts)
-    samples = _reads(samples.samples)
+    add_sample = _writes(known_samples.add_sample)
+    samples = _reads(known_samples.samples)
+    count_samples = _reads(known_samples.count_samples)
+    samples_named = _reads(known_samples.samples_named)
+    names_of_samples = _reads(known_samples.names_of_samples)
+    family = _reads(known_samples.family)
+    sample_texts = _reads(known_samples.sample_texts)
 
     def datasets_naming(self, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
         """Every dataset that names a sample by one of these names, each a row of words; the earliest first."""
@@ -423,7 +421,7 @@ def _copy_tables(source: Connection, target: Connection) -> None:
     ordered = _rows(source, said.order_by(columns.package, columns.key, columns.rank))
     packages = groupby(ordered, key=lambda row: int(row.package))
     texts = ((package, [IndexedText(row.key, row.words, row.everywhere) for row in rows]) for package, rows in packages)
-    while some := list(islice(texts, _TEXTS)):
+    for some in database.chunks(texts, _TEXTS):
         database.of(target).write_texts(target, some)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, literal, not_, or_, select, true
 
 from diadem.catalogue import database, tables
-from diadem.catalogue.access_facts import reached
+from diadem.catalogue.belonging import reached
 from diadem.catalogue.package_key import begins
 from diadem.catalogue.quality import made_from, used_for
 from diadem.catalogue.tables import among, contains, contains_one
@@ -254,7 +254,7 @@ def doubtful(condition: Condition) -> bool:
     return any(map(doubtful, condition.parts)) if isinstance(condition, AnyOf) else False
 
 
-class Reader:
+class FactReader:
     """Reads facts by conditions, in one transaction: what each asks of the package in `tables.packages`, as SQL."""
 
     def __init__(self, connection: Connection) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from sqlalchemy import (
@@ -50,6 +51,7 @@ BUSY_SECONDS: Final = 60
 _OWN, WRITING, NEW = "catalogue_database", "catalogue_writing", "catalogue_new"
 #: Packages that `reindex` reads in a second from disks of this machine: benchmarks/README.md, building anew.
 _REBUILT: Final = 400
+_Item = TypeVar("_Item")
 REBUILD: Final = "It is a cache, and can be rebuilt. Run: diadem reindex"
 
 
@@ -265,6 +267,13 @@ def insert_values(connection: Connection, table: Table, values: Iterable[Mapping
     """The same of rows by the names of their columns."""
     columns = [column.name for column in table.c]
     insert_rows(connection, table, ([row[name] for name in columns] for row in values))
+
+
+def chunks(items: Iterable[_Item], size: int = CHUNK) -> Iterator[list[_Item]]:
+    """Items, in their order, as many at a time as fit into one question."""
+    remaining = iter(items)
+    while some := list(islice(remaining, size)):
+        yield some
 
 
 def streamed(connection: Connection, statement: Select[Any], size: int) -> Iterator[Sequence[Row[Any]]]:

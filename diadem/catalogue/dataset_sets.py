@@ -63,6 +63,11 @@ def mask_text(bits: int) -> str:
     return runs.text()
 
 
+def bits_of(everywhere: object, datasets: str | None, every: int) -> int:
+    """The set that a row names, of all that there are: these where it says `everywhere`, else its own runs."""
+    return every if everywhere else mask(datasets or "")
+
+
 def full(count: int) -> int:
     """All datasets of a package; for a package without any, the number 0 stands for the package itself."""
     return ((1 << count) - 1) << 1 if count else 1

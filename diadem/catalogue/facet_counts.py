@@ -14,19 +14,29 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, Table, bindparam, delete, exists, func, select, update
 
 from diadem.catalogue import database, tables
-from diadem.catalogue.dataset_sets import full, mask, mask_text
-from diadem.catalogue.facets import DISPUTED, UNJUDGED, Facet, FacetField, FacetValue, kept_fields, name_of
-from diadem.catalogue.facts import SESSION_END, day_of
+from diadem.catalogue.database import CHUNK
+from diadem.catalogue.dataset_sets import bits_of, full, mask, mask_text
+from diadem.catalogue.facets import (
+    DISPUTED,
+    QUALITY,
+    STORE,
+    UNJUDGED,
+    YEAR,
+    Facet,
+    FacetField,
+    FacetValue,
+    kept_fields,
+    name_of,
+)
+from diadem.catalogue.fact_rows import facts_of, last_days
 from diadem.catalogue.tables import among, among_texts
 from diadem.model.replicas import PRESENT
 
-#: Packages in one go.
-_TOGETHER: Final = 500
 #: Years of a session that are counted: where it is more, a clock was wrong.
 _LONGEST_SESSION: Final = 50
 #: Bits of a code that are the number of its field.
@@ -59,8 +69,8 @@ def touch(connection: Connection, keys: Iterable[int]) -> None:
 def settle(connection: Connection) -> None:
     """Make the values of all packages that were touched anew, many at once, for that costs a tenth of one by one."""
     keys = sorted(connection.info.pop(_TOUCHED, ()))
-    for start in range(0, len(keys), _TOGETHER):
-        _restate(connection, keys[start : start + _TOGETHER])
+    for some in database.chunks(keys):
+        _restate(connection, some)
 
 
 def abandon(connection: Connection) -> None:
@@ -75,7 +85,7 @@ def fill(connection: Connection) -> None:
         missing = select(_packages.seq).where(
             _packages.seq > last, _packages.tombstone.is_(None), ~exists().where(_rows.package == _packages.seq)
         )
-        keys = list(connection.scalars(missing.order_by(_packages.seq).limit(_TOGETHER)))
+        keys = list(connection.scalars(missing.order_by(_packages.seq).limit(CHUNK)))
         if not keys:
             return
         _restate(connection, keys)
@@ -85,15 +95,15 @@ def fill(connection: Connection) -> None:
 def _restate(connection: Connection, keys: Sequence[int]) -> None:
     """Make the values of some packages anew, and the counts with them; those that were deleted count no more."""
     alive = select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys), tables.alive())
-    sizes = dict(connection.execute(alive).all())
-    values = _values_of(connection, kept_fields().values(), sizes)
+    every = {key: full(size) for key, size in connection.execute(alive)}
+    values = _values_of(connection, list(kept_fields().values()), every)
     codes = _codes(connection, values)
     new: dict[int, dict[int, tuple[int, bool]]] = {}
     rows: list[tuple[int, bytes, str]] = []
-    for key, size in sizes.items():
+    for key, all_of_it in every.items():
         own = sorted((codes[field.number, name], value) for (field, name), value in values[key].items())
         new[key] = {code: (_datasets(value.bits), value.listed) for code, value in own}
-        parts = {str(code): mask_text(value.bits) for code, value in own if value.bits != full(size)}
+        parts = {str(code): mask_text(value.bits) for code, value in own if value.bits != all_of_it}
         rows.append((key, _packed((code, *of) for code, of in new[key].items()), json.dumps(parts) if parts else ""))
     until_now = select(_rows.package, _rows.codes).where(among(_rows.package, keys))
     known = {
@@ -120,11 +130,10 @@ def _unpacked(data: bytes) -> Iterator[tuple[int, int, bool]]:
     return ((code, both >> 1, bool(both & 1)) for code, both in _PAIR.iter_unpack(data))
 
 
-def _values_of(connection: Connection, fields: Iterable[FacetField], sizes: Mapping[int, int]) -> _Values:
-    """Values of some packages, which are given with how many datasets each has; each with the datasets that have it."""
-    found: _Values = {key: {} for key in sizes}
-    asked = list(fields)
-    for key, field, name, text, bits, listed in _stated(connection, asked, sizes):
+def _values_of(connection: Connection, fields: Sequence[FacetField], every: Mapping[int, int]) -> _Values:
+    """Values of some packages, which are given with all their datasets; each with the datasets that have it."""
+    found: _Values = {key: {} for key in every}
+    for key, field, name, text, bits, listed in _stated(connection, fields, every):
         value = found[key].setdefault((field, name), _Value(text, 0, listed=False))
         value.bits |= bits
         value.listed |= listed
@@ -134,84 +143,61 @@ def _values_of(connection: Connection, fields: Iterable[FacetField], sizes: Mapp
 _Stated = tuple[int, FacetField, str, str, int, bool]
 
 
-def _stated(connection: Connection, fields: Sequence[FacetField], sizes: Mapping[int, int]) -> Iterator[_Stated]:
-    kinds = {field.kind: field for field in fields}
-    yield from _of_facts(connection, [field for field in fields if field.kind == "text"], sizes, tables.phrases)
-    yield from _of_facts(connection, [field for field in fields if field.kind == "number"], sizes, tables.numbers)
-    if (field := kinds.get("day")) is not None:
-        yield from _of_years(connection, field, sizes)
-    if (field := kinds.get("store")) is not None:
-        yield from _of_stores(connection, field, sizes)
-    if (field := kinds.get("quality")) is not None:
-        yield from _of_judgements(connection, field, sizes)
+def _stated(connection: Connection, fields: Sequence[FacetField], every: Mapping[int, int]) -> Iterator[_Stated]:
+    for kind, table in (("text", tables.phrases), ("number", tables.numbers)):
+        if own := [field for field in fields if field.kind == kind]:
+            yield from _of_facts(connection, own, every, table)
+    for kind, told in ((YEAR, _of_years), (STORE, _of_stores), (QUALITY, _of_judgements)):
+        for field in fields:
+            if field.kind == kind:
+                yield from ((key, field, name, name, bits, True) for key, name, bits in told(connection, every))
 
 
 def _of_facts(
-    connection: Connection, fields: Sequence[FacetField], sizes: Mapping[int, int], table: Table
+    connection: Connection, fields: Sequence[FacetField], every: Mapping[int, int], table: Table
 ) -> Iterator[_Stated]:
     """Values that records state."""
     of: dict[str, list[FacetField]] = defaultdict(list)
     for field in fields:
         for key in field.keys:
             of[key].append(field)
-    for package, key, stated, bits in facts_of(connection, table, sorted(of), sizes) if of else ():
+    for package, key, stated, bits in facts_of(connection, table, sorted(of), every):
         if name := name_of(stated):
             text = stated if isinstance(stated, str) else name
             for field in of[key]:
                 yield package, field, name, text, bits, key in field.listed
 
 
-def facts_of(
-    connection: Connection, table: Table, keys: Sequence[str], sizes: Mapping[int, int]
-) -> Iterator[tuple[int, str, Any, int]]:
-    """What some packages state in `phrases` or `numbers`: package, key, text or number, and the datasets that do.
-
-    `sizes` is how many datasets each has.
-    """
-    names, columns = tables.keys.c, table.c
-    value = columns.text if table is tables.phrases else columns.number
-    rows = (
-        select(columns.package, names.name, value, columns.everywhere, columns.datasets)
-        .join_from(table, tables.keys, columns.key == names.code)
-        .where(among(columns.package, list(sizes)), names.name.in_(keys))
-    )
-    for package, key, stated, everywhere, datasets in connection.execute(rows):
-        yield package, key, stated, full(sizes[package]) if everywhere else mask(datasets)
-
-
-def _of_years(connection: Connection, field: FacetField, sizes: Mapping[int, int]) -> Iterator[_Stated]:
+def _of_years(connection: Connection, every: Mapping[int, int]) -> Iterator[tuple[int, str, int]]:
     """Every year in which a session was, from its first day to its last."""
-    ends = facts_of(connection, tables.numbers, (SESSION_END,), sizes)
-    last = {package: day_of(moment).year for package, _, moment, _ in ends}
-    rows = select(_packages.seq, _packages.date).where(
-        among(_packages.seq, list(sizes)), func.coalesce(_packages.date, "") != ""
-    )
-    for package, date in connection.execute(rows):
+    ends = last_days(connection, every)
+    dated = (among(_packages.seq, list(every)), func.coalesce(_packages.date, "") != "")
+    for package, date in connection.execute(select(_packages.seq, _packages.date).where(*dated)):
         first = int(date[:4])
-        for year in range(first, min(max(first, last.get(package, first)), first + _LONGEST_SESSION) + 1):
-            yield package, field, f"{year:04}", f"{year:04}", full(sizes[package]), True
+        last = ends[package].year if package in ends else first
+        for year in range(first, min(max(first, last), first + _LONGEST_SESSION) + 1):
+            yield package, f"{year:04}", every[package]
 
 
-def _of_stores(connection: Connection, field: FacetField, sizes: Mapping[int, int]) -> Iterator[_Stated]:
+def _of_stores(connection: Connection, every: Mapping[int, int]) -> Iterator[tuple[int, str, int]]:
     columns = tables.replicas.c
-    rows = select(columns.package, columns.store).where(among(columns.package, list(sizes)), columns.state == PRESENT)
+    rows = select(columns.package, columns.store).where(among(columns.package, list(every)), columns.state == PRESENT)
     for package, store in connection.execute(rows):
-        yield package, field, store, store, full(sizes[package]), True
+        yield package, store, every[package]
 
 
-def _of_judgements(connection: Connection, field: FacetField, sizes: Mapping[int, int]) -> Iterator[_Stated]:
+def _of_judgements(connection: Connection, every: Mapping[int, int]) -> Iterator[tuple[int, str, int]]:
     """Verdicts that count, whether they are disputed, and what nobody has judged."""
     said, open_ = tables.assessments.c, tables.unassessed.c
     rows = select(said.package, said.verdict, said.disputed, said.everywhere, said.datasets)
     for package, verdict, disputed, everywhere, datasets in connection.execute(
-        rows.where(among(said.package, list(sizes)))
+        rows.where(among(said.package, list(every)))
     ):
-        bits = full(sizes[package]) if everywhere else mask(datasets)
         for text in (verdict, DISPUTED) if disputed else (verdict,):
-            yield package, field, text, text, bits, True
-    others = select(open_.package, open_.everywhere, open_.datasets)
-    for package, everywhere, datasets in connection.execute(others.where(among(open_.package, list(sizes)))):
-        yield package, field, UNJUDGED, UNJUDGED, full(sizes[package]) if everywhere else mask(datasets), True
+            yield package, text, bits_of(everywhere, datasets, every[package])
+    others = select(open_.package, open_.everywhere, open_.datasets).where(among(open_.package, list(every)))
+    for package, everywhere, datasets in connection.execute(others):
+        yield package, UNJUDGED, bits_of(everywhere, datasets, every[package])
 
 
 def _codes(connection: Connection, values: _Values) -> dict[tuple[int, str], int]:
@@ -340,8 +326,7 @@ def _sum(connection: Connection, sizes: Mapping[int, int], bits: Mapping[int, in
 
 def _parted(connection: Connection, partly: Mapping[int, int]) -> Iterator[bytes]:
     """What is kept of packages of which some datasets match: the values that these have, and how many have each."""
-    for start in range(0, len(partly), _TOGETHER):
-        keys = list(partly)[start : start + _TOGETHER]
+    for keys in database.chunks(partly):
         rows = select(_rows.package, _rows.codes, _rows.parts).where(among(_rows.package, keys))
         for package, codes, parts in connection.execute(rows):
             yield _packed(_part(partly[package], _unpacked(codes), json.loads(parts) if parts else {}))
@@ -388,13 +373,11 @@ def _unkept(
     """Values of a field that is not kept for counting, from the facts of each package."""
     tallies: dict[str, ValueCount] = {}
     texts: dict[str, str] = {}
-    keys = list(sizes)
-    for start in range(0, len(keys), _TOGETHER):
-        part = {key: sizes[key] for key in keys[start : start + _TOGETHER]}
-        for package, values in _values_of(connection, [one], part).items():
+    for keys in database.chunks(sizes):
+        every = {key: full(sizes[key]) for key in keys}
+        for package, values in _values_of(connection, [one], every).items():
             for (_, name), value in values.items():
-                own = value.bits & bits.get(package, full(sizes[package]))
-                if own:
+                if own := value.bits & bits.get(package, every[package]):
                     texts.setdefault(name, value.text)
                     tallies.setdefault(name, ValueCount()).add(own, listed=value.listed)
     rows = [(name, texts[name], tally) for name, tally in tallies.items() if tally.listed]

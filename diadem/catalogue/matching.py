@@ -26,17 +26,17 @@ from diadem.catalogue.conditions import (
     AnyOf,
     Condition,
     Deny,
+    FactReader,
     Leaf,
     OfDataset,
     Phrase,
-    Reader,
     differs,
     doubtful,
     leaves,
     of_package,
 )
 from diadem.catalogue.database import CHUNK
-from diadem.catalogue.dataset_sets import full, mask
+from diadem.catalogue.dataset_sets import bits_of, full
 from diadem.catalogue.package_key import Stretch
 from diadem.catalogue.tables import among
 from diadem.catalogue.words import Wording, every, everywhere
@@ -60,7 +60,7 @@ Verdicts = Callable[[Sequence[int]], Mapping[int, int]]
 
 
 def walk(
-    reader: Reader,
+    reader: FactReader,
     condition: Condition,
     source: Candidates,
     *,
@@ -115,7 +115,7 @@ def _chunks(
 class CandidateFilter:
     """Says of candidates of one source whether they match, and keeps what it finds out of them."""
 
-    def __init__(self, reader: Reader, condition: Condition, source: Candidates) -> None:
+    def __init__(self, reader: FactReader, condition: Condition, source: Candidates) -> None:
         self._reader, self._condition, self._source = reader, condition, source
         #: Datasets that match, as bits, by package: of those that had to be looked at dataset by dataset.
         self.datasets: dict[int, int] = {}
@@ -208,7 +208,7 @@ def sizes_of(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
 
 
 def matching(
-    reader: Reader,
+    reader: FactReader,
     condition: Condition,
     sizes: Mapping[int, int],
     held: Mapping[Leaf, Mapping[int, int]] | None = None,
@@ -221,7 +221,7 @@ def matching(
     return _Match(reader, held or {}).of(condition, {key: full(size) for key, size in sizes.items()})
 
 
-def found_among(reader: Reader, condition: Condition, keys: Sequence[int]) -> tuple[dict[int, int], _Bits]:
+def found_among(reader: FactReader, condition: Condition, keys: Sequence[int]) -> tuple[dict[int, int], _Bits]:
     """Packages that match: how many datasets each has, and those that match. Of the others it is not looked up."""
     found = _Match(reader, {}).of(condition, dict.fromkeys(keys, _ANY))
     sizes = sizes_of(reader.connection, [key for key, bits in found.items() if bits])
@@ -232,7 +232,7 @@ def found_among(reader: Reader, condition: Condition, keys: Sequence[int]) -> tu
 class _Match:
     """Looks at packages dataset by dataset; asks for single conditions only where it is not known how far they hold."""
 
-    def __init__(self, reader: Reader, held: Mapping[Leaf, Mapping[int, int]]) -> None:
+    def __init__(self, reader: FactReader, held: Mapping[Leaf, Mapping[int, int]]) -> None:
         self._reader, self._held = reader, held
 
     def of(self, condition: Condition, everything: _Bits) -> _Bits:
@@ -263,7 +263,7 @@ class _Match:
         for package, *said in self._reader.connection.execute(self._reader.stating_all(open_, list(everything))):
             bits = everything[package]
             for all_, datasets in zip(said[::2], said[1::2], strict=True):
-                bits &= everything[package] if all_ else mask(datasets or "")
+                bits &= bits_of(all_, datasets, everything[package])
             found[package] = bits
         return found, [part for part in parts if part not in open_]
 
@@ -281,7 +281,7 @@ class _Match:
             return found
         if isinstance(leaf, OfDataset):
             for package, all_, datasets in connection.execute(self._reader.stating(leaf, asked)).all():
-                found[package] = everything[package] if all_ else mask(datasets)
+                found[package] = bits_of(all_, datasets, everything[package])
         else:
             rows = select(_packages.seq).where(among(_packages.seq, asked), of_package(leaf))
             found |= {key: everything[key] for key in connection.scalars(rows)}

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
-from diadem.catalogue import quality, tables
-from diadem.catalogue.database import CHUNK
+from diadem.catalogue import database, quality, tables
 from diadem.catalogue.dataset_sets import full, numbers
-from diadem.catalogue.facts import SESSION_END, day_of, storable
+from diadem.catalogue.fact_rows import last_days
+from diadem.catalogue.facts import storable
+from diadem.catalogue.log_statements import successions
 from diadem.catalogue.package_key import resolve
 from diadem.catalogue.results import DatasetRow, PackageRow
-from diadem.catalogue.statements import successions
 from diadem.catalogue.tables import among
 from diadem.errors import NotFound
 from diadem.model.assessments import VERDICTS, Assessment, disputes
@@ -54,8 +54,7 @@ def package_rows(
 ) -> list[PackageRow]:
     """Rows of packages, in the order of their keys; `matching`: the datasets that a search found in each, as bits."""
     found: dict[int, PackageRow] = {}
-    for start in range(0, len(keys), CHUNK):
-        part = keys[start : start + CHUNK]
+    for part in database.chunks(keys):
         rows = connection.execute(select(tables.packages, _STORES).where(among(_packages.seq, part))).all()
         named = _named_datasets(connection, {row.seq: row.datasets for row in rows}, matching or {})
         counting = quality.counting_of(connection, part)
@@ -66,7 +65,7 @@ def package_rows(
             {key: counting.get(key, ()) for key in part},
             {PREFIX + row.id: row.seq for row in rows if not row.tombstone},
         )
-        ends = _ends(connection, part)
+        ends = last_days(connection, part)
         for row in rows:
             bits = (matching or {}).get(row.seq, full(row.datasets))
             session = _first(connection, row.id, row.predecessor)
@@ -79,14 +78,6 @@ def package_rows(
                 warnings=tuple(one.sentence for one in doubts.get(said.id, ()) if one.way),
             )
     return [found[key] for key in keys if key in found]
-
-
-def _ends(connection: Connection, keys: Sequence[int]) -> dict[int, date]:
-    """The last days of sessions that had several."""
-    numbers = tables.numbers.c
-    rows = select(numbers.package, numbers.number).join(tables.keys, numbers.key == tables.keys.c.code)
-    wanted = rows.where(among(numbers.package, list(keys)), tables.keys.c.name == SESSION_END)
-    return {package: day_of(moment) for package, moment in connection.execute(wanted)}
 
 
 def _row(row: Row[Any], named: tuple[DatasetRow, ...], matching: int, session: str) -> PackageRow:

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
-from diadem.catalogue import amended_facts, database, facet_counts, quality, statements, tables
-from diadem.catalogue.database import CHUNK, IndexedText
+from diadem.catalogue import amended_facts, database, facet_counts, log_statements, quality, tables
+from diadem.catalogue.database import IndexedText
+from diadem.catalogue.fact_rows import codes_of
 from diadem.catalogue.facts import FORMAT, SESSION_DATE, Fact, Facts, PackageEntry, day_of, gather, named, storable
 from diadem.catalogue.package_key import find, free_key, keys_of, package_key, require, resolve
 from diadem.catalogue.tables import among, among_texts
@@ -143,7 +144,7 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
     database.insert_rows(connection, tables.traces, ((trace, seq) for seq, one in numbered for trace in one.traces))
     quality.begin(connection, [(seq, len(one.datasets)) for seq, one in numbered])
     moved: dict[int, int] = {}
-    spoken_of = statements.spoken_of(connection, [one.id for _, one in numbered])
+    spoken_of = log_statements.spoken_of(connection, [one.id for _, one in numbered])
     for seq, one in numbered:
         if one.id in spoken_of:
             quality.restate(connection, seq, one.id)
@@ -154,7 +155,7 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
 def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:
     keys = {fact.key for _, one in numbered for fact in one.numbers}
     keys |= {fact.key for _, one in numbered for fact, _ in one.phrases}
-    codes = amended_facts.codes(connection, keys)
+    codes = codes_of(connection, keys)
     stated = (
         (seq, codes[fact.key], fact.value, fact.everywhere, fact.datasets)
         for seq, one in numbered
@@ -244,7 +245,9 @@ def _ids(connection: Connection, rule: ColumnElement[bool]) -> list[str]:
 def continued(connection: Connection, package_ids: Iterable[str]) -> frozenset[str]:
     """Those of some packages that others continue."""
     digits = [one.removeprefix(PREFIX) for one in package_ids]
-    found = connection.scalars(select(_packages.predecessor).where(_packages.predecessor.in_(digits)).distinct())
+    found = connection.scalars(
+        select(_packages.predecessor).where(among_texts(_packages.predecessor, digits)).distinct()
+    )
     return frozenset(PREFIX + str(one) for one in found)
 
 
@@ -275,20 +278,15 @@ def by_traces(connection: Connection, wanted: Sequence[int], *, limit: int) -> l
 
     Of a trace that many packages share, the newest `limit` are looked at.
     """
-    counts: Counter[int] = Counter()
     traces = tables.traces.c
-    for start in range(0, len(wanted), CHUNK):
-        part = wanted[start : start + CHUNK]
-        shared = connection.execute(
-            select(traces.trace, func.count()).where(traces.trace.in_(part)).group_by(traces.trace)
-        ).all()
-        rare = [trace for trace, count in shared if count <= limit]
-        counts.update(connection.scalars(select(traces.package).where(traces.trace.in_(rare))))
-        for trace, count in shared:
-            if count > limit:
-                newest = select(traces.package).where(traces.trace == trace).order_by(traces.package.desc())
-                counts.update(connection.scalars(newest.limit(limit)))
+    asked = select(traces.trace, func.count()).where(among(traces.trace, wanted)).group_by(traces.trace)
+    shared: dict[int, int] = dict(connection.execute(asked).all())
+    rare = [trace for trace, count in shared.items() if count <= limit]
+    counts = Counter(connection.scalars(select(traces.package).where(among(traces.trace, rare))))
+    for trace in shared.keys() - set(rare):
+        newest = select(traces.package).where(traces.trace == trace).order_by(traces.package.desc())
+        counts.update(connection.scalars(newest.limit(limit)))
     chosen = [key for key, _ in sorted(counts.items(), key=lambda item: (-item[1], -item[0]))[:limit]]
-    rows = connection.execute(select(_packages.seq, _packages.id).where(_packages.seq.in_(chosen), tables.alive()))
+    rows = connection.execute(select(_packages.seq, _packages.id).where(among(_packages.seq, chosen), tables.alive()))
     ids = {row.seq: row.id for row in rows}
     return [PREFIX + ids[key] for key in chosen if key in ids]

@@ -7,15 +7,15 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from diadem.catalogue import facet_counts, tables, vocabulary
+from diadem.catalogue import database, facet_counts, tables, vocabulary
 from diadem.catalogue.candidates import Candidates, candidates_of, count_alone
 from diadem.catalogue.conditions import (
     NOTHING,
     AllOf,
     Condition,
+    FactReader,
     Judged,
     Phrase,
-    Reader,
     Unjudged,
     Within,
     differs,
@@ -24,21 +24,20 @@ from diadem.catalogue.conditions import (
     one_judgement,
     parts_of,
 )
-from diadem.catalogue.database import CHUNK
 from diadem.catalogue.dataset_sets import numbers
-from diadem.catalogue.facet_counts import ValueCount, facets_of, facts_of, kept_facet
+from diadem.catalogue.facet_counts import ValueCount, facets_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
+from diadem.catalogue.fact_rows import values_of
 from diadem.catalogue.facts import SESSION_END
+from diadem.catalogue.known_samples import meant
+from diadem.catalogue.log_statements import successions
 from diadem.catalogue.matching import CandidateFilter, Verdicts, found_among, matching, sizes_of, walk
 from diadem.catalogue.package_rows import package_rows
 from diadem.catalogue.packages import count
 from diadem.catalogue.quantities import Unreadable, in_unit, is_number, split
 from diadem.catalogue.query import MAX_NAMES, Names, Term, judgement, parse
-from diadem.catalogue.results import SearchResult, StatedDataset, Value, WiderSearch
-from diadem.catalogue.samples import meant
-from diadem.catalogue.statements import successions
+from diadem.catalogue.results import SearchResult, StatedDataset, WiderSearch
 from diadem.catalogue.tables import among, among_texts, contains
-from diadem.catalogue.vocabulary import Key
 from diadem.catalogue.words import padded, words
 from diadem.errors import UsageError
 from diadem.model.access import Visible
@@ -69,7 +68,7 @@ def search(
         raise UsageError(f"'{order}' is not an order of packages", next=f"One of {', '.join(ORDERS)}.")
     if offset < 0 or (limit is not None and limit < 0):
         raise UsageError("a page cannot begin or end before the first package")
-    names, reader = CatalogueNames(connection), Reader(connection)
+    names, reader = CatalogueNames(connection), FactReader(connection)
     asked = parse(query, names)
     condition = _restricted(asked.condition, within)
     keys, total, exact, known = _page(reader, condition, limit, offset, rising=order == "oldest")
@@ -96,7 +95,7 @@ def _restricted(condition: Condition, within: Visible | None) -> Condition:
 
 
 def _page(
-    reader: Reader, condition: Condition, limit: int | None, offset: int, *, rising: bool
+    reader: FactReader, condition: Condition, limit: int | None, offset: int, *, rising: bool
 ) -> tuple[list[int], int, bool, CandidateFilter | None]:
     """Keys of the page; how many match as far as they were counted, and whether that is all; what is known of them."""
     source, known = candidates_of(reader, condition), None
@@ -132,15 +131,14 @@ def _page(
 
 
 def _matched(
-    reader: Reader, condition: Condition, keys: Sequence[int], known: CandidateFilter | None
+    reader: FactReader, condition: Condition, keys: Sequence[int], known: CandidateFilter | None
 ) -> dict[int, int] | None:
     """Datasets of each package that match; None where the condition makes no difference between them."""
     if not differs(condition):
         return None
     found = known.datasets if known else {}
     unknown = [key for key in keys if key not in found]
-    for start in range(0, len(unknown), CHUNK):
-        part = unknown[start : start + CHUNK]
+    for part in database.chunks(unknown):
         sizes = {key: known.sizes[key] for key in part if key in known.sizes} if known else {}
         if len(sizes) < len(part):
             sizes = sizes_of(reader.connection, part)
@@ -252,14 +250,14 @@ def facets(connection: Connection, query: str, fields: Sequence[str] | None, top
     if condition == AllOf(()) and kept:
         made, total, exact = [kept_facet(connection, one, top) for one in chosen], count(connection), True
     else:
-        reader = Reader(connection)
+        reader = FactReader(connection)
         sizes, bits, exact = _newest(reader, condition, kept=kept)
         total = len(sizes)
         made = facets_of(connection, chosen, sizes, bits, top, _qualities(reader, condition, sizes, chosen))
     return Facets(query, tuple(facet for facet in made if facet.values), total, exact)
 
 
-def _newest(reader: Reader, condition: Condition, *, kept: bool) -> tuple[dict[int, int], dict[int, int], bool]:
+def _newest(reader: FactReader, condition: Condition, *, kept: bool) -> tuple[dict[int, int], dict[int, int], bool]:
     """The newest packages that match.
 
     How many datasets each has; which of them match, where they differ in that; and whether these packages are all.
@@ -272,8 +270,8 @@ def _newest(reader: Reader, condition: Condition, *, kept: bool) -> tuple[dict[i
     if not doubtful(condition) and all(part in source.covered for part in parts_of(condition)):
         # Every candidate matches.
         keys = source.keys(reader.connection, most + 1)
-        for start in range(0, len(keys[:most]), CHUNK):
-            part = sizes_of(reader.connection, keys[start : min(start + CHUNK, most)])
+        for some in database.chunks(keys[:most]):
+            part = sizes_of(reader.connection, some)
             sizes |= part
             if differs(condition):
                 bits |= matching(reader, condition, part)
@@ -299,19 +297,17 @@ def _newest(reader: Reader, condition: Condition, *, kept: bool) -> tuple[dict[i
 
 
 def _qualities(
-    reader: Reader, condition: Condition, sizes: dict[int, int], fields: Sequence[FacetField]
+    reader: FactReader, condition: Condition, sizes: dict[int, int], fields: Sequence[FacetField]
 ) -> dict[str, dict[str, ValueCount]]:
     """Qualities, where the search asks for judgements already: the same judgement must say both."""
     asked = any(isinstance(leaf, Judged | Unjudged) for leaf in leaves(condition))
     if not asked or all(one.kind != QUALITY for one in fields):
         return {}
     tallies: dict[str, ValueCount] = {}
-    keys = list(sizes)
     for name in QUALITIES:
         narrowed, tally = one_judgement([condition, judgement(QUALITY, name)]), ValueCount()
-        for start in range(0, len(keys) if narrowed != NOTHING else 0, CHUNK):
-            part = {key: sizes[key] for key in keys[start : start + CHUNK]}
-            for bits in matching(reader, narrowed, part).values():
+        for part in database.chunks(sizes if narrowed != NOTHING else ()):
+            for bits in matching(reader, narrowed, {key: sizes[key] for key in part}).values():
                 if bits:
                     tally.add(bits, listed=True)
         if tally.packages:
@@ -322,33 +318,24 @@ def _qualities(
 def stated(connection: Connection, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
     """Datasets that match in some packages, those of a package in order, each with what it states of some fields."""
     keys = vocabulary.stated_fields(fields)
-    condition, reader = parse(query, CatalogueNames(connection)).condition, Reader(connection)
+    condition, reader = parse(query, CatalogueNames(connection)).condition, FactReader(connection)
     columns = tables.datasets.c
     found: list[StatedDataset] = []
-    for start in range(0, len(ids), CHUNK):
-        part = [one.removeprefix(PREFIX) for one in ids[start : start + CHUNK]]
+    for part in database.chunks(one.removeprefix(PREFIX) for one in ids):
         packages = select(_packages.seq, _packages.id, _packages.datasets).where(among_texts(_packages.id, part))
         rows = connection.execute(packages).all()
-        sizes = {row.seq: row.datasets for row in rows}
-        bits = matching(reader, condition, sizes)
-        values = {name: _stated(connection, key, sizes) for name, key in keys.items()}
+        bits = matching(reader, condition, {row.seq: row.datasets for row in rows})
+        wanted = {package: some & ~1 for package, some in bits.items()}
+        values = {
+            name: values_of(connection, tables.numbers if key.kind == "number" else tables.phrases, key.of, wanted)
+            for name, key in keys.items()
+        }
         datasets = select(columns.package, columns.number, columns.id, columns.path)
-        named = connection.execute(datasets.where(among(columns.package, list(sizes))))
+        named = connection.execute(datasets.where(among(columns.package, list(wanted))))
         id_and_path = {(package, number): (id_, path) for package, number, id_, path in named}
         order = {digits: place for place, digits in enumerate(part)}
         for row in sorted(rows, key=lambda row: order[row.id]):
-            for number in numbers(bits[row.seq] & ~1):
+            for number in numbers(wanted[row.seq]):
                 own = {name: tuple(of.get((row.seq, number), ())) for name, of in values.items()}
                 found.append(StatedDataset(PREFIX + row.id, *id_and_path[row.seq, number], number, own))
-    return found
-
-
-def _stated(connection: Connection, key: Key, sizes: dict[int, int]) -> dict[tuple[int, int], dict[Value, None]]:
-    """What each dataset states of one field: numbers in its unit, or texts; moments as they were written."""
-    table = tables.numbers if key.kind == "number" else tables.phrases
-    found: dict[tuple[int, int], dict[Value, None]] = {}
-    rows = list(facts_of(connection, table, key.of, sizes))
-    for package, _, value, bits in sorted(rows, key=lambda row: (row[0], key.of.index(row[1]))):
-        for number in numbers(bits):
-            found.setdefault((package, number), {})[value] = None
     return found

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select, delete, insert, select, update
 
-from diadem.catalogue import database, facet_counts, statements, tables
-from diadem.catalogue.dataset_sets import full, mask, mask_text
+from diadem.catalogue import database, facet_counts, log_statements, tables
+from diadem.catalogue.dataset_sets import bits_of, full, mask_text
 from diadem.catalogue.package_key import require, resolve
 from diadem.catalogue.tables import among, among_texts
 from diadem.model import lineage
@@ -34,7 +34,7 @@ def begin(connection: Connection, counts: Sequence[tuple[int, int]]) -> None:
 
 def restate(connection: Connection, seq: int, sha256: str) -> None:
     """Derive everything anew from the statements, of a package that was entered just now."""
-    counting = sorted(current(statements.assessments_of(connection, sha256)), key=lambda one: one.dataset)
+    counting = sorted(current(log_statements.assessments_of(connection, sha256)), key=lambda one: one.dataset)
     for dataset, said in groupby(counting, key=lambda one: one.dataset):
         _write(connection, seq, dataset, list(said))
 
@@ -114,9 +114,9 @@ def _judged(connection: Connection, seq: int, bits: int, every: int) -> None:
     known = connection.execute(select(_unassessed.everywhere, _unassessed.datasets).where(own)).first()
     if known is None:
         return
-    before = every if known.everywhere else mask(known.datasets)
+    before = bits_of(known.everywhere, known.datasets, every)
     if after := before & ~bits:
-        changed = {"everywhere": known.everywhere and after == before, "datasets": mask_text(after)}
+        changed = {"everywhere": after == every, "datasets": mask_text(after)}
         connection.execute(update(tables.unassessed).where(own), changed)
     else:
         connection.execute(delete(tables.unassessed).where(own))
@@ -233,7 +233,7 @@ def _doubts(
         rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), tables.alive())
         ids |= {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
     absent = {one for one in packages if one not in set(ids.values())}
-    remembered = {one: current(statements.assessments_of(connection, PackageId(one).hex)) for one in absent}
+    remembered = {one: current(log_statements.assessments_of(connection, PackageId(one).hex)) for one in absent}
     others = [seq for seq in ids if seq not in known]
     at_hand = {seq: known[seq] for seq in ids if known.get(seq)}
     counting = at_hand | (counting_of(connection, others) if others else {})

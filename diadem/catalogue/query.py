@@ -54,6 +54,7 @@ from diadem.catalogue.conditions import (
     denied,
     one_judgement,
 )
+from diadem.catalogue.known_samples import is_short, needed
 from diadem.catalogue.package_key import ID_BITS, day_range
 from diadem.catalogue.quantities import (
     Unreadable,
@@ -66,7 +67,6 @@ from diadem.catalogue.quantities import (
     moments,
     split,
 )
-from diadem.catalogue.samples import is_short, needed
 from diadem.catalogue.vocabulary import Key
 from diadem.catalogue.words import words
 from diadem.errors import UsageError

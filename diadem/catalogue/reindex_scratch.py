@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from diadem.catalogue.replicas import path_of, path_text
+from diadem.catalogue.replica_states import path_of, path_text
 from diadem.catalogue.sqlite import SqliteDatabase
 from diadem.model.statement_kinds import ARRIVAL_KINDS
 
@@ -155,10 +154,3 @@ class ReindexScratch:
     def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._translated():
             return self._database.execute(statement, values).fetchall()
-
-
-def pages(items: Iterable[Any], size: int = _PAGE) -> Iterator[list[Any]]:
-    """Items, some at a time."""
-    remaining = iter(items)
-    while page := list(islice(remaining, size)):
-        yield page

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
 from diadem.catalogue import tables
 from diadem.catalogue.candidates import candidates_of
-from diadem.catalogue.conditions import Phrase, Reader
-from diadem.catalogue.database import CHUNK
-from diadem.catalogue.dataset_sets import mask, numbers
+from diadem.catalogue.conditions import FactReader
+from diadem.catalogue.database import chunks
+from diadem.catalogue.dataset_sets import numbers
+from diadem.catalogue.fact_rows import values_of
 from diadem.catalogue.matching import matching, sizes_of, walk
 from diadem.catalogue.query import any_name
 from diadem.catalogue.tables import among
@@ -25,9 +26,6 @@ _TIME: Final = "time.acquired_start"
 #: What tells the instrument, the first that is stated.
 _INSTRUMENT: Final = ("instrument.name", "instrument.model", "instrument.vendor")
 _SITE: Final = "instrument.site"
-_TEXTS: Final = (*SAMPLE_KEYS, *_INSTRUMENT, _SITE)
-#: Names of samples that are looked for in one go.
-_NAMES: Final = 500
 _EPOCH: Final = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  (as the facts count)
 _packages = tables.packages.c
 
@@ -79,64 +77,45 @@ class SampleDataset(Display):
 
 def datasets_naming(connection: Connection, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
     """Every dataset that states one of these names of samples, each a row of words; the earliest first."""
-    reader = Reader(connection)
-    found: dict[int, int] = {}
-    for phrase in _phrases(names):
-        keys = [key for key, hit in walk(reader, phrase, candidates_of(reader, phrase), rising=True) if hit]
-        for part in _parts(keys):
-            for key, bits in matching(reader, phrase, sizes_of(connection, part)).items():
-                found[key] = found.get(key, 0) | bits
-    rows = [row for part in _parts(sorted(found)) for row in _described(connection, {key: found[key] for key in part})]
-    return [row for _, row in sorted(rows, key=lambda one: one[0])]
-
-
-def _parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
-
-
-def _phrases(names: Iterable[tuple[str, ...]]) -> Iterator[Phrase]:
+    reader = FactReader(connection)
     whole = any_name(SAMPLE_KEYS, names)
-    parts = () if whole is None else (whole, *whole.others)
-    for start in range(0, len(parts), _NAMES):
-        first, *others = parts[start : start + _NAMES]
-        yield replace(first, others=tuple(others))
-
-
-@dataclass(slots=True)
-class _Package:
-    """What is needed of a package: its datasets, and what they state."""
-
-    row: Any
-    paths: dict[int, str] = field(default_factory=dict)
-    times: dict[int, float] = field(default_factory=dict)
-    texts: dict[str, dict[int, dict[str, None]]] = field(default_factory=dict)
-
-    def first(self, keys: Sequence[str], number: int) -> str:
-        """The first text that a dataset states under the first of the keys."""
-        return next((text for key in keys for text in self.texts.get(key, {}).get(number, ())), "")
-
-    def named(self, number: int) -> tuple[str, ...]:
-        """What a dataset calls the sample."""
-        said = {text: None for key in SAMPLE_KEYS for text in self.texts.get(key, {}).get(number, ())}
-        return tuple(said)
+    wanted: dict[int, int] = {}
+    for first, *others in chunks(() if whole is None else (whole, *whole.others)):
+        phrase = replace(first, others=tuple(others))
+        keys = [key for key, hit in walk(reader, phrase, candidates_of(reader, phrase), rising=True) if hit]
+        for part in chunks(keys):
+            for key, bits in matching(reader, phrase, sizes_of(connection, part)).items():
+                wanted[key] = wanted.get(key, 0) | bits
+    found = [
+        row for part in chunks(sorted(wanted)) for row in _described(connection, {key: wanted[key] for key in part})
+    ]
+    return [row for _, row in sorted(found, key=lambda one: one[0])]
 
 
 def _described(connection: Connection, wanted: Mapping[int, int]) -> Iterator[tuple[tuple[Any, ...], SampleDataset]]:
-    """Datasets with what sorts them."""
-    for key, package in _read(connection, wanted).items():
-        for number in numbers(wanted[key]):
-            moment = package.times.get(number)
+    """Datasets of some packages, as bits, with what sorts them."""
+    keys, files = list(wanted), tables.datasets.c
+    packages = select(_packages.seq, _packages.id, _packages.title, _packages.date)
+    primary = select(files.package, files.number, files.path).where(among(files.package, keys))
+    paths = {(key, number): path for key, number, path in connection.execute(primary)}
+    times = values_of(connection, tables.numbers, (_TIME,), wanted)
+    instruments, sites, named = (
+        values_of(connection, tables.phrases, of, wanted) for of in (_INSTRUMENT, (_SITE,), SAMPLE_KEYS)
+    )
+    for package in connection.execute(packages.where(among(_packages.seq, keys))).all():
+        for number in numbers(wanted[package.seq]):
+            place = package.seq, number
             dataset = SampleDataset(
-                package=PREFIX + package.row.id,
-                title=package.row.title,
-                date=package.row.date or "",
-                time=_clock(moment) if moment is not None else "",
-                path=package.paths.get(number, ""),
-                instrument=package.first(_INSTRUMENT, number),
-                site=package.first((_SITE,), number),
-                named=package.named(number),
+                package=PREFIX + package.id,
+                title=package.title,
+                date=package.date or "",
+                time=_clock(times[place][0]) if place in times else "",
+                path=paths.get(place, ""),
+                instrument=instruments.get(place, ("",))[0],
+                site=sites.get(place, ("",))[0],
+                named=tuple(named.get(place, ())),
             )
-            yield (dataset.day or "9999", dataset.time or "24", key, number), dataset
+            yield (dataset.day or "9999", dataset.time or "24", *place), dataset
 
 
 def _clock(seconds: float) -> str:
@@ -144,33 +123,3 @@ def _clock(seconds: float) -> str:
         return (_EPOCH + datetime.timedelta(seconds=seconds)).isoformat(timespec="seconds")
     except OverflowError:  # a clock beyond the calendar
         return ""
-
-
-def _read(connection: Connection, wanted: Mapping[int, int]) -> dict[int, _Package]:
-    """The packages, each with what its wanted datasets state."""
-    keys, files, times, texts = list(wanted), tables.datasets.c, tables.numbers.c, tables.phrases.c
-    rows = select(_packages.seq, _packages.id, _packages.title, _packages.date, _packages.datasets)
-    found = {row.seq: _Package(row) for row in connection.execute(rows.where(among(_packages.seq, keys)))}
-    paths = select(files.package, files.number, files.path).where(among(files.package, keys))
-    for key, number, path in connection.execute(paths):
-        found[key].paths[number] = path
-    named = select(tables.keys.c.code, tables.keys.c.name).where(tables.keys.c.name.in_((*_TEXTS, _TIME)))
-    codes: dict[int, str] = dict(connection.execute(named).all())
-
-    def stated(key: int, everywhere: bool, datasets: str) -> Iterator[int]:
-        return numbers(wanted[key] if everywhere else wanted[key] & mask(datasets))
-
-    chosen = [code for code, name in codes.items() if name == _TIME]
-    moments = select(times.package, times.number, times.everywhere, times.datasets)
-    moments = moments.where(among(times.package, keys), times.key.in_(chosen)).order_by(times.number)
-    for key, moment, everywhere, datasets in connection.execute(moments):
-        for number in stated(key, everywhere, datasets):
-            found[key].times.setdefault(number, moment)
-    chosen = [code for code, name in codes.items() if name != _TIME]
-    said = select(texts.package, texts.key, texts.text, texts.everywhere, texts.datasets)
-    said = said.where(among(texts.package, keys), texts.key.in_(chosen)).order_by(texts.rank)
-    for key, code, text, everywhere, datasets in connection.execute(said):
-        own = found[key].texts.setdefault(codes[code], {})
-        for number in stated(key, everywhere, datasets):
-            own.setdefault(number, {})[text] = None
-    return found

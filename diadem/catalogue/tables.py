@@ -238,7 +238,7 @@ traces = Table(
     sqlite_with_rowid=False,
 )
 
-#: Samples as the log tells them, see `samples.py`.
+#: Samples as the log tells them, see `known_samples.py`.
 samples = Table(
     "samples",
     metadata,
@@ -338,7 +338,7 @@ successors = Table(
     Column("statement_id", ByteText, nullable=False),
 )
 
-#: Values by which results are counted, see `facet_fields`, with the packages that have each.
+#: Values by which results are counted, see `facets.py`, with the packages that have each.
 facet_values = Table(
     "facet_values",
     metadata,

@@ -18,7 +18,7 @@ from diadem.cli.verb import Answer, Commands, opened, unattended
 from diadem.model.plain_text import count_text, printable
 
 if TYPE_CHECKING:
-    from diadem.network.http.serving import Serving
+    from diadem.network.http.serve import Announcement
 
 root = Commands()
 
@@ -44,14 +44,13 @@ def serve(
 ) -> int:
     """Listen for other nodes and call them, until Ctrl-C. Every request must be signed by a peer or a user."""
     from diadem.api.nodes import open_node
-    from diadem.network.http.address import Address
-    from diadem.network.http.remembering import remembered
-    from diadem.network.http.serving import Plan, serve
+    from diadem.network.http.address import Address, choose_address
+    from diadem.network.http.serve import Plan, serve
 
     with unattended(quiet=quiet), opened(node) as at:
         at.context.require_writable()
         plan = Plan(
-            remembered(at.context, listen=listen, urls=url or (), hub=hub),
+            choose_address(at.context, listen=listen, urls=url or (), hub=hub),
             open_node,
             workers=workers,
             metrics=Address.parse(metrics, port=9464) if metrics else None,
@@ -61,7 +60,7 @@ def serve(
     return 0
 
 
-def show_serving(started: Serving, *, as_json: bool) -> None:
+def show_serving(started: Announcement, *, as_json: bool) -> None:
     """Print what is said when a server begins."""
     if as_json:
         print_json({"serving": started.to_dict()})
@@ -72,7 +71,7 @@ def show_serving(started: Serving, *, as_json: bool) -> None:
     tell("stop             Ctrl-C")
 
 
-def _serving_lines(started: Serving) -> Iterator[str]:
+def _serving_lines(started: Announcement) -> Iterator[str]:
     pending = f", and {started.pending} to be confirmed (diadem peer ls)" if started.pending else ""
     yield f"listening at     {started.listen}"
     for url in started.urls or ["nobody can yet: give the address once, diadem serve --url https://HOST:PORT"]:
@@ -88,7 +87,7 @@ def _serving_lines(started: Serving) -> Iterator[str]:
         yield f"metrics          http://{started.metrics}/metrics"
 
 
-def _calling_lines(started: Serving) -> Iterator[str]:
+def _calling_lines(started: Announcement) -> Iterator[str]:
     yield "listening at     nowhere: this node calls its peers and hubs"
     yield f"hubs             {', '.join(started.hubs) or 'none: diadem peer join TICKET   (of a hub)'}"
 

@@ -25,7 +25,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from diadem.custody import statements
-from diadem.custody.log_entry import MAX_ENTRIES, MAX_EPOCHS, Entry, place_of
+from diadem.custody.log_entry import MAX_ENTRIES, MAX_EPOCHS, Entry, place_of, position_of
 from diadem.custody.statements import USER
 from diadem.errors import DocumentError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.canonical import encode
@@ -46,7 +46,6 @@ MAX_CHECKPOINTS: Final = 1000
 #: Hashes of a proof: a tree has at most as many levels as an index has bits; consistency takes twice as many.
 MAX_PROOF: Final = 128
 _ADVICE: Final = "Ask its sender for the file again."
-_UNREACHED: Final = "Connect a store of this node and try again; `diadem status` says which do not answer."
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _MEMBERS: Final = ("format", "node", "origin", "subject", "keys", "checkpoints", "statements", "head")
 _LISTS: Final = frozenset({"keys", "checkpoints", "statements"})
@@ -379,19 +378,13 @@ def _known(ledger: Ledger, sha256: str) -> list[Entry]:
 
 def require_mirrored(ledger: Ledger, found: Sequence[Entry]) -> tuple[int, int]:
     """Epoch and size of the newest checkpoint that a mirror has, and that covers everything found."""
-    last = found[-1].place
-    failed: dict[str, str] = {}
-    ledger.check_mirrors()
-    if place_of(*ledger.mirrored()) <= last:
-        failed = ledger.push()
-    epoch, size = ledger.mirrored()
-    if place_of(epoch, size) <= last:
-        reasons = "; ".join(f"{url}: {reason}" for url, reason in failed.items()) or "the node has no store"
+    ledger.mirrors.check()
+    if why := ledger.mirrors.lack(found[-1].place):
         raise Unreachable(
-            f"what happened last is in no store yet, and nothing leaves the node before that ({reasons})",
-            next=_UNREACHED,
+            f"what happened last is in no store yet, and nothing leaves the node before that ({why})",
+            next="Connect a store of this node and try again; `diadem status` says which do not answer.",
         )
-    return epoch, size
+    return position_of(ledger.mirrors.reached())
 
 
 def _chain(

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from diadem.custody.log_entry import MAX_EPOCHS, Entry, log_origin, place_of, position_of
-from diadem.custody.log_mirrors import LogMirrors, Mirror, Superseded
+from diadem.custody.log_mirrors import LogMirrors
 from diadem.custody.log_tables import FILE, Batch, LogFile, Row, edge, signed_checkpoint
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.ports import Listener, Progress, silent
@@ -55,6 +55,8 @@ class Ledger:
         Origin of the checkpoints, without the epoch.
     epoch : int
         The tree that is written now. Each recovery begins a new one; the entries of earlier ones stay.
+    mirrors : LogMirrors
+        Where every batch is copied to, and what is owed to them.
     fault : DiademError or None
         Why nothing can be appended, where the key cannot be opened.
     """
@@ -74,7 +76,7 @@ class Ledger:
             self.entry(0, epoch=min(self._keys))  # whose log it is stands there, hashed and signed
         if log_key is not None:
             file.add_missing_index()
-        self._mirrors = LogMirrors(file, self.node, self.origin, self._keys)
+        self.mirrors = LogMirrors(file, self.node, self.origin, self._keys)
         if log_key is not None and log_key.public != self._keys[self.epoch]:
             raise file.wrong_key()
 
@@ -141,7 +143,7 @@ class Ledger:
         """Sign statements and append them: one transaction with its checkpoint, then the mirrors.
 
         All of them are in the log, on the disk, when this returns; or none is. A mirror that does not answer stops
-        nothing: what it lacks is kept as debt (`pending`, `push`). Every key signs every draft.
+        nothing: what it lacks is kept as debt (`LogMirrors.pending`, `push`). Every key signs every draft.
 
         Raises `DocumentError`, before anything is written, where a draft is not what its kind demands; `Refused` where
         the log was opened for reading only, or a mirror holds a longer or another log than this one.
@@ -191,12 +193,12 @@ class Ledger:
             raise Refused(
                 "this log was opened for reading", where=str(self._file.path), next="Open it with the node's log key."
             )
-        self.check_mirrors()
+        self.mirrors.check()
         with self._file.writing():
             frontier = self._edge()
             entries = entered(frontier.size)
             self._write(entries, frontier, self._log_key)
-        self._mirrors.push_quietly()
+        self.mirrors.push_quietly()
         self._tell(entries)
         return entries
 
@@ -229,44 +231,6 @@ class Ledger:
         if self._log_key is not None:
             with self._file.writing(durable=False):
                 self._file.show(epoch, size)
-
-    # -- mirrors -----------------------------------------------------------------------------------------------------
-
-    @property
-    def mirrors(self) -> Iterable[Mirror]:
-        """Where every batch is copied to; looked at anew at each push, so that it may be a live list."""
-        return self._mirrors.mirrors
-
-    @mirrors.setter
-    def mirrors(self, mirrors: Iterable[Mirror]) -> None:
-        self._mirrors.mirrors = mirrors
-
-    def check_mirrors(self) -> None:
-        """Compare the log with its mirrors, each once in the life of this object; a few small reads a mirror.
-
-        A mirror that does not answer is compared when it does, before anything is written to it. Raises `Refused` where
-        one holds more than this log, or another: this one was brought back from a backup, or copied.
-        """
-        self._mirrors.check()
-
-    def superseded(self) -> Superseded | None:
-        """Why nothing more can be appended, where a mirror says that the log went on elsewhere; None where none does.
-
-        One small read of each mirror that answers, each time: another node may have begun since.
-        """
-        return self._mirrors.superseded()
-
-    def push(self) -> dict[str, str]:
-        """Bring every mirror up to date; URL and reason of each that could not be. Raises as `check_mirrors` does."""
-        return self._mirrors.push()
-
-    def pending(self) -> int:
-        """Batches that are in no mirror yet: if this disk is lost now, they are lost with it."""
-        return self._mirrors.pending()
-
-    def mirrored(self) -> tuple[int, int]:
-        """Epoch and size up to which the log is in at least one mirror."""
-        return position_of(self._mirrors.reached())
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

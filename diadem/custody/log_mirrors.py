@@ -192,10 +192,16 @@ def unpack_batch(data: bytes, where: str) -> tuple[list[bytes], str]:
 
 
 class LogMirrors:
-    """The mirrors of one log: node, origin and keys of the checkpoints (by epoch) are the log's."""
+    """The mirrors of one log: node, origin and keys of the checkpoints (by epoch) are the log's.
+
+    Attributes
+    ----------
+    stores : iterable of Mirror
+        The mirrors; looked at anew at each push, so that it may be a live list.
+    """
 
     def __init__(self, file: LogFile, node: str, origin: str, keys: Mapping[int, PublicKey]) -> None:
-        self.mirrors: Iterable[Mirror] = ()
+        self.stores: Iterable[Mirror] = ()
         self._file, self._node, self._origin, self._keys = file, node, origin, keys
         self._met: set[str] = set()
         self._resting: dict[str, float] = {}
@@ -204,7 +210,11 @@ class LogMirrors:
         self._lock_path = file.path.parent / LOCK
 
     def check(self) -> None:
-        """Meet every mirror once. Raises `Refused` where one knows more than the log."""
+        """Compare the log with its mirrors, each once in the life of this object; a few small reads a mirror.
+
+        A mirror that does not answer is compared when it does, before anything is written to it. Raises `Refused` where
+        one holds more than this log, or another: this one was brought back from a backup, or copied.
+        """
         if self._fault is not None:
             raise self._fault
         new = [mirror for mirror in self._listed() if mirror.url not in self._met and not self._rests(mirror.url)]
@@ -216,7 +226,10 @@ class LogMirrors:
             raise self._fault
 
     def superseded(self) -> Superseded | None:
-        """What a mirror holds that this log does not, by its own word: one small read of each; nothing is noted."""
+        """Why nothing more can be appended, where a mirror says that the log went on elsewhere; None where none does.
+
+        One small read of each mirror that answers, each time: another node may have begun since. Nothing is noted.
+        """
         for mirror in self._listed():
             try:
                 self._said(mirror)
@@ -235,7 +248,7 @@ class LogMirrors:
                     self._attempt(mirror)
 
     def push(self) -> dict[str, str]:
-        """Pay everything; URL and reason of each mirror that could not be paid."""
+        """Pay everything; URL and reason of each mirror that could not be paid. Raises as `check` does."""
         failed = {}
         with self._turn(_LONG_TURN) as mine:
             if not mine:
@@ -247,17 +260,32 @@ class LogMirrors:
             raise self._fault
         return failed
 
+    def lack(self, place: int) -> str:
+        """Why no mirror has the entry at a place, though all were pushed to; "" where one has it."""
+        if self.reached() > place:
+            return ""
+        failed = self.push()
+        if self.reached() > place:
+            return ""
+        return "; ".join(f"{url}: {reason}" for url, reason in failed.items()) or "no store answers"
+
     def reached(self) -> int:
         """The place of the first entry that no mirror is known to have."""
         return max(self._file.mirrors().values(), default=0)
 
     def pending(self) -> int:
-        """Batches that no mirror is known to have."""
+        """Batches that no mirror is known to have: if this disk is lost now, they are lost with it."""
         return self._file.count_batches_after(self.reached())
+
+    def forget(self, url: str) -> None:
+        """Count a mirror no more that is given up, or lies elsewhere now. One that comes back is met anew."""
+        with self._file.writing():
+            self._file.forget_mirror(url)
+        self._met.discard(url)
 
     def _listed(self) -> tuple[Mirror, ...]:
         try:
-            return tuple(iter(self.mirrors))  # a tuple of the list itself would ask for its length first
+            return tuple(iter(self.stores))  # a tuple of the list itself would ask for its length first
         except (DiademError, OSError):  # a live list of stores, none of which can be opened
             return ()
 

@@ -251,6 +251,10 @@ class LogFile(SqliteFile):
         """Note how far a mirror has got."""
         self._connection.execute("INSERT OR REPLACE INTO mirrors VALUES (?, ?)", (url, place))
 
+    def forget_mirror(self, url: str) -> None:
+        """Forget how far a mirror had got."""
+        self._connection.execute("DELETE FROM mirrors WHERE url = ?", (url,))
+
     def show(self, epoch: int, size: int) -> None:
         """Note that the checkpoint of so many entries leaves this node."""
         self._connection.execute("INSERT OR IGNORE INTO shown VALUES (?)", (place_of(epoch, size),))

@@ -1,6 +1,7 @@
 """One plain sentence for each statement, for someone who works at a microscope and has never heard of a Merkle tree.
 
-`sentence` finds the function that bears the name of the kind; each gets the members of the predicate, harmless to show.
+The table at the end says which function makes the sentence of a kind; each gets the members of the predicate, harmless
+to show.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from diadem.errors import DocumentError
 from diadem.model.plain_text import count_text, one_line, size_text
 from diadem.model.sample_custody import event_text
 from diadem.model.samples import MEMBERS, Event
-from diadem.model.statement_kinds import KINDS
 from diadem.model.statements import Statement
 from diadem.serialization.validation import validate_statement
 
@@ -382,4 +382,34 @@ def _peer(said: Predicate) -> str:
     return f"{who} {_PEER[said['event']].format(name=said['name'])}{said.reason}"
 
 
-_SENTENCES: Final[Mapping[str, Callable[[Predicate], str]]] = {kind: globals()[f"_{kind}"] for kind in KINDS}
+#: The sentence of each kind of statement.
+_SENTENCES: Final[Mapping[str, Callable[[Predicate], str]]] = {
+    "ingest": _ingest,
+    "fixity": _fixity,
+    "replicate": _replicate,
+    "repair": _repair,
+    "drop": _drop,
+    "tombstone": _tombstone,
+    "handover": _handover,
+    "key": _key,
+    "recovery": _recovery,
+    "countersign": _countersign,
+    "head": _head,
+    "amendment": _amendment,
+    "corrections": _corrections,
+    "assessment": _assessment,
+    "derivation": _derivation,
+    "audit": _audit,
+    "rule": _rule,
+    "sample": _sample,
+    "grant": _grant,
+    "revocation": _revocation,
+    "offer": _offer,
+    "acceptance": _acceptance,
+    "decline": _decline,
+    "receipt": _receipt,
+    "closure": _closure,
+    "permit": _permit,
+    "relay": _relay,
+    "peer": _peer,
+}

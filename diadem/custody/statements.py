@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,21 @@ USER: Final = "user"
 HANDED_OVER: Final = "found as a package in "
 #: What went by hubs, one object a hub, as the schemas of receipt and closure have it.
 Relayed = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StatedStore:
+    """A store as statements name it: its id too, for the name may be given to another store one day.
+
+    The place of adopted folders, which is no store, has no id.
+    """
+
+    name: str
+    id: str = ""
+
+    def members(self) -> dict[str, str]:
+        """What a predicate says of it."""
+        return {"store": self.name, **_given(store_id=self.id)}
 
 
 def transfer_subject(transfer: str) -> Subject:
@@ -66,18 +82,17 @@ def ingest(
     software: str,
     source: str,
     owner: str,
-    store: str,
+    store: StatedStore,
     path: str,
     proof: str,
     omitted: int,
-    store_id: str = "",
     predecessor: str | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Draft:
     """That a package was taken in: what, from where, by whom, where to."""
     said = {"payload_id": payload_id, "bytes": size, "files": files, "software": software, "source": source}
-    said |= {"owner": owner, "store": store, "path": path, "proof": proof, "omitted": omitted}
-    said |= {**_given(store_id=store_id, predecessor=predecessor), **(more or {})}
+    said |= {"owner": owner, **store.members(), "path": path, "proof": proof, "omitted": omitted}
+    said |= {**_given(predecessor=predecessor), **(more or {})}
     return Draft("ingest", _packages([package_id]), said)
 
 
@@ -86,35 +101,30 @@ def replicate(
     *,
     payload_id: str,
     source: str,
-    store: str,
+    store: StatedStore,
     path: str,
     proof: str,
     by: str,
-    store_id: str = "",
     more: Mapping[str, Any] | None = None,
 ) -> Draft:
     """That a further copy is there; `source` is the store, node or folder from which it came."""
-    said = {"payload_id": payload_id, "store": store, "from": source, "proof": proof, "path": path, "by": by}
-    return Draft("replicate", _packages([package_id]), {**said, **_given(store_id=store_id), **(more or {})})
+    said = {"payload_id": payload_id, **store.members(), "from": source, "proof": proof, "path": path, "by": by}
+    return Draft("replicate", _packages([package_id]), {**said, **(more or {})})
 
 
 def fixity(
     packages: Sequence[str],
     *,
-    store: str,
+    store: StatedStore,
     level: str,
-    store_id: str = "",
     proven: Sequence[str] = (),
     checked: Mapping[str, int] | None = None,
     findings: Sequence[Mapping[str, Any]] = (),
     part: str = "",
 ) -> Draft:
-    """That copies in one store were read: which are proven, and what is wrong with the others (`copy_fault`).
-
-    The store's id is said beside its name: a name may be given to another store one day.
-    """
-    said: dict[str, Any] = {"store": store, "level": level, "proven": list(proven), "checked": dict(checked or {})}
-    said |= {"findings": list(findings), **_given(store_id=store_id, slice=part)}
+    """That copies in one store were read: which are proven, and what is wrong with the others (`copy_fault`)."""
+    said: dict[str, Any] = {**store.members(), "level": level, "proven": list(proven), "checked": dict(checked or {})}
+    said |= {"findings": list(findings), **_given(slice=part)}
     return Draft("fixity", _packages(packages), said)
 
 
@@ -129,8 +139,7 @@ def repair(
     package_id: str,
     *,
     payload_id: str,
-    store: str,
-    store_id: str,
+    store: StatedStore,
     path: str,
     leaf: int | None,
     source: str,
@@ -138,7 +147,7 @@ def repair(
     after: str,
 ) -> Draft:
     """That a leaf or a file of a copy was replaced; `before` and `after` are its hashes."""
-    said = {"store": store, "store_id": store_id, "payload_id": payload_id, "path": path, "leaf": leaf}
+    said = {**store.members(), "payload_id": payload_id, "path": path, "leaf": leaf}
     return Draft("repair", _packages([package_id]), {**said, "from": source, "before": before, "after": after})
 
 
@@ -146,15 +155,14 @@ def drop(
     package_id: str,
     *,
     payload_id: str,
-    store: str,
+    store: StatedStore,
     reason: str,
     proofs: Sequence[Mapping[str, str]],
     by: str,
-    store_id: str = "",
 ) -> Draft:
     """That a copy was given up while others were proven."""
-    said = {"store": store, "payload_id": payload_id, "reason": reason, "proofs": list(proofs), "by": by}
-    return Draft("drop", _packages([package_id]), {**said, **_given(store_id=store_id)})
+    said = {**store.members(), "payload_id": payload_id, "reason": reason, "proofs": list(proofs), "by": by}
+    return Draft("drop", _packages([package_id]), said)
 
 
 def tombstone(

@@ -28,6 +28,10 @@ PROOFS: Final = WRITING_PROOFS | READING_PROOFS
 STORE_KINDS: Final = ("disk", "nas", "object", "offsite", "cold")
 
 
+#: The store of a copy that is a person's own folder, sealed where it lies: no store of a node has this name.
+IN_PLACE: Final = "in-place"
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaState(Display):
     """One copy of a package in one store.

@@ -1,7 +1,7 @@
 """The kinds of statement: what each means, whose signature makes it one, and what a catalogue makes of it.
 
 To add a kind: a row here, ``schemas/statement/…/KIND.schema.json``, a builder in `diadem.custody.statements` and a
-sentence in `diadem.custody.sentences`, both under its name; a new effect goes into `diadem.node.follow.follow`.
+sentence in `diadem.custody.sentences`; a new effect goes into `diadem.node.follow.follow`.
 """
 
 from __future__ import annotations

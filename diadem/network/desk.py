@@ -156,8 +156,7 @@ class Desk:
         Unreachable
             It has no address: it calls this node.
         """
-        from diadem.network.client import PeerClient
-        from diadem.network.peer_link import PeerLink
+        from diadem.network.client import PeerClient, PeerLink
 
         found = peer_book(self.context).known(peer)
         if found is None:

@@ -20,10 +20,10 @@ from diadem.network.evidence import own_chain
 from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.link import Link
 from diadem.network.messages import CLOSURE, MAX_BYTES, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
-from diadem.network.pool import no_answer
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, ways
 from diadem.network.sealed_messages import Answer
+from diadem.network.wire import no_answer
 from diadem.node.peers.book import peer_book
 
 #: Bytes of an answer: some messages.

@@ -19,8 +19,8 @@ from diadem.model.times import read_time
 from diadem.model.transfers import Transfer
 from diadem.network.desk import Desk
 from diadem.network.grants import is_direct_only
-from diadem.network.pool import no_answer
 from diadem.network.route_book import RouteBook, route_book
+from diadem.network.wire import no_answer
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs, relays

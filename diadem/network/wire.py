@@ -1,14 +1,19 @@
-"""One connection to a listener that is known by the hash of its key: nothing is sent before that is compared."""
+"""Connections to a listener that is known by the hash of its key: nothing is sent before that is compared.
+
+A `Connection` goes to one address of a peer, a `Pool` has those to all of them, for many threads.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from diadem.errors import DocumentError, Unreachable
@@ -17,6 +22,8 @@ from diadem.trust.tls_key import pin_of_certificate
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
+
+T = TypeVar("T")
 
 #: Seconds to connect (handshake included), and between two pieces of an answer.
 CONNECT: Final = 10.0
@@ -30,6 +37,9 @@ SLOWEST: Final = 8 * 1024.0
 _RECORD: Final = 1 << 14
 _HEAD: Final = 1 << 13
 _COUNTED: Final = 1.0
+#: Seconds after which a connection that was not used is not trusted to be open; the listener waits for 20.
+_IDLE: Final = 15.0
+_SAID: Final = re.compile(r"[^:]* does not answer(?: at any of its addresses)?: ")
 
 
 class PatientSocket(ssl.SSLSocket):
@@ -99,8 +109,10 @@ class Connection(http.client.HTTPConnection):
     """
 
     def __init__(self, url: str, pins: Collection[str]) -> None:
-        host, port, self.prefix = _place(url)
-        super().__init__(host, port, timeout=CONNECT)
+        parts = urlsplit(require_url(url))
+        super().__init__(parts.hostname or "", parts.port or 443, timeout=CONNECT)
+        #: What a gateway wants before the path; it takes it away again, so it is not signed.
+        self.prefix = parts.path.rstrip("/")
         self.url, self._pins = url, pins
 
     def connect(self) -> None:
@@ -115,11 +127,12 @@ class Connection(http.client.HTTPConnection):
         """
         try:
             super().connect()
-            raw = self.sock
-            _keep_alive(raw)
-            self.sock = _context().wrap_socket(raw, server_hostname=self.host)
-            shown = self.sock.getpeercert(binary_form=True) or b""
-            self._require_pinned(shown)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _ALIVE.items():
+                if hasattr(socket, name):  # each system has some of them
+                    self.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            self.sock = _context().wrap_socket(self.sock, server_hostname=self.host)
+            self._require_pinned(self.sock.getpeercert(binary_form=True) or b"")
             self.sock.settimeout(READ)
         except BaseException as error:
             self.close()
@@ -156,14 +169,6 @@ class Connection(http.client.HTTPConnection):
             )
 
 
-def _keep_alive(raw: socket.socket) -> None:
-    """Have the system ask whether the other side is still there."""
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _ALIVE.items():
-        if hasattr(socket, name):  # each system has some of them
-            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
 def why(error: OSError) -> str:
     """What went wrong with a connection, in plain words: the name, the port, the network, or TLS."""
     if isinstance(error, socket.gaierror):
@@ -185,12 +190,6 @@ def _advice(error: OSError) -> str:
     return "Ask whether `diadem serve` runs there."
 
 
-def _place(url: str) -> tuple[str, int, str]:
-    """Host, port, and what a gateway wants before the path; it takes it away again, so it is not signed."""
-    parts = urlsplit(require_url(url))
-    return parts.hostname or "", parts.port or 443, parts.path.rstrip("/")
-
-
 def _context() -> ssl.SSLContext:
     """TLS 1.3; who answers is judged by the key alone, for no authority vouches for it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -199,3 +198,103 @@ def _context() -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
+
+
+def no_answer(name: str, reason: str) -> str:
+    """Say that a node does not answer, and why; a reason that says so itself is not repeated."""
+    return f"{name} does not answer: {_SAID.sub('', reason, count=1)}"
+
+
+class Pool:
+    """Connections to one peer, for many threads.
+
+    Parameters
+    ----------
+    urls : sequence of str
+        Its addresses, tried in turn, the last good one first.
+    pins : collection of str
+        SHA-256 of the public keys of its listeners.
+    name : str
+        What people call it.
+    most : int
+        Unused connections that are kept.
+    """
+
+    def __init__(self, urls: Sequence[str], pins: Collection[str], *, name: str, most: int) -> None:
+        if not urls:
+            raise Unreachable(f"{name} has given no address", next="It must ask this node, or go through a hub.")
+        self._urls, self._pins, self._name, self._most = list(urls), frozenset(pins), name, most
+        self._idle: list[tuple[Connection, float]] = []
+        self._lock = threading.Lock()
+
+    def use(self, action: Callable[[Connection], T]) -> T:
+        """Do something over a connection that is open; where it was closed in the meantime, once more over a new one.
+
+        Raises
+        ------
+        Unreachable
+            It succeeds at none of the addresses; says why for each.
+        """
+        if (connection := self._unused()) is not None:
+            try:
+                return action(connection)
+            except BaseException as error:
+                connection.close()
+                if not isinstance(error, Unreachable) or isinstance(error.__cause__, TimeoutError):
+                    raise
+                self.close()
+        return self._with_new(action)
+
+    def _unused(self) -> Connection | None:
+        """A connection that is open and unused, as far as one can know."""
+        now = time.monotonic()
+        with self._lock:
+            while self._idle:
+                connection, since = self._idle.pop()
+                if now - since < _IDLE:
+                    return connection
+                connection.close()
+        return None
+
+    def _with_new(self, action: Callable[[Connection], T]) -> T:
+        """Do something over a new connection, to the first address at which it succeeds."""
+        failures: list[Unreachable] = []
+        with self._lock:
+            urls = list(self._urls)
+        for url in urls:
+            connection = Connection(url, self._pins)
+            try:
+                connection.connect()
+                done = action(connection)
+            except BaseException as error:
+                connection.close()
+                if not isinstance(error, Unreachable):
+                    raise
+                failures.append(error)
+                continue
+            with self._lock:
+                self._urls.sort(key=lambda known: known != url)
+            return done
+        worst = next((one for one in failures if isinstance(one, WrongKey)), failures[0])
+        if len(failures) == 1 or isinstance(worst, WrongKey):
+            message = no_answer(self._name, worst.message)
+            raise type(worst)(message, where=worst.where, next=worst.next)
+        each = "; ".join(f"{one.where}: {one.message}" for one in failures)
+        raise Unreachable(f"{self._name} does not answer at any of its addresses: {each}", next=failures[0].next)
+
+    def give_back(self, connection: Connection, *, whole: bool) -> None:
+        """Keep a connection whose answer was read as a `whole`; end another, and try its address last next time."""
+        with self._lock:
+            if whole and len(self._idle) < self._most:
+                self._idle.append((connection, time.monotonic()))
+                return
+            if not whole:
+                self._urls.sort(key=lambda known: known == connection.url)
+        connection.close()
+
+    def close(self) -> None:
+        """End the connections that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            connection.close()

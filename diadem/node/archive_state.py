@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,8 +16,9 @@ from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.mirrors import policy_back
 from diadem.policy import engine
-from diadem.policy.case import ArchiveState, NodeState, WatchState
-from diadem.policy.status import Action, Status
+from diadem.policy.case import ArchiveState, Case, NodeState, WatchState
+from diadem.policy.status import Status
+from diadem.policy.tally import counted
 from diadem.store.addresses import local_path
 
 #: How far a clock may lie behind the newest statement.
@@ -57,12 +58,12 @@ def _archive_state(context: Context, packages: Iterable[PackageState] | None) ->
     """Everything the policy asks but of watched folders and unfinished archiving."""
     if packages is None:
         packages = context.catalogue.package_states(context.policy.metadata.required)
-    other, lost, fault = context.ledger.superseded(), context.policy_lost(), next(context.key_faults(), None)
+    other, lost, fault = context.ledger.mirrors.superseded(), context.policy_lost(), next(context.key_faults(), None)
     node = NodeState(
         name=context.settings.name,
         recovery_confirmed=bool(context.settings.recovery_confirmed),
         recovery_in_place=context.settings.recovery_in_place,
-        log_pending=context.ledger.pending(),
+        log_pending=context.ledger.mirrors.pending(),
         clock_ok=not clock_behind(context),
         superseded=other.message if other else "",
         recover=other.mirror if other else "",
@@ -82,28 +83,20 @@ def clock_behind(context: Context) -> timedelta:
     return behind if behind > _SKEW else timedelta(0)
 
 
-def copy_actions(context: Context, package_id: str | None = None) -> tuple[Action, ...]:
-    """What is to be done now for good copies of one package, or of all: mended, copied, given parity.
+def case_of_copies(context: Context, package_id: str | None = None) -> Case:
+    """The copies of one package, or of all, as the policy looks at them: what `engine` is asked about them alone.
 
     The node itself is not looked at: no mirror of its log is asked how far it is.
     """
-    return engine.copy_actions(context.policy, _copies(context, package_id), context.clock())
-
-
-def still_wanted(context: Context, package_id: str | None = None, told: Collection[str] = ()) -> tuple[str, ...]:
-    """What the policy still wants of the copies of one package, or of all, and why it cannot be done now."""
-    return engine.wanting_of(context.policy, _copies(context, package_id), context.clock(), told)
+    known = context.catalogue
+    packages = known.package_states() if package_id is None else [known.package_state(package_id)]
+    state = ArchiveState(_with_findings(context, packages), _stores(context), NodeState(context.settings.name))
+    return counted(context.policy, state, context.clock())
 
 
 def is_well_kept(context: Context, package_id: str) -> bool:
     """Whether the policy wants no further copy of a package, and no damage of it is known."""
-    return engine.is_well_kept(context.policy, _copies(context, package_id), context.clock())
-
-
-def _copies(context: Context, package_id: str | None) -> ArchiveState:
-    known = context.catalogue
-    packages = known.package_states() if package_id is None else [known.package_state(package_id)]
-    return ArchiveState(_with_findings(context, packages), _stores(context), NodeState(context.settings.name))
+    return engine.is_well_kept(case_of_copies(context, package_id))
 
 
 def stores_wanting(context: Context, package_id: str) -> tuple[list[str], list[str]]:

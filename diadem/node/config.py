@@ -12,10 +12,11 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Final, TypeVar
 
 from diadem.custody.remedies import copy_back
+from diadem.custody.statements import StatedStore
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display
 from diadem.model.peer_checks import is_url
-from diadem.model.replicas import STORE_KINDS
+from diadem.model.replicas import IN_PLACE, STORE_KINDS
 from diadem.model.times import time_text
 from diadem.serialization.toml_text import is_blank, line_of, person_text
 from diadem.store.addresses import local_path
@@ -203,6 +204,10 @@ class NodeSettings:
         known = ", ".join(store.name for store in self.stores) or "none yet"
         raise NotFound(f"the node has no store '{name}'", next=f"Its stores: {known}. See: diadem store ls")
 
+    def stated_store(self, name: str) -> StatedStore:
+        """A store, or the place of adopted folders, as statements name it; raises as `store` does."""
+        return StatedStore(name, "" if name == IN_PLACE else self.store(name).id)
+
     def user(self, name: str) -> UserSettings:
         """The settings of a user; `name` may be ``alice`` or ``alice@node``; raises `NotFound`."""
         short, _, node = name.rpartition("@") if "@" in name else (name, "", self.name)
@@ -228,13 +233,15 @@ class NodeSettings:
 
 
 def checked_name(name: str, what: str) -> str:
-    """A name of a node, store or user, lower-cased; raises `UsageError` for other characters than names have."""
+    """A name of a node, store or user, lower-cased; raises `UsageError` for what is none."""
     plain = name.strip().lower()
     if not _NAME.match(plain):
         raise UsageError(
             f"'{name}' cannot be the name of a {what}",
             next="Use letters a-z, digits, dots, hyphens and underscores; it is part of addresses: alice@hu-berlin",
         )
+    if what == "store" and plain == IN_PLACE:
+        raise UsageError(f"'{plain}' is the name of adopted folders among the stores", next="Choose another: --name")
     return plain
 
 

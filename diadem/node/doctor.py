@@ -7,12 +7,12 @@ import platform
 import shutil
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from diadem.custody.remedies import aside_command, read_only_uri, recover_command, recover_here
 from diadem.errors import DiademError, IntegrityError, cause_of
@@ -25,8 +25,6 @@ from diadem.node.context import POLICY_FILE, Context
 from diadem.node.jobs import jobs
 from diadem.node.key_verbs import KEY_FILE
 from diadem.node.mirrors import policy_back
-from diadem.node.tcp_advice import advice_on as judged_tcp
-from diadem.node.tcp_advice import tcp_settings
 from diadem.node.watch.verbs import WatchVerbs
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
 from diadem.policy.node_rules import POLICY_AGAIN
@@ -183,14 +181,14 @@ def _log(context: Context) -> Iterator[Check]:
     if not problems:
         total, epoch = context.ledger.total, context.ledger.epoch
         yield Check("log", "ok", f"{total} statements, epoch {epoch}; hashes and checkpoint agree")
-    if other := context.ledger.superseded():
+    if other := context.ledger.mirrors.superseded():
         yield Check(
             "log",
             "wrong",
             f"{other.message}; nothing can be written here",
             "Work with the restored node, if there is one; else restore it: " + recover_command(store=other.mirror),
         )
-    if pending := context.ledger.pending():
+    if pending := context.ledger.mirrors.pending():
         yield Check(
             "log",
             "wrong",
@@ -297,8 +295,48 @@ def _network(context: Context) -> Iterator[Check]:
         return
     if not (context.keys.folder / KEY_FILE).exists():
         yield Check("network", "note", "the node was never served: it has no TLS key yet", "diadem serve")
-    for verdict, message, advice in judged_tcp(tcp_settings()):
-        yield Check("network", verdict, message, advice)
+    yield from judge_sending(tcp_settings())
+
+
+#: Where Linux shows how it sends.
+_TCP_FOLDER: Final = Path("/proc/sys/net/ipv4")
+#: Bytes under way at 1 Gbit/s and 100 ms.
+_WINDOW: Final = 12_500_000
+_BBR: Final = (
+    "sudo sysctl -w net.core.default_qdisc=fq net.ipv4.tcp_congestion_control=bbr, and put both into /etc/sysctl.d"
+)
+_BUFFERS: Final = "sudo sysctl -w net.ipv4.tcp_wmem='4096 65536 33554432' net.ipv4.tcp_rmem='4096 131072 33554432'"
+
+
+def tcp_settings(folder: Path = _TCP_FOLDER) -> dict[str, str]:
+    """Congestion control and buffers as the system has them; empty where it does not say."""
+    found = {}
+    for name in ("tcp_congestion_control", "tcp_wmem", "tcp_rmem"):
+        with suppress(OSError, UnicodeDecodeError):
+            found[name] = (folder / name).read_text("ascii").strip()
+    return found
+
+
+def judge_sending(settings: Mapping[str, str]) -> Iterator[Check]:
+    """What decides the speed over a long way, by what `tcp_settings` found, and what an administrator can do."""
+    control = settings.get("tcp_congestion_control")
+    if control is None:
+        return
+    if control == "bbr":
+        yield Check("network", "ok", "sends with BBR, which lost packets do not slow down")
+    else:
+        message = f"sends with {control}: over a long line that loses packets, BBR is 18 to 60 times as fast"
+        yield Check("network", "note", message, _BBR)
+    most = {}
+    for name in ("tcp_wmem", "tcp_rmem"):
+        words = settings.get(name, "").split()
+        most[name] = int(words[-1]) if words and words[-1].isdecimal() else 0
+    sizes = ", ".join(f"{name} {size:,} bytes" for name, size in most.items())
+    if min(most.values()) < _WINDOW:
+        message = f"one connection has at most {sizes} under way; 1 Gbit/s over 100 ms needs {_WINDOW:,}"
+        yield Check("network", "note", message, _BUFFERS)
+    else:
+        yield Check("network", "ok", f"one connection may have {sizes} under way")
 
 
 def _access(_: Context) -> Iterator[Check]:

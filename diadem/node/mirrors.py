@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from diadem.custody.remedies import copy_command
 from diadem.errors import DiademError, Refused, StoreError, Unreachable, line_of
-from diadem.node.config import FILE, parse_settings, read_settings
+from diadem.node.config import FILE, StoreSettings, parse_settings, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.serialization.toml_text import person_text
@@ -72,7 +72,7 @@ def mirror(context: Context) -> None:
 
 def _mirror(context: Context) -> None:
     """What was done is done: a store or a disk that fails now gets its part the next time."""
-    for step in (lambda _: context.ledger.push(), _mirror_edited, _mirror_chains, _mirror_catalogue_if_due):
+    for step in (lambda _: context.ledger.mirrors.push(), _mirror_edited, _mirror_chains, _mirror_catalogue_if_due):
         with contextlib.suppress(DiademError, OSError):
             step(context)
 
@@ -89,6 +89,24 @@ def close(context: Context) -> None:
         with contextlib.suppress(DiademError, OSError):
             if context.writable:
                 context.stores.note_answers(context.folder, context.clock())
+
+
+def mirror_everything(context: Context) -> None:
+    """Write all of it into the stores that answer: one was added, or lies elsewhere now."""
+    mirror_settings(context)
+    context.ledger.mirrors.push()
+    with contextlib.suppress(DiademError, OSError):
+        (context.folder / KEPT_CHAINS / MIRRORED).unlink(missing_ok=True)
+        _mirror_chains(context)
+    mirror_catalogue(context)
+
+
+def forget_mirror(context: Context, known: StoreSettings) -> None:
+    """Count what lies at the place of a store as kept no longer: it is given up, or lies elsewhere now."""
+    from diadem.store import open_store
+
+    with contextlib.suppress(DiademError):  # an address that nothing here understands, or a log that is only read
+        context.ledger.mirrors.forget(open_store(known.url, context.stores.options(known.name)).url)
 
 
 # -- what people write, and sealed keys --------------------------------------------------------------------------------

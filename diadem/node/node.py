@@ -1280,7 +1280,7 @@ class Node(Reopenable, Display):
         for settings, store in self.context.stores.opened():
             claim(store, settings, self.context.settings)
         mirror_settings(self.context)
-        self.context.ledger.push()
+        self.context.ledger.mirrors.push()
 
     def remember(self) -> None:
         """Use this node where none is named."""

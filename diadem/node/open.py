@@ -91,7 +91,7 @@ def open_context(
         opened.callback(ledger.close)
         if ledger.fault is None:
             finish_rotation(folder, keys, ledger)
-        ledger.mirrors = Mirrors(stores)
+        ledger.mirrors.stores = Mirrors(stores)
         catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
         opened.callback(catalogue.close)
         context = Context(

@@ -8,7 +8,7 @@ from diadem.errors import DiademError, Interrupted, Unreachable
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, BundleAround, Listener, RangeReader, ReaderAround, silent
 from diadem.model.report import Finding, Level, Report, Severity
-from diadem.node.follow.follow import COPY_MISSING
+from diadem.node.follow.package_log import COPY_MISSING
 from diadem.package.examine import LIMITS
 from diadem.package.verify import verify
 from diadem.store.contract import Pace

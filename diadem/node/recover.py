@@ -239,8 +239,8 @@ class _Lost:
         """Why the log cannot go on as it is; None where it can."""
         try:
             with closing(Ledger.open(self._folder / "log", clock=utc_now)) as ledger:
-                ledger.mirrors = [self._store]
-                if other := ledger.superseded():
+                ledger.mirrors.stores = [self._store]
+                if other := ledger.mirrors.superseded():
                     return other.message
                 if settings is not None and settings.machine != machine_name():
                     return f"it was written on the machine '{settings.machine}'"

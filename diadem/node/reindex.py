@@ -18,22 +18,24 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
-from diadem.catalogue.reindex_scratch import Places, ReindexScratch, pages
+from diadem.catalogue.database import chunks
+from diadem.catalogue.reindex_scratch import Places, ReindexScratch
 from diadem.custody import statements
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statement_kinds import COPY_KINDS
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
-from diadem.node.follow.follow import apply_all, as_ingest, is_deleted, places_said, taken_in
+from diadem.node.follow.follow import apply_all
+from diadem.node.follow.package_log import PackageLog, as_ingest
 from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
-from diadem.node.keep.adopted import IN_PLACE, enter_adopted
+from diadem.node.keep.adopted import enter_adopted
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
@@ -155,7 +157,7 @@ class _Rebuild:
 
     def fill(self) -> None:
         """All of it; what is to be stated stands in the sightings afterwards."""
-        for page in pages(islice(self.context.ledger.all_entries(), self.total)):
+        for page in chunks(islice(self.context.ledger.all_entries(), self.total)):
             self.sightings.hear(_written(page))
         for settings in self.context.settings.stores:
             if self.context.stores.reachable(settings.name):
@@ -194,7 +196,7 @@ class _Rebuild:
 
     def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[PackageRead]]:
         """The packages of a store as they are read, here or by workers."""
-        sought = (self._sought(part) for part in pages(store.packages(), _BATCH))
+        sought = (self._sought(part) for part in chunks(store.packages(), _BATCH))
         workers = self.workers
         if workers is None:
             yield from (read_packages(store, packages) for packages in sought)
@@ -227,7 +229,7 @@ class _Rebuild:
             for package_id, said in page:
                 if package_id not in known:
                     self.fresh.add_package(self._from_log(package_id, said))
-                    if not is_deleted(self.context.ledger.of_subject(PackageId(package_id).hex)):
+                    if not PackageLog(self.context.ledger, package_id).is_deleted():
                         short = f"{package_id[:19]}…"
                         self.notes.append(
                             f"{short} can be read in no store that answers; it is entered as the log says"
@@ -246,7 +248,7 @@ class _Rebuild:
     def _follow_log(self) -> None:
         """Let the new catalogue follow the log, as far as it went when the reindex began."""
         number = 0
-        for page in pages(islice(self.context.ledger.all_entries(), self.total), _PAGE):
+        for page in chunks(islice(self.context.ledger.all_entries(), self.total), _PAGE):
             with self.fresh.together():
                 apply_all(self.fresh, page)
             number += len(page)
@@ -255,12 +257,12 @@ class _Rebuild:
     def _revive(self) -> None:
         """Enter anew what was deleted once, and archived again since."""
         context = self.context
-        for page in pages(state.id for state in self.fresh.package_states() if state.tombstoned):
+        for page in chunks(state.id for state in self.fresh.package_states() if state.tombstoned):
             seen = self.sightings.seen(page)
             for package_id in page:
                 places = {store: paths for store, paths in seen.get(package_id, {}).items() if paths}
                 store = next((name for name in places if name in context.stores.names), None)
-                if store and not is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
+                if store and not PackageLog(context.ledger, package_id).is_deleted():
                     package = Package(context.stores.open(store).bundle(places[store][0]))
                     said = self.sightings.ingest(package_id)
                     self.fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
@@ -269,7 +271,7 @@ class _Rebuild:
 
     def _compare(self) -> None:
         """What the log says of copies against what was seen; notes those that it does not know, and those in vain."""
-        for page in pages(self.fresh.package_states(), _PAGE):
+        for page in chunks(self.fresh.package_states(), _PAGE):
             seen = self.sightings.seen([package.id for package in page])
             for package in page:
                 self._compare_one(package, seen.get(package.id, {}))
@@ -417,8 +419,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
     from diadem.node.take.arrival import ingest_draft
 
     with PackageCopies(context, package_id).locked():
-        said = context.ledger.of_subject(PackageId(package_id).hex)
-        if taken_in(said) is not None:
+        if PackageLog(context.ledger, package_id).ingest() is not None:
             return False
         if replica.store == IN_PLACE:
             package, source, more = Package(folders(context).bundle(package_id)), replica.path, where(replica.path)
@@ -443,8 +444,8 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
 
     for package_id, name, path in arrived:
         with PackageCopies(context, package_id).locked():
-            said = context.ledger.of_subject(PackageId(package_id).hex)
-            if taken_in(said) is None or places_said(package_id, said).get(name) == path:
+            log = PackageLog(context.ledger, package_id)
+            if log.ingest() is None or log.places().get(name) == path:
                 continue
             try:
                 open_tag_files(context.stores.open(name).bundle(path), expected_id=package_id)
@@ -455,8 +456,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
                 package_id,
                 payload_id=context.catalogue.get(package_id).payload_id,
                 source=name,  # it comes from the store in which it is
-                store=name,
-                store_id=context.settings.store(name).id,
+                store=context.settings.stated_store(name),
                 path=path,
                 proof="none",
                 by=context.address,

@@ -21,7 +21,7 @@ from diadem.model.display import Display
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
-from diadem.node.archive_state import copy_actions, still_wanted
+from diadem.node.archive_state import case_of_copies
 from diadem.node.context import Context
 from diadem.node.jobs import Job, working
 from diadem.node.keep.copies import Copy, Debt, KnownPlaces, PackageCopies
@@ -33,6 +33,7 @@ from diadem.node.read_copy import UNREAD
 from diadem.node.unlisted import killed_archives, unlisted
 from diadem.package.examine import open_tag_files
 from diadem.policy.commands import REPAIR_SET_ASIDE, write_off
+from diadem.policy.engine import copy_actions, still_wanted
 from diadem.policy.status import Action
 from diadem.policy.tally import is_lost, safe_elsewhere
 from diadem.store.contract import Pace
@@ -161,7 +162,9 @@ class _Repair:
 
     def actions(self) -> list[Action]:
         """What the policy wants done now."""
-        return [one for one in copy_actions(self.context, self.package) if self.store in (None, one.store)]
+        return [
+            one for one in copy_actions(case_of_copies(self.context, self.package)) if self.store in (None, one.store)
+        ]
 
     def note_wanting(self) -> None:
         """Say what the policy still wants, and why it was not done; of one store only whether it answers."""
@@ -171,7 +174,9 @@ class _Repair:
             result.wanting = [f"{state.name} does not answer ({state.url})" for state in away]
             return
         result.away = [state.name for state in away if state.kind != "cold"]
-        result.wanting = list(still_wanted(self.context, self.package, {one.package for one in result.left}))
+        result.wanting = list(
+            still_wanted(case_of_copies(self.context, self.package), {one.package for one in result.left})
+        )
 
     # -- tidying up ------------------------------------------------------------------------------------------------
 
@@ -187,7 +192,7 @@ class _Repair:
             notes += finish_archives(context, list(unlisted(context, killed)), killed)
         if read := context.follower.read_again():
             notes.append(f"{read} packages of which no copy could be read before were read")
-        for url, reason in context.ledger.push().items():
+        for url, reason in context.ledger.mirrors.push().items():
             self.result.problems.append(f"the log could not be mirrored to {url}: {reason}")
         notes += [f"removed {path}, left by a run that was killed" for path in _sweep_own(context.folder)]
         self.sweep(folders=True)
@@ -285,8 +290,7 @@ class _Repair:
             draft = statements.repair(
                 package.id,
                 payload_id=package.payload_id,
-                store=replica.store,
-                store_id=context.settings.store(replica.store).id,
+                store=context.settings.stated_store(replica.store),
                 path=made.path,
                 leaf=made.leaf,
                 source=made.source.replace("replica:", ""),

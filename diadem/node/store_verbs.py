@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,10 @@ from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.plain_text import count_text, quoted
-from diadem.model.replicas import DROPPED, MISSING, STORE_KINDS, PackageState, StoreState
+from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, STORE_KINDS, PackageState, StoreState
 from diadem.node.config import StoreSettings, checked_name
 from diadem.node.context import POLICY_FILE, Context
-from diadem.node.mirrors import mirror_catalogue, mirror_settings
+from diadem.node.mirrors import forget_mirror, mirror_everything, mirror_settings
 from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.stores import claim, make_folder, read_store_file, reclaim
 from diadem.store.addresses import local_path, parse, refuse_copy_address
@@ -105,9 +106,7 @@ class StoreVerbs(DisplayList):
         with self.context.locked("stores"):  # two that add the same one at once
             self.context.reread_settings()
             added = self._added(url, name, kind, place, options)
-            mirror_settings(self.context)
-            self.context.ledger.push()
-            mirror_catalogue(self.context)
+            mirror_everything(self.context)
             return self._state(added)
 
     def _added(
@@ -233,7 +232,9 @@ class StoreVerbs(DisplayList):
         here = context.settings.store(name)
         if here.url != known.url or again:
             _say_moved(context, name, known.url, copied=again or not here.seen or here.seen != known.seen)
-        mirror_settings(context)
+        if here.url != known.url:
+            forget_mirror(context, known)
+        mirror_everything(context)
         return self._state(name)
 
     def rm(self, name: str) -> None:
@@ -262,8 +263,7 @@ class StoreVerbs(DisplayList):
             raise Refused(
                 f"the store '{name}' holds {count_text(held, 'copy', 'copies')}", where=known.url, next=instead
             )
-        context.change_settings(lambda current: current.without_store(name))
-        mirror_settings(context)
+        _take_out(context, known)
 
     def lose(self, name: str, *, reason: str) -> LostStore:
         """Remove a store that is gone for good; its copies are recorded as missing.
@@ -295,8 +295,7 @@ class StoreVerbs(DisplayList):
             if any(copy.store == name and not copy.adopted and copy.state != DROPPED for copy in package.replicas)
         ]
         _say_missing(context, name, held, f"the store is lost: {reason.strip()}")
-        context.change_settings(lambda current: current.without_store(name))
-        mirror_settings(context)
+        _take_out(context, known)
         last = (
             (package.id, package.title)
             for package in held
@@ -305,11 +304,11 @@ class StoreVerbs(DisplayList):
         return LostStore(name, len(held), tuple(last))
 
     def _name_for(self, url: str) -> str:
-        taken = set(self.context.stores.names)
+        taken = {IN_PLACE, *self.context.stores.names}
         if "main" not in taken:
             return "main"
         last = parse(url).path.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
-        plain = "".join(letter if letter.isalnum() else "-" for letter in last.lower()).strip("-") or "store"
+        plain = re.sub("[^a-z0-9]", "-", last.lower())[:60].strip("-") or "store"
         numbered = [plain, *(f"{plain}-{number}" for number in range(2, 100))]
         return next(name for name in numbered if name not in taken)
 
@@ -352,8 +351,7 @@ def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> 
                 package.id,
                 payload_id=package.payload_id,
                 source=came_from,
-                store=name,
-                store_id=context.settings.store(name).id,
+                store=context.settings.stated_store(name),
                 path=replica.path,
                 proof="none",
                 by=context.address,
@@ -363,12 +361,19 @@ def _say_moved(context: Context, name: str, came_from: str, *, copied: bool) -> 
         context.say(said)
 
 
+def _take_out(context: Context, known: StoreSettings) -> None:
+    """Let a store be the node's no longer."""
+    forget_mirror(context, known)
+    context.change_settings(lambda current: current.without_store(known.name))
+    mirror_settings(context)
+
+
 def _say_missing(context: Context, name: str, packages: Sequence[PackageState], why: str) -> None:
     """State that the copies of packages are not in a store."""
-    from diadem.node.follow.follow import COPY_MISSING
+    from diadem.node.follow.package_log import COPY_MISSING
 
-    store_id = context.settings.store(name).id
+    store = context.settings.stated_store(name)
     for first in range(0, len(packages), _BATCH):
         ids = [package.id for package in packages[first : first + _BATCH]]
         faults = [statements.copy_fault(one, COPY_MISSING, why) for one in ids]
-        context.say([statements.fixity(ids, store=name, store_id=store_id, level="quick", findings=faults)])
+        context.say([statements.fixity(ids, store=store, level="quick", findings=faults)])

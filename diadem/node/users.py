@@ -119,7 +119,7 @@ class UserVerbs(DisplayList):
                 context.say([user_card(name=address, key=key.public, custody=custody, version=version)])
             context.change_settings(lambda settings: settings.with_user(user))
         mirror_settings(context)
-        context.ledger.push()
+        context.ledger.mirrors.push()
         return user
 
     def _adopted(self, name: str, full_name: str, protection: str, card: Card) -> UserSettings | None:

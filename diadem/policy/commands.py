@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from diadem.policy.tally import StoreTally
+from diadem.policy.case import StoreTally
 
 ARCHIVE: Final = "diadem archive FOLDER"
 REPAIR: Final = "diadem repair"

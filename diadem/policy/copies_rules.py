@@ -8,9 +8,20 @@ from diadem.model.plain_text import count_text, duration_words
 from diadem.model.replicas import MISSING, SUSPECT
 from diadem.model.report import Severity
 from diadem.policy import commands
-from diadem.policy.case import Answer, Case, Holds, PolicyRule, finding, joined, of_packages, packages_have, rule
-from diadem.policy.status import RuleFinding
-from diadem.policy.tally import PackageGroup, safe_elsewhere
+from diadem.policy.case import (
+    Answer,
+    Case,
+    Holds,
+    PackageGroup,
+    PolicyRule,
+    finding,
+    joined,
+    of_packages,
+    packages_have,
+    rule,
+)
+from diadem.policy.status import Action, RuleFinding
+from diadem.policy.tally import safe_elsewhere
 
 #: In the order in which a person should hear of them.
 COPIES: Final[list[PolicyRule]] = []
@@ -19,9 +30,9 @@ COPIES: Final[list[PolicyRule]] = []
 @rule(COPIES, "copies.minimum", "copies", "A disk fails without warning: what is in one place only is lost with it.")
 def minimum(case: Case) -> Answer:
     """Every package has as many proven copies on different places as the policy wants."""
-    want, unseen = case.policy.copies.minimum, case.tally.totals.unseen
+    want, unseen = case.policy.copies.minimum, case.totals.unseen
     found = []
-    for (copies, hidden), group in sorted(case.tally.short.items()):
+    for (copies, hidden), group in sorted(case.short.items()):
         have = count_text(copies, "proven copy", "proven copies") if copies else "no proven copy"
         if hidden:
             have += f" ({hidden:,} of them cannot be seen now)" if copies > 1 else ", which cannot be seen now"
@@ -29,9 +40,9 @@ def minimum(case: Case) -> Answer:
         found.append(finding(Severity.ERROR, message, group, command=_way_out(case)))
     if found:
         return found
-    if case.empty:
+    if not case.totals.packages:
         return of_packages(case, "nothing is archived yet")
-    more = " or more" if case.tally.totals.proven > want * case.tally.totals.packages else ""
+    more = " or more" if case.totals.proven > want * case.totals.packages else ""
     different = "copy" if want == 1 else "copies on different disks"
     if unseen:
         told = f"{count_text(unseen, 'copy', 'copies')} cannot be seen now; as last proven, every package had"
@@ -43,10 +54,10 @@ def _way_out(case: Case) -> str:
     """The command that comes first for packages with too few copies."""
     if case.missing.places:
         return commands.add_store(sorted(case.missing.places)[0])
-    if case.missing.copied.count or case.tally.damaged:
+    if case.missing.actions or case.damaged:
         return commands.REPAIR
-    if case.tally.lost:
-        return commands.write_off(case.tally.first_lost.id)
+    if case.lost:
+        return commands.write_off(case.first_lost.id)
     unproven = [store for store in case.own_stores if store.unproven.count]
     return commands.scrub(unproven[0]) if unproven else commands.LIST_STORES
 
@@ -60,10 +71,10 @@ def _way_out(case: Case) -> str:
 )
 def in_reach(case: Case) -> Answer:
     """Of every package at least one copy can be seen now."""
-    group = case.tally.hidden
+    group = case.hidden
     if not group.count:
         return of_packages(case, "of every package a copy can be seen")
-    holders = [store.state.name for store in case.own_stores if store.packages and not store.state.reachable]
+    holders = [store.state.name for store in case.own_stores if store.state.name in case.hidden_in]
     command = commands.move_store(holders[0]) if holders else commands.LIST_STORES
     message = f"no store answers that holds a copy of {count_text(group.count, 'package')}"
     return [finding(Severity.ERROR, message, group, command=command)]
@@ -78,13 +89,13 @@ def in_reach(case: Case) -> Answer:
 def kinds(case: Case) -> Answer:
     """Every package has copies on the kinds of store that the policy names."""
     found = []
-    for (kind, have, want), group in sorted(case.tally.lacking.items()):
+    for (kind, have, want), group in sorted(case.lacking.items()):
         amount = f"{have} of {want} copies" if have else "no copy" if want == 1 else f"none of {want} copies"
         message = f"{packages_have(group)} {amount} on a store of kind {kind}"
         found.append(finding(Severity.ERROR, message, group, command=_way_out(case)))
     wanted = [f"{count} {kind}" for kind, count in case.policy.copies.kinds.items()]
     text = f"every package has at least {joined(wanted)}" if wanted else "the policy names no kind of store"
-    return found or of_packages(case, text, asked=bool(wanted), doubted=case.tally.totals.unseen > 0)
+    return found or of_packages(case, text, asked=bool(wanted), doubted=case.totals.unseen > 0)
 
 
 @rule(
@@ -96,7 +107,7 @@ def kinds(case: Case) -> Answer:
 )
 def same_disk(case: Case) -> Answer:
     """Stores that lie on one disk are one copy; of those whose disk is unknown nobody can say that they are not."""
-    severity = Severity.WARNING if case.tally.short else Severity.INFO
+    severity = Severity.WARNING if case.short else Severity.INFO
     places: dict[str | None, list[str]] = {}
     for store in case.own_stores:
         if store.state.reachable:
@@ -116,7 +127,7 @@ def same_disk(case: Case) -> Answer:
 def unproven(case: Case) -> Answer:
     """Bytes that were never hashed are never called good."""
     found = []
-    if (group := case.tally.unproven).count:
+    if (group := case.unproven).count:
         are = "package is" if group.count == 1 else "packages are"
         message = f"{group.count:,} {are} not yet proven: no copy was ever read and found right"
         found.append(finding(Severity.ERROR, message, group, command=_way_out(case)))
@@ -148,17 +159,17 @@ def suspect(case: Case) -> Answer:
 )
 def missing(case: Case) -> Answer:
     """What was archived is there."""
-    found, lost = _harmed(case, MISSING, "gone or incomplete"), case.tally.lost
+    found, lost = _harmed(case, MISSING, "gone or incomplete"), case.lost
     if lost:
         group = PackageGroup()
         for package in lost:
             group.add(package)
-        others = [other for package in lost if (other := case.tally.holders.get(package.payload_id))]
+        others = [other for package in lost if (other := case.holders.get(package.payload_id))]
         elsewhere = f"; of {len(others):,} the same files are safe in another package" if others else ""
         if len(others) == len(lost) == 1:
             elsewhere = f"; {safe_elsewhere(others[0])}"
         message = f"{packages_have(group)} no copy left in any store{elsewhere}"
-        command = commands.write_off(case.tally.first_lost.id)
+        command = commands.write_off(case.first_lost.id)
         found.insert(0, finding(Severity.ERROR, message, group, command=command))
     return found or of_packages(case, "none is known")
 
@@ -167,15 +178,16 @@ def _harmed(case: Case, state: str, word: str) -> list[RuleFinding]:
     found = []
     for store in case.own_stores:
         name, group = store.state.name, PackageGroup()
-        for package, copy in case.tally.damaged:
+        for package, copy in case.damaged:
             if copy.state == state and copy.store == name:
                 group.add(package)
         if group.count:
             copies, are = ("copy", "is") if group.count == 1 else ("copies", "are")
             message = f"{group.count:,} {copies} in {name} {are} {word} and not yet mended"
-            foreign = any(copy.foreign for _, copy in case.tally.damaged if copy.store == name)
+            foreign = any(copy.foreign for _, copy in case.damaged if copy.store == name)
             command = commands.REPAIR_SET_ASIDE if foreign else commands.REPAIR
-            command = commands.DOCTOR if store.state.reachable and store.state.read_only else command
+            if not store.takes_copies:
+                command = commands.DOCTOR if store.state.reachable else commands.move_store(name)
             found.append(finding(Severity.ERROR, message, group, command=command, store=name))
     return found
 
@@ -220,7 +232,8 @@ def parity(case: Case) -> Answer:
         if (group := store.unsealed).count:
             name = store.state.name
             message = f"{count_text(group.count, 'copy', 'copies')} in {name} without parity"
-            found.append(finding(Severity.ERROR, message, group, command=commands.REPAIR, store=name))
+            command = commands.REPAIR if store.state.reachable else commands.move_store(name)
+            found.append(finding(Severity.ERROR, message, group, command=command, store=name))
     known = {store.state.name for store in case.own_stores}
     if wanted.enabled and (strange := [name for name in wanted.stores if name not in known]):
         message = f"the policy wants parity on {joined(strange)}, which is not a store of this node"
@@ -239,11 +252,11 @@ def parity(case: Case) -> Answer:
 )
 def edited(case: Case) -> Answer:
     """Folders that were adopted where they lie are as they were. An edit is not damage."""
-    found = []
+    found: list[RuleFinding | Action] = []
     words = ((SUSPECT, "was changed", "were changed"), (MISSING, "is not where it was", "are not where they were"))
     for state, one, several in words:
         group = PackageGroup()
-        for package, copy in case.tally.edited:
+        for package, copy in case.edited:
             if copy.state == state:
                 group.add(package)
         if group.count:
@@ -252,4 +265,7 @@ def edited(case: Case) -> Answer:
                 "it belongs to a person, is left as it is, and does not count as a copy"
             )
             found.append(finding(Severity.WARNING, message, group, command=commands.RESCAN))
+    if found:
+        reason = f"{count_text(len(case.edited), 'adopted folder')} changed or moved"
+        found.append(Action("rescan", reason, commands.RESCAN))
     return found or of_packages(case, "as they were")

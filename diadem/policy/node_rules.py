@@ -10,7 +10,8 @@ from diadem.model.plain_text import count_text, duration_words, size_text
 from diadem.model.report import Severity
 from diadem.policy import commands
 from diadem.policy.case import Answer, Case, Holds, PolicyRule, finding, joined, of_packages, packages_have, rule
-from diadem.policy.missing_copies import BESIDE
+from diadem.policy.status import Action, RuleFinding
+from diadem.policy.tally import BESIDE
 
 #: In the order in which a person should hear of them.
 NODE: Final[list[PolicyRule]] = []
@@ -20,6 +21,7 @@ _FREE_SHARE = 0.05
 _NAMED = 3
 #: What to do where the policy is gone.
 POLICY_AGAIN: Final = "put your own back from a store, or write another (one with a comment alone takes the defaults)"
+_LOOK: Final = Action("look-at-watched", "shows what waits in the watched folders, and why", commands.LIST_WATCHED)
 
 
 @rule(NODE, "store.none", "a store", "Without a store that takes copies nothing can be archived.", quiet=True)
@@ -45,7 +47,7 @@ def none(case: Case) -> Answer:
 def unreachable(case: Case) -> Answer:
     """Every store answers; a cold one need not, and any other may be away for a while."""
     found = []
-    for store in case.tally.stores.values():
+    for store in case.stores.values():
         name, state = store.state.name, store.state
         held = count_text(store.packages, "copy", "copies")
         counts = "counts as it was last proven" if store.packages == 1 else "count as they were last proven"
@@ -126,11 +128,11 @@ def space(case: Case) -> Answer:
 )
 def metadata(case: Case) -> Answer:
     """What the policy requires was stated, also of what was archived before it did."""
-    group, required = case.tally.untold, case.policy.metadata.required
+    group, required = case.untold, case.policy.metadata.required
     if not group.count:
         text = f"every package states {joined(required)}" if required else "the policy requires none"
         return of_packages(case, text, asked=bool(required))
-    counts = sorted(case.tally.missing_fields.items(), key=lambda item: (-item[1], item[0]))
+    counts = sorted(case.missing_fields.items(), key=lambda item: (-item[1], item[0]))
     named = ", ".join(f"{key}: {number:,}" for key, number in counts[:4])
     message = f"{packages_have(group)} not all the metadata that the policy requires ({named})"
     return [finding(Severity.INFO, message, group, command=commands.amend(group.first[0][0], counts[0][0]))]
@@ -142,7 +144,8 @@ def keys(case: Case) -> Answer:
     if not case.node.key_fault:
         return Holds("they open")
     message = f"{case.node.key_fault}; nothing can be signed with it"
-    return [finding(Severity.ERROR, message, command=case.node.key_back)]
+    back = Action("restore-key", f"{case.node.key_fault}: this brings it back", case.node.key_back)
+    return [finding(Severity.ERROR, message, command=case.node.key_back), back]
 
 
 @rule(
@@ -160,7 +163,8 @@ def not_running(case: Case) -> Answer:
     if blind:
         folders = f"{count_text(len(blind), 'watched folder')} ({_some([folder.folder for folder in blind])})"
         message = f"nobody watches {folders}: what comes in is not archived; {last}"
-        return [finding(Severity.ERROR, message, command=commands.WATCH)]
+        reason = "watches the folders of the instruments, until it is stopped"
+        return [finding(Severity.ERROR, message, command=commands.WATCH), Action("watch", reason, commands.WATCH)]
     by = "by a watcher that runs" if watch.running else "by one that a timer starts"
     return _of_folders(case, f"{count_text(len(watch.folders), 'folder')} watched {by}", "no folder is watched")
 
@@ -174,7 +178,7 @@ def not_running(case: Case) -> Answer:
 )
 def waiting(case: Case) -> Answer:
     """No session waits for longer than the policy says."""
-    longest, found = case.policy.watch.waiting, []
+    longest, found = case.policy.watch.waiting, list[RuleFinding | Action]()
     for folder in case.node.watch.folders:
         late = [f"{name} ({why})" if why else name for name, since, why in folder.waiting if case.now - since > longest]
         if late:
@@ -183,23 +187,23 @@ def waiting(case: Case) -> Answer:
                 f"{len(late):,} {have} waited in {folder.folder} for longer than {duration_words(longest)} "
                 f"and {'is' if len(late) == 1 else 'are'} not archived: {_some(late)}"
             )
-            found.append(finding(Severity.ERROR, message, command=commands.LIST_WATCHED))
+            found += [finding(Severity.ERROR, message, command=commands.LIST_WATCHED), _LOOK]
     return found or _of_folders(case, "no session waits for too long")
 
 
 @rule(NODE, "watch.away", "watched folders", "A folder that is not there cannot be archived.", quiet=True)
 def away(case: Case) -> Answer:
     """Every watched folder is there, and may be archived from."""
-    found = []
+    found = list[RuleFinding | Action]()
     for folder in case.node.watch.folders:
         if folder.problem:
             message = f"nothing from {folder.folder} is archived: {folder.problem}"
-            found.append(finding(Severity.ERROR, message, command=commands.LIST_WATCHED))
+            found += [finding(Severity.ERROR, message, command=commands.LIST_WATCHED), _LOOK]
         elif folder.away is not None:
             late = case.now - folder.away > case.policy.watch.waiting
             message = f"{folder.folder} has not been there since {_minute(folder.away)} UTC: connect its disk or share"
             severity = Severity.ERROR if late else Severity.WARNING
-            found.append(finding(severity, message, command=commands.LIST_WATCHED))
+            found += [finding(severity, message, command=commands.LIST_WATCHED), _LOOK]
     return found or _of_folders(case, "each is there")
 
 
@@ -230,7 +234,10 @@ def policy(case: Case) -> Answer:
     copies = count_text(case.policy.copies.minimum, "copy", "copies")
     defaults = f"{copies} on any kind of store, read every {duration_words(case.policy.scrub.interval)}"
     message = f"policy.toml {case.node.policy_lost}, so the defaults hold: {defaults}; {POLICY_AGAIN}"
-    return [finding(Severity.ERROR, message, command=case.node.policy_back or commands.DOCTOR)]
+    if not (back := case.node.policy_back):
+        return [finding(Severity.ERROR, message, command=commands.DOCTOR)]
+    reason = f"policy.toml {case.node.policy_lost} and the defaults hold: this puts back what a store has of it"
+    return [finding(Severity.ERROR, message, command=back), Action("restore-policy", reason, back)]
 
 
 @rule(
@@ -241,12 +248,16 @@ def policy(case: Case) -> Answer:
 )
 def unsigned(case: Case) -> Answer:
     """The log says of every package how it came here."""
-    group = case.tally.unsigned
+    group = case.unsigned
     if not group.count:
         return of_packages(case, "every package has its ingest statement")
     came = "it came" if group.count == 1 else "they came"
     message = f"{packages_have(group)} no ingest statement; the log does not say how {came} here"
-    return [finding(Severity.WARNING, message, group, command=commands.REINDEX)]
+    reason = f"{count_text(group.count, 'package')} without ingest statement"
+    return [
+        finding(Severity.WARNING, message, group, command=commands.REINDEX),
+        Action("ingest", reason, commands.REINDEX),
+    ]
 
 
 @rule(
@@ -258,26 +269,37 @@ def unsigned(case: Case) -> Answer:
 )
 def unlisted(case: Case) -> Answer:
     """No package lies in a store without being in the log."""
-    found = []
+    found: list[RuleFinding | Action] = []
     for path, store, source in case.node.unlisted:
         message = f"{path} in {store} is whole and in no log, so it does not count: archiving {source} did not finish"
         found.append(finding(Severity.WARNING, message, command=commands.REPAIR, store=store))
+    if found:
+        reason = f"enters {count_text(len(found), 'package')} that unfinished archiving left in a store"
+        found.append(Action("finish-archive", reason, commands.REPAIR))
     return found or Holds("none")
 
 
 @rule(NODE, "log.unmirrored", "log", "The log proves who did what and when; on this machine alone it is lost with it.")
 def log(case: Case) -> Answer:
     """What the log holds lies in a store too, and no store holds more of it."""
-    found = []
+    found = list[RuleFinding | Action]()
     if case.node.superseded:
-        message = f"{case.node.superseded}; nothing can be written here"
-        found.append(finding(Severity.ERROR, message, command=recover_command(store=case.node.recover)))
+        message, command = (
+            f"{case.node.superseded}; nothing can be written here",
+            recover_command(store=case.node.recover),
+        )
+        reason = (
+            "the log of this node continued elsewhere: work with the restored node, if there is one, and leave "
+            "this folder alone; else this restores it"
+        )
+        found += [finding(Severity.ERROR, message, command=command), Action("recover", reason, command)]
     if pending := case.node.log_pending:
         are, them = ("is", "it") if pending == 1 else ("are", "them")
         message = (
             f"{count_text(pending, 'batch', 'batches')} of the log {are} on this machine only: no store took {them}"
         )
         found.append(finding(Severity.WARNING, message, command=commands.REPAIR))
+        found.append(Action("push-log", "the log is on this machine only", commands.REPAIR))
     return found or Holds("is in a store too")
 
 
@@ -294,7 +316,8 @@ def recovery(case: Case) -> Answer:
         if not case.node.recovery_in_place:
             return Holds("confirmed as moved away")
         message = f"the recovery file was confirmed as moved away, and is at {case.node.recovery_in_place}"
-    return [finding(Severity.WARNING, message, command=commands.CONFIRM_RECOVERY)]
+    reason, command = "move the recovery file to another place, then confirm it", commands.CONFIRM_RECOVERY
+    return [finding(Severity.WARNING, message, command=command), Action("confirm-recovery", reason, command)]
 
 
 @rule(
@@ -309,4 +332,5 @@ def clock(case: Case) -> Answer:
     if case.node.clock_ok:
         return Holds("not behind the log")
     message = "this machine's clock is behind what the log already holds; set it before anything is archived"
-    return [finding(Severity.WARNING, message, command=commands.DOCTOR)]
+    behind = Action("set-clock", "the clock of this machine is behind the log", commands.DOCTOR)
+    return [finding(Severity.WARNING, message, command=commands.DOCTOR), behind]

@@ -110,7 +110,7 @@ def signature_base(components: Sequence[tuple[str, str]], params: str) -> bytes:
     return "\n".join(lines).encode("ascii")
 
 
-def body_digest(body: bytes | bytearray) -> bytes:
+def body_digest(body: bytes | bytearray | memoryview) -> bytes:
     """SHA-256 of a body."""
     return hashlib.sha256(body).digest()
 

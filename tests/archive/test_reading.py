@@ -153,6 +153,7 @@ def test_a_package_without_a_record_gives_its_files(tmp_path: Path) -> None:
     assert "1 file" in package._repr_html_()
     with pytest.raises(ReaderError, match="no reader knows this file"):
         package.load("a.txt")
+    assert package.restore(tmp_path / "some", only="A*").files == 1
 
 
 def test_a_large_record_is_asked_for_in_pieces_that_can_be_asked_for_again(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diadem.catalogue.replicas import path_of, path_text
+from diadem.catalogue.replica_states import path_of, path_text
 
 
 @pytest.mark.parametrize("errors", ["surrogateescape", "surrogatepass"], ids=["POSIX", "Windows"])

@@ -12,7 +12,7 @@ import pytest
 
 from diadem.catalogue import Catalogue, database
 from diadem.catalogue.candidates import candidates_of
-from diadem.catalogue.conditions import Reader
+from diadem.catalogue.conditions import FactReader
 from diadem.catalogue.database import ServerAddress
 from diadem.catalogue.package_key import EVERYTHING, Stretch, day_range
 from diadem.catalogue.query import parse
@@ -174,7 +174,7 @@ def test_questions_use_their_index(on_server: Catalogue, query: str, index: str)
     on_server.add_package(entry("ZnO nanorods", [dataset(1, "a.tif", {"beam.acceleration_voltage": 200e3})]))
     condition = parse(query).condition
     with on_server.reading() as connection:
-        source: Any = candidates_of(Reader(connection), condition)
+        source: Any = candidates_of(FactReader(connection), condition)
         asked = source.chunk(None, 50, rising=False) if source.ordered else source.source
         if source.part is not None:
             asked = source.part(EVERYTHING).source.params(source.part(EVERYTHING).values)

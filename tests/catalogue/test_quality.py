@@ -158,12 +158,12 @@ def test_what_is_entered_anew_keeps_no_judgement_that_nobody_stated(catalogue: C
 )
 def test_a_judgement_is_looked_up_and_not_searched_for(in_a_file: Catalogue, query: str) -> None:
     from diadem.catalogue.candidates import candidates_of
-    from diadem.catalogue.conditions import Reader
+    from diadem.catalogue.conditions import FactReader
     from diadem.catalogue.query import parse
 
     condition = parse(query).condition
     with in_a_file.reading() as connection:
-        source: Any = candidates_of(Reader(connection), condition)
+        source: Any = candidates_of(FactReader(connection), condition)
         text = str(source.chunk(None, 50, rising=False).compile(connection, compile_kwargs={"literal_binds": True}))
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
     assert any("INDEX" in step or "PRIMARY KEY" in step for step in plan) or "unassessed" in text, plan

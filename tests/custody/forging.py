@@ -43,7 +43,7 @@ def rewritten(group: Group, folder: Path, change: Callable[[Entry], Iterable[Dra
     """
     forged = Group(folder, clock=group.clock)
     forged.ledger = Ledger.create(folder, origin=ORIGIN, log_key=group.log, node=group.node, clock=group.clock)
-    forged.ledger.mirrors = [MemoryMirror("memory://forged")]
+    forged.ledger.mirrors.stores = [MemoryMirror("memory://forged")]
     for entry in group.ledger.entries():
         for wanted in change(entry):
             if isinstance(wanted, Entry):

@@ -88,7 +88,7 @@ class Group:
 
     def create(self, *mirrors: Mirror) -> Group:
         self.ledger = Ledger.create(self.folder, origin=ORIGIN, log_key=self.log, node=self.node, clock=self.clock)
-        self.ledger.mirrors = mirrors
+        self.ledger.mirrors.stores = mirrors
         card = node_card(name=NAME, root=self.root.public, online=self.online.public, log=self.log.public)
         self.ledger.append(card, [self.root])
         self.ledger.append([user_card(name=f"alice@{NAME}", key=self.alice.public)], [self.online])
@@ -96,7 +96,7 @@ class Group:
 
     def open(self, *mirrors: Mirror) -> Group:
         self.ledger = Ledger.open(self.folder, self.log, clock=self.clock)
-        self.ledger.mirrors = mirrors
+        self.ledger.mirrors.stores = mirrors
         return self
 
     def say(self, *drafts: Draft) -> list[Entry]:

@@ -83,7 +83,7 @@ def _nmi(folder: Path, *, new: bool) -> Group:
         return group.open(MemoryMirror())
     origin = "diadem-em.org/log/nmi"
     group.ledger = Ledger.create(folder, origin=origin, log_key=group.log, node=group.node, clock=group.clock)
-    group.ledger.mirrors = (MemoryMirror(),)
+    group.ledger.mirrors.stores = (MemoryMirror(),)
     group.ledger.append(
         node_card(name="nmi", root=group.root.public, online=group.online.public, log=group.log.public), [group.root]
     )

@@ -144,7 +144,7 @@ def test_the_log_of_another_node_is_not_opened(group: Group, closed: Path) -> No
 def test_a_transaction_that_is_not_found_leaves_no_gap_in_a_mirror(group: Group, closed: Path) -> None:
     mirror = MemoryMirror()
     opened = Group(closed.parent, clock=group.clock).open(mirror)
-    assert opened.ledger.push() == {}
+    assert opened.ledger.mirrors.push() == {}
     before, mirror.down = dict(mirror.files), True
     for _ in range(2):
         opened.say(fixity(1))
@@ -154,7 +154,7 @@ def test_a_transaction_that_is_not_found_leaves_no_gap_in_a_mirror(group: Group,
         connection.execute("UPDATE batches SET start = stop WHERE stop % 1024 = 29")
     opened = Group(closed.parent, clock=group.clock).open(mirror)
     with closing(opened.ledger), pytest.raises(diadem.IntegrityError, match="before entry 29 of epoch 1 is lost"):
-        opened.ledger.push()
+        opened.ledger.mirrors.push()
     assert mirror.files == before
 
 

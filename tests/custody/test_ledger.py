@@ -22,7 +22,7 @@ from tests.custody.group import ORIGIN, Clock, Group, MemoryMirror, fixity, inge
 def test_a_new_log_has_a_valid_checkpoint(tmp_path: Path) -> None:
     group = Group(tmp_path)
     with Ledger.create(tmp_path, origin=ORIGIN, log_key=group.log, node=group.node, clock=group.clock) as ledger:
-        assert (ledger.size, ledger.epoch, ledger.total, ledger.pending()) == (0, 1, 0, 0)
+        assert (ledger.size, ledger.epoch, ledger.total, ledger.mirrors.pending()) == (0, 1, 0, 0)
         assert open_checkpoint(ledger.checkpoint(), group.log.public, f"{ORIGIN}/1").root == EMPTY_ROOT
     with pytest.raises(diadem.Refused, match="already"):
         Ledger.create(tmp_path, origin=ORIGIN, log_key=group.log, node=group.node, clock=group.clock)
@@ -102,7 +102,7 @@ def test_a_batch_is_one_transaction_and_one_flush(group: Group) -> None:
     assert (
         durable_and_mirror_note == 2
     )  # the entries with their checkpoint; and, without a flush, how far the mirror is
-    group.ledger.mirrors = ()
+    group.ledger.mirrors.stores = ()
     before = _commits(group.folder)
     group.say(*(ingest(number) for number in range(200)))
     assert _commits(group.folder) - before == 1

@@ -12,6 +12,7 @@ import pytest
 
 import diadem
 from diadem.custody.log import Ledger
+from diadem.custody.log_entry import position_of
 from diadem.custody.log_mirrors import Head, batch_key, head_key, nodes_in, read_head, unpack_batch
 from diadem.custody.log_tables import FILE
 from diadem.errors import IntegrityError, Unreachable
@@ -49,7 +50,7 @@ def test_each_append_is_one_object_and_the_head_says_how_far(group: Group, mirro
     assert (head.node, head.epoch, head.size, head.checkpoint) == (node, 1, 6, checkpoint)
     assert Head.from_bytes(head.to_bytes()) == head
     assert nodes_in(mirror) == [node]
-    assert group.ledger.mirrored() == (1, 6)
+    assert position_of(group.ledger.mirrors.reached()) == (1, 6)
 
 
 def test_a_live_list_of_stores_is_gone_through_once_a_look(group: Group, mirror: MemoryMirror) -> None:
@@ -66,10 +67,10 @@ def test_a_live_list_of_stores_is_gone_through_once_a_look(group: Group, mirror:
             self.asked += 1
             return 1
 
-    group.ledger.mirrors = live = Live()
+    group.ledger.mirrors.stores = live = Live()
     group.say(ingest(1))
     assert live.asked == 2  # is it another log, and what does it lack
-    assert group.ledger.push() == {}
+    assert group.ledger.mirrors.push() == {}
     assert live.asked == 3
 
 
@@ -77,12 +78,12 @@ def test_a_mirror_that_is_down_stops_nothing_and_is_paid_later(group: Group, mir
     mirror.down = True
     for number in range(5):
         group.say(ingest(number))
-    assert group.ledger.pending() == 5
-    assert group.ledger.mirrored() == (1, 4)
-    assert list(group.ledger.push()) == [mirror.url]
+    assert group.ledger.mirrors.pending() == 5
+    assert position_of(group.ledger.mirrors.reached()) == (1, 4)
+    assert list(group.ledger.mirrors.push()) == [mirror.url]
     mirror.down = False
-    assert group.ledger.push() == {}
-    assert group.ledger.pending() == 0
+    assert group.ledger.mirrors.push() == {}
+    assert group.ledger.mirrors.pending() == 0
     assert lines_of(mirror, group.node) == ours(group.ledger)
     assert len([name for name in mirror.files if name.endswith("jsonl")]) == 3  # the debt is one object
 
@@ -99,21 +100,21 @@ def test_appends_do_not_wait_for_a_mirror_again_and_again(group: Group, mirror: 
 def test_one_mirror_is_enough_and_each_has_its_own_debt(group: Group, mirror: MemoryMirror) -> None:
     second = MemoryMirror("memory://second")
     second.down = True
-    group.ledger.mirrors = [mirror, second]
+    group.ledger.mirrors.stores = [mirror, second]
     group.say(ingest(1))
-    assert group.ledger.pending() == 0
+    assert group.ledger.mirrors.pending() == 0
     second.down = False
-    assert group.ledger.push() == {}
+    assert group.ledger.mirrors.push() == {}
     assert lines_of(second, group.node) == ours(group.ledger)
 
 
 def test_a_long_debt_goes_in_objects_of_bounded_size(group: Group) -> None:
-    group.ledger.mirrors = ()
+    group.ledger.mirrors.stores = ()
     for number in range(3):
         group.say(*(fixity(number) for _ in range(400)))
     late = MemoryMirror("memory://late")
-    group.ledger.mirrors = [late]
-    assert group.ledger.push() == {}
+    group.ledger.mirrors.stores = [late]
+    assert group.ledger.mirrors.push() == {}
     assert lines_of(late, group.node) == ours(group.ledger)
     assert len(late.files) == 3  # objects of 804 and 400 entries, and the head
 
@@ -131,7 +132,7 @@ def test_a_log_from_a_backup_appends_nothing(group: Group, mirror: MemoryMirror,
     assert f"diadem init FOLDER --recover {mirror.url} --recovery-file FILE" in caught.value.next
     assert old.ledger.size == 5
     with pytest.raises(diadem.Refused):
-        old.ledger.push()
+        old.ledger.mirrors.push()
     with pytest.raises(diadem.Refused):
         old.export(package(1))
     assert len(ours(group.ledger)) == len(lines_of(mirror, group.node)) == 6
@@ -154,7 +155,7 @@ def test_the_objects_themselves_tell_that_a_log_is_behind(
         mirror.files[head_key(group.node)] = kept if damage == "old head" else kept[:40]
     old = Group(tmp_path / "backup").open(mirror)
     with pytest.raises(diadem.Refused, match="holds 6 entries"):
-        old.ledger.check_mirrors()
+        old.ledger.mirrors.check()
     old.ledger.close()
 
 
@@ -169,7 +170,7 @@ def test_a_fork_is_refused_when_the_mirror_answers_again(group: Group, mirror: M
     twin.say(ingest(3))  # nobody can tell yet
     mirror.down = False
     with pytest.raises(diadem.Refused, match="another"):
-        twin.ledger.push()
+        twin.ledger.mirrors.push()
     with pytest.raises(diadem.Refused, match="another"):
         twin.say(ingest(4))
     assert lines_of(mirror, group.node) == ours(group.ledger)
@@ -182,9 +183,9 @@ def test_comparing_takes_a_few_reads_however_long_the_log_is(group: Group, mirro
     group.ledger.close()
     group.open(mirror)
     before = mirror.calls
-    group.ledger.check_mirrors()
+    group.ledger.mirrors.check()
     assert mirror.calls - before <= 3
-    group.ledger.check_mirrors()
+    group.ledger.mirrors.check()
     assert mirror.calls - before <= 3
 
 
@@ -204,7 +205,7 @@ def test_an_object_that_was_torn_is_written_again(group: Group, mirror: MemoryMi
     del mirror.files[head_key(group.node)]
     mirror.files[key] = mirror.files[key][:100]
     group.open(mirror)
-    assert group.ledger.push() == {}
+    assert group.ledger.mirrors.push() == {}
     assert lines_of(mirror, group.node) == ours(group.ledger)
 
 
@@ -227,8 +228,8 @@ def test_nothing_leaves_before_a_mirror_has_it(group: Group, mirror: MemoryMirro
         group.export(package(1))
     mirror.down = False
     group.export(package(1))
-    assert group.ledger.pending() == 0
-    group.ledger.mirrors = ()
+    assert group.ledger.mirrors.pending() == 0
+    group.ledger.mirrors.stores = ()
     group.say(fixity(1))
     with pytest.raises(Unreachable, match="no store"):
         group.export(package(1))

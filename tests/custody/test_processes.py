@@ -86,7 +86,7 @@ def test_a_kill_leaves_a_log_that_opens(starter: subprocess.Popen[str], tmp_path
         assert group.ledger.entry(int(index)).statement_id == statement_id
     group.say(fixity(0))
     require_sound(group.ledger, group)
-    assert group.ledger.pending() == 0
+    assert group.ledger.mirrors.pending() == 0
     assert verify_chains([group.export(package(0))], pins=[group.node]).counts["proved"] == 2
     size = group.ledger.size
     group.ledger.close()
@@ -119,7 +119,7 @@ def test_two_processes_and_ten_threads_write_at_once(tmp_path: Path) -> None:
     assert group.ledger.size == 5 + len(said)
     for index, statement_id in said.items():
         assert group.ledger.entry(int(index)).statement_id == statement_id
-    assert group.ledger.push() == {}
+    assert group.ledger.mirrors.push() == {}
     size = group.ledger.size
     group.ledger.close()
     shutil.rmtree(group.folder)
@@ -148,5 +148,5 @@ def test_a_killed_process_of_its_own(tmp_path: Path) -> None:
     require_sound(group.ledger, group)
     assert all(group.ledger.entry(int(index)).statement_id == statement_id for index, statement_id in said)
     group.say(fixity(0))
-    assert group.ledger.pending() == 0
+    assert group.ledger.mirrors.pending() == 0
     group.ledger.close()

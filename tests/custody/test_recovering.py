@@ -40,7 +40,7 @@ def recovered(group: Group, mirror: Mirror, folder: Path) -> tuple[Group, Recove
         cards=card,
     )
     new.ledger = found.ledger
-    new.ledger.mirrors = [mirror]
+    new.ledger.mirrors.stores = [mirror]
     return new, found
 
 
@@ -62,7 +62,7 @@ def test_everything_that_was_mirrored_comes_back(group: Group, mirror: MemoryMir
     assert first.signers == (group.node,)
     assert first.statement.predicate["previous"] == checkpoint
     assert ledger.compare(checkpoint).size == 7
-    assert ledger.push() == {}
+    assert ledger.mirrors.push() == {}
     after = new.export(package(1))
     report = verify_chains([before, after], pins=[group.node])
     assert report.ok
@@ -112,9 +112,9 @@ def test_a_stale_mirror_gives_what_it_has(group: Group, mirror: MemoryMirror, tm
     lost_one = next(step for step in report.steps if "lost it when its log was restored" in (step.reason or ""))
     assert (lost_one.verdict, lost_one.file, lost_one.index) == (Verdict.CLAIMED, "before", 5)
     assert report.counts["proved"] == 3
-    new.ledger.mirrors = [stale, mirror]  # and the better store comes back: it is no reason to refuse
+    new.ledger.mirrors.stores = [stale, mirror]  # and the better store comes back: it is no reason to refuse
     new.say(fixity(1))
-    assert new.ledger.push() == {}
+    assert new.ledger.mirrors.push() == {}
     assert {batch_key(group.node, 2, 0), batch_key(group.node, 1, 5)} <= set(mirror.files)
     new.ledger.close()
 
@@ -157,9 +157,9 @@ def test_two_recoveries_of_one_node_do_not_write_into_one_store(
     lost(group)
     one, _ = recovered(group, mirror, tmp_path / "one")
     two, _ = recovered(group, mirror, tmp_path / "two")
-    assert one.ledger.push() == {}
+    assert one.ledger.mirrors.push() == {}
     with pytest.raises(diadem.Refused, match="another"):
-        two.ledger.push()
+        two.ledger.mirrors.push()
     with pytest.raises(diadem.Refused):
         two.say(ingest(1))
     one.ledger.close()

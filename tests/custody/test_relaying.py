@@ -25,7 +25,7 @@ def hub_in(folder: Path) -> Group:
     group = Group(folder, root=key(21), online=key(22), log=key(23), alice=key(24))
     origin = "diadem-em.org/log/the-hub"
     group.ledger = Ledger.create(folder, origin=origin, log_key=group.log, node=group.node, clock=group.clock)
-    group.ledger.mirrors = (MemoryMirror(),)
+    group.ledger.mirrors.stores = (MemoryMirror(),)
     card = node_card(name="the-hub", root=group.root.public, online=group.online.public, log=group.log.public)
     group.ledger.append(card, [group.root])
     return group

@@ -291,6 +291,7 @@ def test_every_kind_has_a_sentence(kind: str) -> None:
     assert text.startswith("On 14 March 2026")
     assert text.endswith(".")
     assert "\n" not in text
+    assert f"of the kind '{kind}'" not in text
 
 
 def test_every_kind_has_one_place_that_makes_it() -> None:

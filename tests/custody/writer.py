@@ -25,7 +25,7 @@ def write(folder: str, store: str, first: int, batches: int, threads: int) -> No
     """Append batches of one to four statements from some threads that share one ledger."""
     group = Group(Path(folder), clock=now)
     group.ledger = Ledger.open(group.folder, group.log, clock=now)
-    group.ledger.mirrors = [FolderStore(store)]
+    group.ledger.mirrors.stores = [FolderStore(store)]
     workers = [threading.Thread(target=_append, args=(group, first + at * 10_000, batches)) for at in range(threads)]
     for worker in workers:
         worker.start()

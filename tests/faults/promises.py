@@ -243,7 +243,7 @@ def judge_mirrors(case: Case, *, hurt: Collection[str] = (), away: Collection[st
     from diadem.custody.log_mirrors import log_folder, unpack_batch
 
     context = case.node.context
-    failed = context.ledger.push()
+    failed = context.ledger.mirrors.push()
     lines = log_lines(case)
     for settings, store in context.stores.opened():
         if settings.name in hurt or settings.name in away:

@@ -63,20 +63,19 @@ def routes() -> Sequence[Route]:
 def main() -> None:
     """Serve until the process is told to end."""
     from diadem.api.nodes import open_node
-    from diadem.network.http.address import Address
-    from diadem.network.http.remembering import remembered
-    from diadem.network.http.serving import Plan, Serving, serve
+    from diadem.network.http.address import Address, choose_address
+    from diadem.network.http.serve import Announcement, Plan, serve
 
     folder, port, numbers, os.environ[RECORD] = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     logging.basicConfig(level=1, stream=sys.stderr)
 
-    def told(started: Serving) -> None:
+    def told(started: Announcement) -> None:
         sys.stdout.write(json.dumps(started.to_dict()) + "\n")
         sys.stdout.flush()
 
     with open_node(folder) as node:
         here = f"127.0.0.1:{port}"
-        address = remembered(node.context, listen=here, urls=[f"https://{here}"], hub=True)
+        address = choose_address(node.context, listen=here, urls=[f"https://{here}"], hub=True)
         serve(node.context, Plan(address, open_node, metrics=Address("127.0.0.1", numbers), routes=routes), told=told)
 
 

@@ -18,7 +18,8 @@ from diadem.archive.package import Package
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import FileEntry, PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.node.take.continuation import Digests, Extends, Relation, Same, Unrelated, inheriting, relate, without
+from diadem.node.digests import FileDigests
+from diadem.node.take.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
 from diadem.node.take.package_chain import ArchivedPackage, chain_of, in_order, merge_chain
 from diadem.pack.compose import Options
 from diadem.pack.plan import PackPlan, make_plan
@@ -74,7 +75,7 @@ class Archive:
                 self.chains(plan, name or str(source)),
                 source=name or str(source),
                 readers=tools().readers,
-                digests=Digests(copier, None, listener),
+                digests=FileDigests("compare", copier, listener),
             )
 
 

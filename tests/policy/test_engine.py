@@ -13,8 +13,9 @@ from diadem.model.policy import Copies, Parity, Policy, RequiredMetadata
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState, StoreState
 from diadem.model.report import Severity
 from diadem.policy.case import ArchiveState, NodeState
-from diadem.policy.engine import RULES, wanting_of
+from diadem.policy.engine import RULES, still_wanted
 from diadem.policy.status import LISTED_ACTIONS, NAMED, Status
+from diadem.policy.tally import counted
 from tests.policy.archives import (
     CLOUD,
     DAY,
@@ -241,6 +242,33 @@ def test_a_disk_in_a_drawer_need_not_answer() -> None:
     status = judged([package(1, replica("main"), replica("drawer"))], [MAIN, replace(DRAWER, reachable=False)])
     assert [finding.severity for finding in status.findings] == [Severity.INFO]
     assert status.steps == ()
+
+
+@pytest.mark.parametrize(
+    ("copies", "policy"),
+    [
+        ([replica("drawer")], Policy(copies=Copies(minimum=1))),
+        ([replica("main"), replica("drawer")], Policy(parity=Parity(enabled=True, stores=("drawer",)))),
+        ([replica("main"), replica("drawer", state=SUSPECT)], Policy(copies=Copies(minimum=1))),
+        ([replica("main"), replica("drawer", state=MISSING)], Policy(copies=Copies(minimum=1))),
+    ],
+    ids=["the only copy", "parity", "damaged", "missing"],
+)
+def test_a_disk_in_a_drawer_is_to_be_connected_where_a_rule_is_broken_for_it(
+    copies: list[ReplicaState], policy: Policy
+) -> None:
+    """Else a rule is broken, and there is nothing to do."""
+    status = judged([package(1, *copies)], [MAIN, replace(DRAWER, reachable=False)], policy)
+    assert not status.ok
+    assert [action.kind for action in status.actions] == ["connect-store"]
+    assert [step.command for step in status.steps] == ["diadem store move drawer PATH"]
+
+
+def test_parity_is_promised_only_where_it_can_be_written() -> None:
+    both = package(1, replica("main"), replica("nas"))
+    status = judged([both], [MAIN, replace(NAS, reachable=False)], Policy(parity=Parity(enabled=True)))
+    assert [action.store for action in status.actions if action.kind == "parity"] == ["main"]
+    assert [step.reason for step in status.steps if step.command == "diadem repair"] == ["writes parity for 1 copy"]
 
 
 def test_where_no_copy_can_be_read_nothing_is_promised() -> None:
@@ -525,7 +553,7 @@ def test_two_packages_that_miss_different_stores_name_them_in_one_order() -> Non
 
 def waits(packages: list[PackageState], stores: list[StoreState], policy: Policy | None = None) -> list[str]:
     """What is left after a repair, in words."""
-    return list(wanting_of(policy or Policy(), ArchiveState(packages, stores, HAPPY), NOW))
+    return list(still_wanted(counted(policy or Policy(), ArchiveState(packages, stores, HAPPY), NOW)))
 
 
 def test_what_a_repair_waits_for() -> None:
@@ -563,4 +591,4 @@ def test_what_else_a_repair_waits_for() -> None:
     lost = package(1, replica("main", state=MISSING))
     (said,) = waits([lost], [MAIN])
     assert said.endswith(f'diadem delete {identity(1)[7:19]} --lost --reason "..."')
-    assert list(wanting_of(Policy(), ArchiveState([lost], [MAIN], HAPPY), NOW, {lost.id})) == []
+    assert list(still_wanted(counted(Policy(), ArchiveState([lost], [MAIN], HAPPY), NOW), {lost.id})) == []

@@ -14,6 +14,7 @@ from diadem.model.report import Severity
 from diadem.policy.case import ArchiveState, NodeState
 from diadem.policy.engine import copy_actions, is_well_kept, stores_wanting
 from diadem.policy.status import Action, Status
+from diadem.policy.tally import counted
 from tests.policy.archives import NOW, archives, judged, packages, with_copy
 
 Archive = tuple[Policy, list[PackageState], list[StoreState]]
@@ -76,10 +77,10 @@ def test_one_more_proven_copy_never_breaks_the_copies_rules(archive: Archive, ra
 def test_one_package_is_judged_alone_as_in_its_archive(archive: Archive) -> None:
     policy, its_packages, stores = archive
     for package in its_packages:
-        state = ArchiveState([package], stores, NodeState(""))
+        case = counted(policy, ArchiveState([package], stores, NodeState("")), NOW)
         alone = judged([package], stores, policy).actions
         wanted = [action for action in alone if action.kind in ("repair", "replicate", "parity")]
-        assert list(copy_actions(policy, state, NOW)) == wanted
+        assert list(copy_actions(case)) == wanted
         goals = [action.store for action in wanted if action.kind == "replicate"]
         wanting, too_small = stores_wanting(policy, stores, package, NOW)
         assert wanting[: len(goals)] == goals
@@ -93,7 +94,7 @@ def test_one_package_is_judged_alone_as_in_its_archive(archive: Archive) -> None
         assert set(too_small) <= {store.name for store in stores if store.reachable and not store.read_only}
         asked = ("copies.minimum", "copies.kinds", "replica.")
         rules = [finding.rule for finding in judged([package], stores, policy).findings]
-        assert is_well_kept(policy, state, NOW) == (not any(rule.startswith(asked) for rule in rules))
+        assert is_well_kept(case) == (not any(rule.startswith(asked) for rule in rules))
 
 
 def broken(status: Status, rule: str) -> set[str]:

@@ -180,11 +180,11 @@ def main() -> None:
     """Serve until the process is told to end."""
     from diadem.api.nodes import open_node
     from diadem.network.http.address import Address
-    from diadem.network.http.serving import Plan, Serving, serve
+    from diadem.network.http.serve import Announcement, Plan, serve
 
     folder, port, numbers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
-    def told(started: Serving) -> None:
+    def told(started: Announcement) -> None:
         document: dict[str, Any] = started.to_dict()
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()

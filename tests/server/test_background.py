@@ -11,10 +11,9 @@ import pytest
 
 from diadem.errors import Refused, UsageError
 from diadem.network.http.address import DEFAULT_PORT, Address
-from diadem.network.http.background import Background
-from diadem.network.http.counting import Counts
 from diadem.network.http.limits import Buckets
-from diadem.network.jobs import Job
+from diadem.network.http.metrics import Counts
+from diadem.network.jobs import Job, JobRunner
 
 
 def test_a_long_job_and_a_failing_one_keep_no_other_from_its_work() -> None:
@@ -36,7 +35,7 @@ def test_a_long_job_and_a_failing_one_keep_no_other_from_its_work() -> None:
 
     told: Counter[tuple[str, bool]] = Counter()
     jobs = [Job("long", long), Job("failing", failing, every=0.01), Job("quick", quick, every=0.01)]
-    work = Background(jobs, lambda name, well: told.update([(name, well)]))
+    work = JobRunner(jobs, lambda name, well: told.update([(name, well)]))
     work.start()
     assert enough.wait(10)
     began = time.monotonic()
@@ -64,7 +63,7 @@ def test_what_a_job_has_begun_elsewhere_is_waited_for_as_long_as_there_is_patien
         left.append(seconds)
         thread.join(seconds)
 
-    running = Background([Job("mover", begin, settle)], lambda *_: None)
+    running = JobRunner([Job("mover", begin, settle)], lambda *_: None)
     running.start()
     while not thread.ident:
         time.sleep(0.01)
@@ -80,7 +79,7 @@ def test_what_fails_again_and_again_is_tried_more_and_more_rarely() -> None:
         moments.append(time.monotonic())
         raise Refused("not now")
 
-    work = Background([Job("failing", failing, every=0.02, longest=0.5)], lambda *_: None)
+    work = JobRunner([Job("failing", failing, every=0.02, longest=0.5)], lambda *_: None)
     work.start()
     time.sleep(0.9)
     assert work.stop(5)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.custody.statements import transfer_subject
+from diadem.custody.statements import StatedStore, ingest, transfer_subject
 from diadem.errors import (
     DiademError,
     DigestMismatch,
@@ -31,8 +31,8 @@ from diadem.errors import (
 from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
-from diadem.network.answers import PeerRefused
 from diadem.network.askers import find_asker
+from diadem.network.client import PeerRefused
 from diadem.network.exchange import BASE, Request, Services, problem_of
 from diadem.network.handlers import routes
 from diadem.network.profiles import login, open_key, profiles_folder, read_profile
@@ -44,11 +44,13 @@ from diadem.network.wire import WrongKey
 from diadem.network.wishes import OfferWish
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.quality.assess import Judgement
+from diadem.package.tags import seal
 from diadem.trust.envelope import PAYLOAD_TYPE, Envelope, sign
 from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said, said_json
 from tests.node.access.test_through_the_node import at, counted
 from tests.node.verbs.conftest import damage
+from tests.package.sample_bags import EMPTY_ZIP, hashed, write
 from tests.server.conftest import Served
 from tests.server.probe_server import FALSE, HUGE, OTHER
 from tests.server.test_serving import answered, head, tls
@@ -324,6 +326,37 @@ def test_a_session_comes_as_far_as_it_may_be_read(laptop: Laptop, tmp_path: Path
         whole = node.restore(first, tmp_path / "whole")
         assert (list(whole.packages), whole.lacking, whole.files) == ([first, second], [], 4)
         assert node.restore(first, tmp_path / "one", chain=False).others == 1
+
+
+def test_a_package_without_a_record_gives_its_files(laptop: Laptop, tmp_path: Path) -> None:
+    """As on its own node: what others have sealed so may be there."""
+    content, context = b"some bytes\n", laptop.node.context
+    sealed = seal([hashed("data/a.txt", content)], vendor=EMPTY_ZIP, date="2026-03-14", software="others")
+    bag = Path(context.settings.stores[0].url, "2026", "20260314-without")
+    write(bag, {"data/a.txt": content, **sealed.tag_files})
+    package = diadem.open(bag)
+    context.say(
+        [
+            ingest(
+                package.id,
+                payload_id=package.payload_id,
+                files=1,
+                size=len(content),
+                software="others",
+                source="a disk",
+                owner=context.address,
+                store=StatedStore(context.settings.stores[0].name),
+                path=f"2026/{bag.name}",
+                proof="none",
+                omitted=0,
+            )
+        ]
+    )
+    laptop.node.grant(package.id, "bob")
+    with laptop.connect("bob") as node:
+        assert node.restore(package.id, tmp_path / "some", only="a*").files == 1
+        assert node.restore(package.id, tmp_path / "back").files == 1
+    assert (tmp_path / "back" / "a.txt").read_bytes() == content
 
 
 def test_ranges_come_from_any_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

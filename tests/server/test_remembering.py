@@ -10,7 +10,7 @@ import pytest
 import diadem
 from diadem.cli.main import command_line
 from diadem.errors import DocumentError, Refused
-from diadem.network.http.remembering import remembered
+from diadem.network.http.address import choose_address
 from diadem.node.config import read_settings
 
 URL = "https://hub.example.org:8642"
@@ -24,17 +24,17 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[diadem.Nod
 
 
 def test_a_hub_is_one_until_somebody_ends_it(node: diadem.Node) -> None:
-    remembered(node.context, listen="127.0.0.1:9001", urls=[URL], hub=True)
+    choose_address(node.context, listen="127.0.0.1:9001", urls=[URL], hub=True)
     assert read_settings(node.path).server.to_dict() == {"listen": "127.0.0.1:9001", "urls": [URL], "hub": True}
-    remembered(node.context, listen="127.0.0.1:9002")
+    choose_address(node.context, listen="127.0.0.1:9002")
     assert read_settings(node.path).server.hub
-    remembered(node.context, hub=False)
+    choose_address(node.context, hub=False)
     assert not read_settings(node.path).server.hub
 
 
 def test_a_hub_that_nobody_can_reach_is_refused(node: diadem.Node) -> None:
     with pytest.raises(Refused, match="needs an address") as caught:
-        remembered(node.context, hub=True)
+        choose_address(node.context, hub=True)
     assert "diadem serve --hub --url" in (caught.value.next or "")
     with pytest.raises(Refused, match="needs an address"):
         command_line()(["serve", "--hub", "--node", str(node.path)], standalone_mode=False)
@@ -42,7 +42,7 @@ def test_a_hub_that_nobody_can_reach_is_refused(node: diadem.Node) -> None:
 
 
 def test_a_setting_that_is_neither_true_nor_false(node: diadem.Node) -> None:
-    remembered(node.context, urls=[URL], hub=True)
+    choose_address(node.context, urls=[URL], hub=True)
     path = node.path / "node.toml"
     path.write_text(path.read_text("utf-8").replace("hub = true", 'hub = "yes"'), "utf-8")
     with pytest.raises(DocumentError, match="neither true nor false"):

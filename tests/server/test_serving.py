@@ -136,6 +136,15 @@ def test_an_answer_that_is_left_half_read_spoils_no_other(client: PeerClient) ->
     assert client.get_json("health") == {"ok": True}
 
 
+def test_what_follows_an_empty_answer_is_asked_once_over_the_same_connection(served: Served, tmp_path: Path) -> None:
+    empty = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    said = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    with _answering(served, tmp_path, empty, said) as client:
+        with client.stream("probe/file") as found:
+            assert (found.length, bytes(found.read(10))) == (0, b"")
+        assert client.post_json("probe/body", {"a": 1}) == {}
+
+
 def test_a_file_that_does_not_hold_what_was_promised_is_said(client: PeerClient) -> None:
     with pytest.raises(Unreachable, match="cannot be read now"):
         client.stream("probe/gone")
@@ -483,8 +492,8 @@ def test_an_answer_that_says_it_is_huge_takes_no_memory(served: Served, tmp_path
 
 
 @contextlib.contextmanager
-def _answering(served: Served, folder: Path, answer: bytes) -> Iterator[PeerClient]:
-    """A client of somebody who gives one answer, whatever is asked."""
+def _answering(served: Served, folder: Path, *answers: bytes) -> Iterator[PeerClient]:
+    """A client of somebody who takes one connection, and gives these answers in turn, whatever is asked."""
     key = new_tls_key()
     files = folder / "certificate.pem", folder / "key.pem"
     files[0].write_bytes(new_certificate(key, name="hu-berlin", now=datetime.datetime.now(datetime.UTC)))
@@ -496,8 +505,9 @@ def _answering(served: Served, folder: Path, answer: bytes) -> Iterator[PeerClie
         def serve() -> None:
             raw, _ = listener.accept()
             with context.wrap_socket(raw, server_side=True) as connection:
-                connection.recv(10_000)
-                connection.sendall(answer)
+                for answer in answers:
+                    connection.recv(10_000)
+                    connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -308,7 +308,7 @@ def test_a_log_that_was_set_back_is_noticed(pair: Pair) -> None:
     import shutil
 
     package, other = pair.a.archived("one"), pair.a.archived("two")
-    pair.a.node.context.ledger.push()
+    pair.a.node.context.ledger.mirrors.push()
     shutil.copytree(pair.a.root, pair.a.root.parent / "copy")
     pair.a.node.send(package, "marie@nmi")
     twin = diadem.open_node(pair.a.root.parent / "copy" / "node")

@@ -14,8 +14,8 @@ from diadem.api.nodes import open_node
 from diadem.cli.operation import show_serving
 from diadem.errors import UsageError
 from diadem.model.transfers import State
-from diadem.network.http.remembering import NOWHERE, remembered
-from diadem.network.http.serving import Plan, Serving, serve
+from diadem.network.http.address import NOWHERE, choose_address
+from diadem.network.http.serve import Announcement, Plan, serve
 from diadem.network.spoke.polling import Polling
 from diadem.node.config import NodeSettings, ServerSettings
 from tests.cli.inside import said, said_json
@@ -51,10 +51,10 @@ def test_a_node_that_listens_nowhere_is_served_and_says_its_hubs(star: Star) -> 
     assert "hubs             oslo" in told
     context.reread_settings()
     assert context.settings.server.listen == NOWHERE
-    assert remembered(context) is None  # said once, it holds at the next start
+    assert choose_address(context) is None  # said once, it holds at the next start
     with pytest.raises(UsageError, match="listens nowhere has no address"):
-        remembered(context, urls=["https://nmi.example.org"])
-    assert str(remembered(context, listen="127.0.0.1:8642")) == "127.0.0.1:8642"
+        choose_address(context, urls=["https://nmi.example.org"])
+    assert str(choose_address(context, listen="127.0.0.1:8642")) == "127.0.0.1:8642"
 
 
 def with_hub(settings: NodeSettings, *, hub: bool) -> NodeSettings:
@@ -71,7 +71,7 @@ def test_a_spoke_that_becomes_a_hub_is_told_where_it_picks_up_no_more(
 ) -> None:
     context = star.node("nmi").context
 
-    def heard(started: Serving) -> None:
+    def heard(started: Announcement) -> None:
         show_serving(replace(started, listen="127.0.0.1:8642"), as_json=False)
         raise Enough
 

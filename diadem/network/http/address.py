@@ -1,18 +1,25 @@
-"""Where to listen: ``host:port``, and whether it is free."""
+"""Where a node listens: ``host:port``, whether it is free, and what `node.toml` keeps of it for the next start."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from diadem.errors import Refused, UsageError
+from diadem.model.peer_checks import MAX_URLS, require_url
+from diadem.node.config import ServerSettings
+from diadem.node.context import Context
+from diadem.node.mirrors import mirror_settings
 
 #: Not given to any service by IANA, and not among the ports of its common neighbours.
 DEFAULT_PORT: Final = 8642
 DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104  a listener for others is what is asked for
+#: What is said instead of an address by a node that only calls others.
+NOWHERE: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +98,49 @@ def _advice(error: OSError) -> str:
     if error.errno in (errno.EADDRINUSE, errno.EACCES):
         return f"Choose another port above 1023: --listen {DEFAULT_HOST}:{DEFAULT_PORT + 1}"
     return f"Name an address of this machine: --listen {DEFAULT_HOST}:{DEFAULT_PORT}"
+
+
+def choose_address(
+    context: Context, *, listen: str = "", urls: Sequence[str] = (), hub: bool | None = None
+) -> Address | None:
+    """Where to listen, by what is said now or was said before; what is new is kept.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    listen : str
+        ``host:port`` of this machine; ``none`` to listen nowhere, and only call others; "" for what was said before.
+    urls : sequence of str
+        ``https://host:port`` as others reach it, instead of those known before; none: these stay.
+    hub : bool, optional
+        Whether the node relays for its peers; None: as before.
+
+    Raises
+    ------
+    UsageError
+        That is no address; or one is named at which nobody listens.
+    Refused
+        A hub that nobody can reach.
+    """
+    if len(set(urls)) != len(urls) or len(urls) > MAX_URLS:
+        raise UsageError(f"at most {MAX_URLS} addresses, each once, can be announced", next="Name fewer.")
+    known = context.settings.server
+    relays = known.hub if hub is None else hub
+    said = listen or known.listen or f"{DEFAULT_HOST}:{DEFAULT_PORT}"
+    if said == NOWHERE:
+        if urls:
+            raise UsageError("a node that listens nowhere has no address", next="Add --listen 0.0.0.0:8642.")
+        address, wished = None, ServerSettings(NOWHERE, (), relays)
+    else:
+        address = Address.parse(said)
+        wished = ServerSettings(str(address), tuple(require_url(url) for url in urls) or known.urls, relays)
+    if wished.hub and not wished.urls:
+        raise Refused(
+            "a hub needs an address that others can reach, and this node has none",
+            next="Give one: diadem serve --hub --url https://HOST:PORT   (or end it: diadem serve --no-hub)",
+        )
+    if wished != known:
+        context.change_settings(lambda settings: replace(settings, server=wished))
+        mirror_settings(context)
+    return address

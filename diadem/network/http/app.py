@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -22,12 +23,11 @@ from typing import Any, Final, TypeVar
 from diadem.errors import DiademError, NotFound
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.times import time_text
-from diadem.network.exchange import Response, Route, Services, problem, problem_of
+from diadem.network.exchange import Intake, Response, Route, Services, problem, problem_of
 from diadem.network.http.connections import Connections
-from diadem.network.http.counting import Counts
 from diadem.network.http.gate import Admitted, Gate, Head, TurnedAway
 from diadem.network.http.limits import Budget, Limits
-from diadem.network.http.taking_in import TakingIn
+from diadem.network.http.metrics import Counts
 from diadem.trust.http_signature import body_digest
 
 T = TypeVar("T")
@@ -191,7 +191,7 @@ class App:
 
     async def _taken_in(self, admitted: Admitted, protocol: Any, story: _Story) -> Response:
         """The answer of a route that takes in the body as it comes: what came before the line was cut is kept."""
-        work, run = TakingIn(admitted, self.services, partial(self._fault, route=admitted.route)), self._in_hands
+        work, run = BodyIntake(admitted, self.services, partial(self._fault, route=admitted.route)), self._in_hands
         parts: list[bytes] = []
         async with self._bodies.holding(min(2 * admitted.length, _TAKEN_IN)):
             await run(work.begin)
@@ -353,6 +353,62 @@ class App:
         frames = traceback.extract_tb(error.__traceback__)
         places = " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in reversed(frames))
         FAULTS.error("%s failed: %s in %s", name, type(error).__name__, places)
+
+
+class BodyIntake:
+    """A body that is handed over as it comes, a portion at a time, by whatever thread is free; never by two at once.
+
+    Parameters
+    ----------
+    admitted : Admitted
+        The request.
+    services : Services
+        For the route.
+    fault : callable
+        Told of what is no refusal.
+    """
+
+    def __init__(self, admitted: Admitted, services: Services, fault: Callable[[Exception], None]) -> None:
+        self._admitted, self._services, self._fault = admitted, services, fault
+        self._digest = hashlib.sha256()
+        self._intake: Intake | None = None
+        #: Once there is one, what still comes is dropped: who sends it would not hear the answer otherwise.
+        self.refusal: Response | None = None
+
+    def begin(self) -> None:
+        """Ask the route, before the body is read."""
+        intake = self._admitted.route.intake
+        assert intake is not None
+        try:
+            self._intake = intake(self._admitted.request, self._services, self._admitted.length)
+        except Exception as error:
+            self._refuse(error)
+
+    def take(self, data: bytes) -> None:
+        """Hand over a portion."""
+        if self.refusal is None and self._intake is not None:
+            try:
+                self._digest.update(data)
+                self._intake.take(data)
+            except Exception as error:
+                self._refuse(error)
+
+    def end(self) -> Response:
+        """The answer, when all came. What was taken in of a body that is not the one that was signed stays."""
+        if self.refusal is None and self._intake is not None:
+            if self._digest.digest() != self._admitted.digest:
+                return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
+            try:
+                return self._intake.end()
+            except Exception as error:
+                self._refuse(error)
+        assert self.refusal is not None
+        return self.refusal
+
+    def _refuse(self, error: Exception) -> None:
+        self.refusal = problem_of(error)
+        if self.refusal.status == 500:
+            self._fault(error)
 
 
 def _end_soon() -> None:

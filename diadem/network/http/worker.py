@@ -18,9 +18,9 @@ from diadem.network.exchange import Route, Services
 from diadem.network.handlers.windows import PUSHED, let_go, refuse_pushed
 from diadem.network.http.app import App, log_to_stderr
 from diadem.network.http.connections import Connections
-from diadem.network.http.counting import Counts
 from diadem.network.http.gate import Gate
 from diadem.network.http.limits import Limits
+from diadem.network.http.metrics import Counts
 from diadem.network.http.nonces import Nonces
 from diadem.network.http.routes import every_route
 from diadem.node.config import FILE as SETTINGS_FILE

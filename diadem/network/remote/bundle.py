@@ -14,8 +14,7 @@ from typing import Final
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable
 from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH, PackageId
 from diadem.model.ports import Bundle, Listing, RangeReader
-from diadem.network.answers import Stream
-from diadem.network.client import PeerClient
+from diadem.network.client import Answer, PeerClient
 from diadem.network.tag_parts import LENGTH, limit_of, tag_files
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bags import MemoryBundle
@@ -84,7 +83,7 @@ class HttpBundle(Bundle):
                     raise DigestMismatch("the tag file is not what the tag manifest lists", where=path, next=_AGAIN)
         return files
 
-    def _next(self, stream: Stream, path: str) -> bytes:
+    def _next(self, stream: Answer, path: str) -> bytes:
         (size,) = LENGTH.unpack(_exactly(stream, LENGTH.size, self._url))
         if size > limit_of(path):
             raise PackageError(f"{size:,} bytes are more than a tag file may have", where=path, next="Do not trust it.")
@@ -101,7 +100,7 @@ class HttpBundle(Bundle):
         return int(found[1]) if found else stream.length
 
 
-def _exactly(stream: Stream, size: int, url: str) -> bytes:
+def _exactly(stream: Answer, size: int, url: str) -> bytes:
     data = bytearray(size)
     view, at = memoryview(data), 0
     while at < size:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from diadem.archive.restore import Piece, restore_pieces, select
+from diadem.archive.restore import Piece, restore_pieces, sealed_records
 from diadem.errors import NotFound
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener
 from diadem.network.remote.package import RemotePackage
 from diadem.node.give.restore import RestoredSession
-from diadem.node.take.package_chain import ArchivedPackage, Lacking, Session, chain_of
+from diadem.node.take.package_chain import ArchivedPackage, Session, chain_of
 
 
 class RemoteChain:
@@ -62,36 +62,13 @@ def restore(
     DigestMismatch
         Bytes came that are not what was archived; nothing is left behind.
     """
-    whole = chain_of(package, known.get, known.continued_by)
-    if not whole:
+    found = chain_of(package, known.get, known.continued_by)
+    if not found:
         raise NotFound("the package cannot be read", where=package, next="Ask its owner: diadem grant ID --to YOU")
-    there = {one.id for one in whole}
-    before = dict.fromkeys(one.continues for one in whole if one.continues is not None and one.continues not in there)
-    lacking = [Lacking(one, "it is not there, or not for you") for one in before] if chain else []
-    session = Session(whole if chain else [one for one in whole if one.id == package], lacking)
-    given = [known.opened[one.id] for one in session.packages]
-    files, names = session.files(), {file.entry.name for file in session.files()}
-    selection = select([file.entry for file in files], only, (one.sealed_record for one in given)) if only else None
-    if selection is not None:
-        files = [file for file in files if file.entry.name in selection.names]
-    pieces = [Piece(file.entry, partial(known.opened[file.package].open, file.entry.name)) for file in files]
-    empty = (lambda: _empty_folders(given, names)) if selection is None else tuple
-    restored = restore_pieces(pieces, empty, folder, listener=listener)
-    return RestoredSession(
-        restored.folder,
-        restored.files,
-        restored.bytes,
-        [one.id for one in session.packages],
-        restored.renamed,
-        session.lacking,
-        len(whole) - len(session.packages),
-        selection=selection,
-    )
-
-
-def _empty_folders(packages: Iterable[RemotePackage], files: set[str]) -> Iterator[str]:
-    for package in packages:
-        for folder in package.sealed_record.empty_dirs:
-            parts = folder.split("/")
-            if not any("/".join(parts[:depth]) in files for depth in range(1, len(parts) + 1)):
-                yield folder
+    whole = Session.of(found, lambda _: None, absent="it is not there, or not for you")
+    session = whole if chain else whole.alone(package)
+    pieces = [Piece(file.entry, partial(known.opened[file.package].open, file.entry.name)) for file in session.files()]
+    ids = [one.id for one in session.packages]
+    given = [known.opened[one] for one in ids]
+    restored = restore_pieces(pieces, lambda: sealed_records(given), folder, only=only, listener=listener)
+    return RestoredSession.of(restored, session, ids, ())

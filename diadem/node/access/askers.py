@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from diadem.catalogue.access_facts import BELONGING
+from diadem.catalogue.belonging import BELONGING
 from diadem.catalogue.words import words
 from diadem.custody.grant_book import KnownGrants, speaks
 from diadem.custody.log_entry import Entry, place_of, position_of

@@ -22,14 +22,15 @@ from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, DocumentError
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
-from diadem.model.manifest import PREFIX, PackageId
+from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Succession
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.sample_statements import Stated, sample_of
 from diadem.model.samples import is_sample_id
-from diadem.model.statement_kinds import ARRIVAL_KINDS, COPY_KINDS
+from diadem.model.statement_kinds import COPY_KINDS
 from diadem.model.statements import Subject
 from diadem.model.times import read_time
+from diadem.node.follow.package_log import COPY_MISSING, PackageLog
 from diadem.node.locks import held
 from diadem.node.stores import StoreSet
 from diadem.serialization.validation import validate_statement
@@ -137,29 +138,29 @@ class Follower:
         The log is read while nobody else can write to the catalogue: what is said meanwhile is followed afterwards.
         """
         with self.catalogue.together():
-            entries = self.ledger.of_subject(PackageId(package_id).hex)
-            deleted = is_deleted(entries)
+            log = PackageLog(self.ledger, package_id)
+            deleted = log.is_deleted()
             if not self.catalogue.has(package_id) if deleted else self._is_stale(package_id):
-                self._enter(package_id, entries)
-            for entry in entries:
+                self._enter(log)
+            for entry in log.entries:
                 apply(self.catalogue, entry, only=package_id)
             if not deleted and self._is_stale(package_id):  # it was deleted once, and archived again
-                self._enter(package_id, entries)
+                self._enter(log)
             self._place_adopted(package_id)
 
-    def _enter(self, package_id: str, entries: Sequence[Entry]) -> None:
+    def _enter(self, log: PackageLog) -> None:
         """Enter a package from the first copy that can be read, else as the log says: it is never forgotten."""
         from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
 
-        ingest = taken_in(entries)
-        for entry in entries:
+        ingest = log.ingest()
+        for entry in log.entries:
             if entry.statement.kind in COPY_KINDS:
                 with contextlib.suppress(DiademError, OSError):
-                    package, path = self._opened(package_id, entry.statement.predicate)
+                    package, path = self._opened(log.id, entry.statement.predicate)
                     self.catalogue.add_package(package_entry(package, path, ingest))
                     return
-        if ingest is not None and not self.catalogue.has(package_id):
-            self.catalogue.add_package(entry_from_log(package_id, ingest, {}))
+        if ingest is not None and not self.catalogue.has(log.id):
+            self.catalogue.add_package(entry_from_log(log.id, ingest, {}))
 
     def _opened(self, package_id: str, said: Mapping[str, Any]) -> tuple[Package, str]:
         """The copy that a statement names, and its path."""
@@ -187,16 +188,6 @@ class Follower:
                 with contextlib.suppress(DiademError, OSError):
                     root = AdoptedFolders(self.folder / "adopted").location(package_id).root
                     self.catalogue.set_replica(package_id, replica.store, root, state=replica.state)
-
-
-def is_deleted(entries: Iterable[Entry]) -> bool:
-    """Whether the last that the log says of a package is that it was deleted on purpose."""
-    kinds = [entry.statement.kind for entry in entries if entry.statement.kind in (*COPY_KINDS, "tombstone")]
-    return kinds[-1:] == ["tombstone"]
-
-
-#: The code of a finding that says that nothing of a copy is there.
-COPY_MISSING = "copy-missing"
 
 
 def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> None:
@@ -266,40 +257,6 @@ def _counts(catalogue: Catalogue, entry: Entry) -> bool:
     if entry.statement.kind == "corrections":  # the node's own word: it has proven who signed them
         return True
     return catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", "")))
-
-
-def places_said(package: str, entries: Iterable[Entry]) -> dict[str, str]:
-    """By store, the path at which the log says that a copy of a package is, whole or not.
-
-    A statement of other packages too may say what is missing of them.
-    """
-    places: dict[str, str] = {}
-    for entry in entries:
-        kind, said = entry.statement.kind, entry.statement.predicate
-        if kind in COPY_KINDS:
-            places[str(said["store"])] = str(said.get("path", ""))
-        elif kind == "drop" or any(
-            finding["code"] == COPY_MISSING and finding["package"] == package for finding in said.get("findings", ())
-        ):
-            places.pop(str(said["store"]), None)
-        elif kind == "tombstone":
-            places.clear()
-    return places
-
-
-def places_kept(entries: Iterable[Entry]) -> set[tuple[str, str]]:
-    """Store and path of every copy that was written and not given up, as the log says, whatever it has lost since."""
-    kept: dict[str, set[tuple[str, str]]] = {}
-    for entry in entries:
-        kind, said = entry.statement.kind, entry.statement.predicate
-        for subject in entry.statement.subjects:
-            if kind in COPY_KINDS:
-                kept.setdefault(subject.name, set()).add((str(said["store"]), str(said.get("path", ""))))
-            elif kind == "drop":
-                kept[subject.name] = {one for one in kept.get(subject.name, ()) if one[0] != said["store"]}
-            elif kind == "tombstone":
-                kept.pop(subject.name, None)
-    return set[tuple[str, str]]().union(*kept.values())
 
 
 def _written(catalogue: Catalogue, entries: Sequence[Entry], only: str | None = None) -> None:
@@ -429,22 +386,3 @@ def said_of(catalogue: Catalogue, sample_id: str) -> list[Stated]:
         if catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", ""))):
             stated.append(Stated(entry.place, entry.statement_id, entry.statement))
     return stated
-
-
-def taken_in(entries: Iterable[Entry]) -> Mapping[str, Any] | None:
-    """What the log says of a package's coming, in the words of an `ingest`; None where it says nothing of it."""
-    return next((as_ingest(entry) for entry in entries if entry.statement.kind in ARRIVAL_KINDS), None)
-
-
-def as_ingest(entry: Entry) -> Mapping[str, Any]:
-    """The predicate of an `ingest`; of a `receipt` the same facts by the same names. Who received it owns it here."""
-    said = entry.statement.predicate
-    if entry.statement.kind == "ingest":
-        return said
-    return {
-        "payload_id": said["payload_id"],
-        "bytes": said["bytes"],
-        "owner": str(said.get("by", "")),
-        "source": f"received from the node {said.get('sender', '')}".rstrip(),
-        "time": said["time"],
-    }

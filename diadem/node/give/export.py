@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.custody import statements
-from diadem.custody.log_entry import Entry, place_of
+from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable, UsageError
 from diadem.export.pages import CORRECTIONS, RAW, README, RECORD, WHOLE, ReadMe, readme_html
 from diadem.export.zip import Content, FinishedZip, ZipStage, refuse_existing
@@ -30,7 +30,7 @@ from diadem.node.context import Context
 from diadem.node.give.export_contents import Contents, ExportedPackages, Member
 from diadem.node.give.redact import Redaction
 from diadem.node.locks import node_lock
-from diadem.node.take.package_chain import Lacking, Session, session_of
+from diadem.node.take.package_chain import Lacking, session_of
 from diadem.store.system import long_path
 
 
@@ -134,25 +134,23 @@ def export(
     if not dry_run:
         _require_mirror(context)
     began = time.monotonic()
-    session = session_of(context, package)
-    chosen = session if chain else Session([one for one in session.packages if one.id == PackageId(package)])
-    packages = ExportedPackages(context, chosen, only, redact=redact)
-    others = len(session.packages) - len(chosen.packages)
-    run = _Run(context, target, to, others, packages, listener)
+    session = session_of(context, package, chain=chain)
+    packages = ExportedPackages(context, session, only, redact=redact)
+    run = _Run(context, target, to, packages, listener)
     zipped, statement = run.rehearse() if dry_run else run.perform()
     enclosed = run.contents.enclosed
     return Exported(
         path=target,
         to=to,
-        packages=[one.id for one in packages.archived],
+        packages=[one.id for one in session.packages],
         files=sum(one.files for one in enclosed),
         content_bytes=sum(one.bytes for one in enclosed),
         only=only,
         bytes=zipped.bytes,
         sha256=zipped.sha256,
         statement_id=statement,
-        others=others,
-        lacking=chosen.lacking,
+        others=session.others,
+        lacking=session.lacking,
         redaction=packages.redaction,
         damaged=packages.damaged,
         done=not dry_run,
@@ -183,7 +181,7 @@ def _require(context: Context, target: Path, to: str, only: str) -> None:
 
 def _require_mirror(context: Context) -> None:
     """That what will be said can be kept in a store, before hours are spent; an attached store cannot say anything."""
-    context.ledger.check_mirrors()
+    context.ledger.mirrors.check()
     if not any(True for _ in context.stores.opened()):
         raise Unreachable(
             "no store answers, and nothing leaves the node before a store holds the statement about it",
@@ -198,7 +196,6 @@ class _Run:
     context: Context
     target: Path
     to: str
-    others: int
     packages: ExportedPackages
     listener: Listener
     contents: Contents = field(init=False)
@@ -277,7 +274,7 @@ class _Run:
             to="" if hidden else self.to,
             sender="" if hidden else self._sender(),
             redacted=hidden,
-            others=self.others,
+            others=self.packages.session.others,
             renamed=() if hidden else self.contents.renamed,
             corrected=() if hidden else self.packages.corrected(),
         )
@@ -289,7 +286,7 @@ class _Run:
         return f"{full} ({context.address})" if full else context.address
 
     def _handover(self, zipped: FinishedZip) -> Draft:
-        packages, account = self.packages.archived, self.packages.redaction
+        packages, account = self.packages.session.packages, self.packages.redaction
         return statements.handover(
             [one.id for one in packages],
             to=self.to,
@@ -303,7 +300,7 @@ class _Run:
 
     def _withdraw(self, zipped: FinishedZip, error: BaseException) -> None:
         """Say that what was stated, if it was, did not happen after all."""
-        subjects = tuple(Subject.package(one.id) for one in self.packages.archived)
+        subjects = tuple(Subject.package(one.id) for one in self.packages.session.packages)
         said = (entry.statement.predicate for entry in self.context.ledger.of_subject(subjects[0].sha256))
         if not any(predicate.get("sha256") == zipped.sha256 for predicate in said):
             return
@@ -334,13 +331,8 @@ def _alone(context: Context, target: Path) -> Iterator[None]:
 
 def _require_durable(context: Context, entry: Entry) -> None:
     """That a store holds the statement: this disk may be lost, what was given away stays away."""
-    ledger = context.ledger
-    failed: dict[str, str] = {}
-    if place_of(*ledger.mirrored()) <= entry.place:
-        failed = ledger.push()
-    if place_of(*ledger.mirrored()) <= entry.place:
-        reasons = "; ".join(f"{url}: {reason}" for url, reason in failed.items()) or "no store answers"
+    if why := context.ledger.mirrors.lack(entry.place):
         raise Unreachable(
-            f"no store holds the statement about it yet, and nothing leaves the node before that ({reasons})",
+            f"no store holds the statement about it yet, and nothing leaves the node before that ({why})",
             next="Connect a store of this node and export again: diadem status",
         )

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from diadem.archive.facts import facts_of
+from diadem.archive.restore import empty_folders
 from diadem.errors import DocumentError
 from diadem.export.names import target_names
 from diadem.export.pages import CORRECTIONS, RAW, README, RECORD, EnclosedFolder
@@ -23,10 +24,10 @@ from diadem.model.ports import InMemory
 from diadem.model.quantities import quantity_text
 from diadem.model.record import Record
 from diadem.node.context import Context
-from diadem.node.give.read_copies import PackageReader, empty_folders
+from diadem.node.give.read_copies import PackageReader
 from diadem.node.give.redact import Redaction, Redactor
 from diadem.node.quality.amend import sheet_of
-from diadem.node.take.package_chain import ArchivedPackage, Session
+from diadem.node.take.package_chain import Session
 from diadem.package.tags import REDACTED_FROM, manifest_text, plain_bag_tags
 from diadem.trust.hashing import sha256_hex
 
@@ -68,7 +69,7 @@ class ExportedPackages:
     """The packages of one export, whole or in part, with people or without."""
 
     def __init__(self, context: Context, session: Session, only: str, *, redact: bool) -> None:
-        self._context, self._session, self.only = context, session, only
+        self._context, self.session, self.only = context, session, only
         self._copies = {one.id: PackageReader(context, one.id) for one in session.packages}
         self._moment = context.clock()
         self._folders = self._folder_names()
@@ -77,11 +78,6 @@ class ExportedPackages:
         self._derived: dict[PackageId, dict[str, bytes]] = {}
         if redact:
             self._redact()
-
-    @property
-    def archived(self) -> Sequence[ArchivedPackage]:
-        """What is exported, a package after the one that it continues."""
-        return self._session.packages
 
     @property
     def redaction(self) -> Redaction | None:
@@ -127,7 +123,7 @@ class ExportedPackages:
         """The files of each package that are exported; of a session's raw files only the newest versions."""
         if self.only == RAW:
             kept: dict[PackageId, set[str]] = {one: set() for one in self._copies}
-            for file in self._session.files():
+            for file in self.session.files():
                 kept[file.package].add(file.entry.name)
             return kept
         return {one: {entry.name for entry in copies.package.files} for one, copies in self._copies.items()}
@@ -198,7 +194,7 @@ class ExportedPackages:
 
     def _raw_files(self) -> Contents:
         """Files under the names that they had, where every system can hold them, and the list of their digests."""
-        files, folder = self._session.files(), self._folders[next(iter(self._copies))]
+        files, folder = self.session.files(), self._folders[next(iter(self._copies))]
         names = target_names([file.entry for file in files])
         pairs = list(zip(files, names, strict=True))
         members = [_member(self._copies[file.package], file.entry, f"{folder}/{name}") for file, name in pairs]
@@ -208,7 +204,8 @@ class ExportedPackages:
             for file, name in pairs
             if name.encode() != file.entry.original_name
         ]
-        empty = [name for name in empty_folders(self._copies.values(), names) if not any(map(illegal, name.split("/")))]
+        records = filter(None, (copies.readable_record() for copies in self._copies.values()))
+        empty = [name for name in empty_folders(records, names) if not any(map(illegal, name.split("/")))]
         folders = [f"{folder}/{name}" for name in dict.fromkeys(empty)]
         enclosed = EnclosedFolder(folder, " ".join(self._copies), len(members), sum(member.size for member in members))
         return Contents([Member.of(MANIFEST, listed, self._moment), *members], [enclosed], folders, renamed)

@@ -6,7 +6,7 @@ A leaf that is damaged in one copy comes from the next, so that giving a file ba
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 
 from diadem.archive.package import Package
@@ -140,17 +140,6 @@ class PackageReader:
                 continue
             return file
         raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
-
-
-def empty_folders(copies: Iterable[PackageReader], files: Iterable[str]) -> Iterator[str]:
-    """Folders of packages that held nothing; one that has become one of the files since is none any more."""
-    files = set(files)
-    for one in copies:
-        record = one.readable_record()
-        for folder in () if record is None else record.empty_dirs:
-            parts = folder.split("/")
-            if files.isdisjoint("/".join(parts[:depth]) for depth in range(1, len(parts) + 1)):
-                yield folder
 
 
 class CheckedFile(AbstractContextManager["CheckedFile"]):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from diadem.archive.restore import Piece, Selection, restore_pieces, select
+from diadem.archive.restore import Piece, Restored, Selection, restore_pieces
 from diadem.errors import NotFound
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
+from diadem.model.record import Record
 from diadem.node.context import Context
-from diadem.node.give.read_copies import PackageReader, empty_folders
+from diadem.node.give.read_copies import PackageReader
 from diadem.node.take.package_chain import Lacking, Session, session_of
 
 
@@ -52,6 +53,21 @@ class RestoredSession(Display):
     damaged: Sequence[str] = ()
     selection: Selection | None = None
 
+    @classmethod
+    def of(cls, restored: Restored, session: Session, packages: Sequence[PackageId], damaged: Sequence[str]) -> Self:
+        """What was written of a session, from these packages of it."""
+        return cls(
+            restored.folder,
+            restored.files,
+            restored.bytes,
+            packages,
+            restored.renamed,
+            session.lacking,
+            session.others,
+            damaged,
+            restored.selection,
+        )
+
     @property
     def ok(self) -> bool:
         """Whether nothing of what was asked for is gone."""
@@ -83,29 +99,16 @@ def restore_session(
     listener: Listener = silent,
 ) -> RestoredSession:
     """Give back the session of a package, or the package alone; with `only` those files of it."""
-    session = session_of(context, package)
-    chosen = session if chain else Session([one for one in session.packages if one.id == PackageId(package)])
-    copies = _copies(context, chosen)
-    files = chosen.files()
-    names = {file.entry.name for file in files}
-    records = filter(None, (one.readable_record() for one in copies.values()))  # without one, only what is named comes
-    selection = select([file.entry for file in files], only, records) if only else None
-    if selection is not None:
-        files = [file for file in files if file.entry.name in selection.names]
-    pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in files]
-    empty = (lambda: empty_folders(copies.values(), names)) if selection is None else tuple
-    restored = restore_pieces(pieces, empty, folder, listener=listener)
-    return RestoredSession(
-        restored.folder,
-        restored.files,
-        restored.bytes,
-        list(copies),
-        restored.renamed,
-        chosen.lacking,
-        len(session.packages) - len(chosen.packages),
-        sorted({store for one in copies.values() for store in one.damaged}),
-        selection,
-    )
+    session = session_of(context, package, chain=chain)
+    copies = _copies(context, session)
+    pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in session.files()]
+
+    def records() -> Iterable[Record]:
+        return filter(None, (one.readable_record() for one in copies.values()))
+
+    restored = restore_pieces(pieces, records, folder, only=only, listener=listener)
+    damaged = sorted({store for one in copies.values() for store in one.damaged})
+    return RestoredSession.of(restored, session, list(copies), damaged)
 
 
 def _copies(context: Context, session: Session) -> dict[PackageId, PackageReader]:

@@ -20,12 +20,12 @@ from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
-from diadem.model.replicas import DROPPED, PRESENT, PackageState
+from diadem.model.replicas import DROPPED, IN_PLACE, PRESENT, PackageState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.follow.follow import COPY_MISSING
+from diadem.node.follow.package_log import COPY_MISSING
 from diadem.node.keep.folder_comparison import FileState
 from diadem.node.keep.rescan import FolderState, Rescan
 from diadem.node.keep.rescan import rescan as look_at
@@ -36,8 +36,6 @@ from diadem.store.addresses import local_path
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.disks import disk_of
 
-#: The name under which adopted copies stand among the stores.
-IN_PLACE = "in-place"
 #: Changes of one folder that stand in its statement.
 _TOLD = 50
 _NOWHERE = (FolderState.GONE, FolderState.UNREADABLE)
@@ -128,7 +126,7 @@ def give_up(context: Context, package: PackageState, proofs: Sequence[Mapping[st
     draft = statements.drop(
         package.id,
         payload_id=package.payload_id,
-        store=IN_PLACE,
+        store=statements.StatedStore(IN_PLACE),
         reason=reason,
         proofs=proofs,
         by=context.address,
@@ -177,5 +175,10 @@ def _findings(found: Rescan) -> list[dict[str, Any]]:
 
 def _draft(package_id: str, level: Level, proven: list[str], findings: list[dict[str, Any]]) -> Draft:
     return statements.fixity(
-        [package_id], store=IN_PLACE, level=str(level), proven=proven, checked={"packages": 1}, findings=findings
+        [package_id],
+        store=statements.StatedStore(IN_PLACE),
+        level=str(level),
+        proven=proven,
+        checked={"packages": 1},
+        findings=findings,
     )

@@ -15,7 +15,6 @@ from typing import Any
 
 from diadem.archive.package import Package
 from diadem.custody import statements
-from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
@@ -23,7 +22,7 @@ from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.node.context import Context
-from diadem.node.follow.follow import COPY_MISSING, places_kept, places_said
+from diadem.node.follow.package_log import COPY_MISSING, PackageLog, written_places
 from diadem.node.read_copy import package_at, prove
 from diadem.node.tasks import CopyRead, CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
@@ -140,9 +139,9 @@ class PackageCopies:
         """The copies that are known; none where the catalogue does not have the package."""
         return self.context.catalogue.replicas(self.id) if self.context.catalogue.has(self.id) else ()
 
-    def said(self) -> Sequence[Entry]:
+    def log(self) -> PackageLog:
         """What the log says of the package."""
-        return self.context.ledger.of_subject(self.id.hex)
+        return PackageLog(self.context.ledger, self.id)
 
     def in_order(self) -> list[ReplicaState]:
         """Every copy that is known, the best to read first: present before others, stores before adopted folders."""
@@ -334,7 +333,7 @@ class PackageCopies:
         with nullcontext() if held else self.locked():
             row = context.catalogue.get(self.id)
             here = {one.store: one.path for one in context.catalogue.replicas(self.id) if one.state == PRESENT}
-            said = places_said(self.id, self.said())
+            said = self.log().places()
             for name in stores:
                 if name in here and here[name] == said.get(name):  # another process was quicker
                     continue
@@ -350,8 +349,7 @@ class PackageCopies:
                     self.id,
                     payload_id=row.payload_id,
                     source=source,
-                    store=name,
-                    store_id=context.settings.store(name).id,
+                    store=context.settings.stated_store(name),
                     path=added.path,
                     proof=added.proof,
                     by=context.address,
@@ -445,8 +443,7 @@ class PackageCopies:
     ) -> None:
         draft = statements.fixity(
             [self.id],
-            store=replica.store,
-            store_id="" if replica.adopted else self.context.settings.store(replica.store).id,
+            store=self.context.settings.stated_store(replica.store),
             level=level,
             proven=proven,
             checked=checked,
@@ -499,7 +496,8 @@ class KnownPlaces:
 
     @cached_property
     def _paths(self) -> set[str]:
-        kept = places_kept(self._context.ledger.all_entries())
+        written = written_places(self._context.ledger.all_entries())
+        kept = {(place.store, place.path) for places in written.values() for place in places}
         for package in self._context.catalogue.package_states():
             kept |= {(one.store, one.path) for one in package.replicas if one.state != DROPPED}
         return {path for store, path in kept if store == self._store}

@@ -19,11 +19,11 @@ from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.display import Display
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, PackageState, ReplicaState
+from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.times import read_time
 from diadem.node.context import Context
-from diadem.node.keep.adopted import IN_PLACE, forgotten, give_up
+from diadem.node.keep.adopted import forgotten, give_up
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.parity import drop_parity
 from diadem.node.keep.removal import finish_earlier, is_given_up, remove, require_removable
@@ -146,8 +146,7 @@ def drop(
         draft = statements.drop(
             package_id,
             payload_id=package.payload_id,
-            store=store,
-            store_id=context.settings.store(store).id,
+            store=context.settings.stated_store(store),
             reason=reason,
             proofs=kept,
             by=context.address,
@@ -281,7 +280,7 @@ def _kept_since(copies: PackageCopies, package: PackageState) -> tuple[datetime 
     if package.ingested_at is None:
         return None, ""
     now, latest, leap = copies.context.clock(), package.ingested_at, ""
-    first = next((entry.place for entry in copies.said()), None)
+    first = next((entry.place for entry in copies.log().entries), None)
     begun = latest if first is None else None
     for entry in copies.context.ledger.all_entries():
         at = read_time(str(entry.statement.predicate["time"]))

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from diadem.errors import Interrupted
 from diadem.model.display import Display
 from diadem.model.manifest import FileEntry
-from diadem.model.ports import Listener, Meter
+from diadem.node.digests import UNREAD, FileDigests
 from diadem.pack.plan import text_of
 from diadem.store.adopted import NOT_THERE, UNSTEADY, AdoptedFile, Location, Stamp, number_of
-from diadem.store.bags import path_below
-from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.source import Omission, walk
-from diadem.work import in_order
+from diadem.store.source import Omission, SourceFile, walk
 
-_HASHERS, _AHEAD = 2, 64
 #: Candidates that are read before it is asked whether any file is still lost.
 _BATCH = 8
 _NOTHING_SPEAKS = 2
-#: Stands for the digest of a file that cannot be read, and of one that is being written.
-_UNREAD, _CHANGING = "", "changing"
 
 
 class FileState(StrEnum):
@@ -77,15 +69,16 @@ class _Seen:
     """What lies in the folder, for `walk`."""
 
     files: dict[bytes, Stamp] = field(default_factory=dict)
+    paths: dict[bytes, str] = field(default_factory=dict)
     closed: list[bytes] = field(default_factory=list)
 
     def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:  # noqa: ARG002
         """Every folder is looked into."""
         return True
 
-    def file(self, name: bytes, path: str, status: os.stat_result) -> None:  # noqa: ARG002
+    def file(self, name: bytes, path: str, status: os.stat_result) -> None:
         """Take a plain file."""
-        self.files[name] = Stamp.of(status)
+        self.files[name], self.paths[name] = Stamp.of(status), path
 
     def empty(self, name: bytes) -> None:
         """An empty folder is nothing to look at."""
@@ -103,7 +96,7 @@ class _Seen:
 class FolderComparison:
     """One look at the files of a package in its folder, which is there; with `full` every file is read."""
 
-    def __init__(self, entries: Sequence[FileEntry], location: Location, digests: Digests, *, full: bool) -> None:
+    def __init__(self, entries: Sequence[FileEntry], location: Location, digests: FileDigests, *, full: bool) -> None:
         self._entries = {entry.path: entry for entry in entries}
         self._location = location
         self._digests = digests
@@ -140,7 +133,7 @@ class FolderComparison:
             else:
                 self._renumbered += not place.stamp.fits(now) and replace(place.stamp, number=0).fits(now)
                 doubtful.append(path)
-        digests = self._digests.of([self._place(path).name for path in doubtful])
+        digests = self._digests_of([self._place(path).name for path in doubtful])
         for path in doubtful:
             place = self._place(path)
             if digests[place.name] == self._entries[path].sha256:
@@ -150,6 +143,11 @@ class FolderComparison:
                 if place.stamp.fits(self._seen.files[place.name]):
                     self._quiet.add(path)
         return lost
+
+    def _digests_of(self, names: Sequence[bytes]) -> dict[bytes, str]:
+        files = [source_file(name, self._seen.paths[name], self._seen.files[name]) for name in names]
+        found = self._digests.of(files)
+        return {file.name: found[file.path] for file in files}
 
     def _settle(self, path: str, name: bytes) -> None:
         self._names[path] = name
@@ -201,7 +199,7 @@ class FolderComparison:
             if not waiting:
                 return
             batch = free[start : start + _BATCH]
-            digests = self._digests.of(batch)
+            digests = self._digests_of(batch)
             for name in batch:
                 if paths := waiting.get(digests[name]):
                     path = min(paths, key=lambda path: _last(self._place(path).name) != _last(name))
@@ -214,7 +212,7 @@ class FolderComparison:
         """What a file is whose bytes are nowhere."""
         place = self._place(path)
         if place.name in self._seen.files and place.name not in self._owned:
-            unread = self._digests.known.get(place.name) == _UNREAD
+            unread = self._digests.known.get(self._seen.paths[place.name]) == UNREAD
             return FileState.UNREADABLE if unread else FileState.EDITED
         return FileState.UNREADABLE if self._seen.hides(place.name) else FileState.MISSING
 
@@ -270,34 +268,6 @@ def _last(name: bytes) -> bytes:
     return name.rpartition(b"/")[2]
 
 
-class Digests:
-    """SHA-256 of files of a folder, each read once; the listener is told of bytes read, stage ``rescan``."""
-
-    def __init__(self, root: str, copier: Copier, listener: Listener) -> None:
-        self._root = root
-        self._copier = copier
-        self._meter = Meter("rescan", 0, listener)
-        self._stopped = threading.Event()
-        self.known: dict[bytes, str] = {}
-
-    def of(self, names: Sequence[bytes]) -> Mapping[bytes, str]:
-        """Name to digest; to a word that is none for a file that cannot be read or is being written."""
-        wanted = [name for name in names if name not in self.known]
-        if wanted:
-            digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped.set)
-            self.known.update(zip(wanted, digests, strict=True))
-        return self.known
-
-    def _digest(self, name: bytes) -> str:
-        path = path_below(self._root, name)
-        try:
-            return self._copier.copy(path, None, lambda count: self._advance(count, name)).sha256
-        except Changed:
-            return _CHANGING
-        except (NotPlain, SourceFailed):
-            return _UNREAD
-
-    def _advance(self, count: int, name: bytes) -> None:
-        if self._stopped.is_set():
-            raise Interrupted("the look was stopped", where=self._root)
-        self._meter.add(count, text_of(name))
+def source_file(name: bytes, path: str, stamp: Stamp) -> SourceFile:
+    """A file of an adopted folder, to be read."""
+    return SourceFile(name, path, stamp.size, stamp.size, stamp.mtime_ns)

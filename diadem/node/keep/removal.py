@@ -180,7 +180,7 @@ def is_given_up(copies: PackageCopies, store: str, since: int) -> bool:
     if any(replica.store == store and replica.state != DROPPED for replica in copies.known()):
         return False
     last = ""
-    for entry in copies.said():
+    for entry in copies.log().entries:
         kind, at = entry.statement.kind, str(entry.statement.predicate.get("store", ""))
         if entry.index >= since and (kind == "tombstone" or (kind in ("drop", "ingest", "replicate") and at == store)):
             last = kind

@@ -20,10 +20,11 @@ from diadem.model.display import Display
 from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, silent
-from diadem.node.keep.folder_comparison import Digests, FileChange, FileState, FolderComparison
+from diadem.node.digests import FileDigests
+from diadem.node.keep.folder_comparison import FileChange, FileState, FolderComparison, source_file
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.adopted import AdoptedFolders, Location, number_of, stamp_of
-from diadem.store.bags import LocalBundle
+from diadem.store.bags import LocalBundle, path_below
 from diadem.store.copy import Copier
 from diadem.store.system import long_path
 from diadem.trust.hashing import sha256_hex
@@ -194,7 +195,7 @@ class _Look:
         if folder in (FolderState.GONE, FolderState.UNREADABLE):
             return self._unseen(folder, full=full)
         location = self.before if folder is FolderState.THERE else self.before.moved(root)
-        digests = Digests(root, self.copier, self.listener)
+        digests = FileDigests("rescan", self.copier, self.listener)
         look = FolderComparison(self.opened.manifest.payload, location, digests, full=full).run()
         if not look.files_there:
             return self._unseen(FolderState.GONE, full=full)  # empty: where a disk is mounted when it is there
@@ -246,11 +247,13 @@ class _Look:
         files, manifest = self.before.files, self.opened.manifest
         ordered = sorted((path for path in files if files[path].stamp.size), key=lambda path: files[path].stamp.size)
         witnesses = dict.fromkeys([*ordered[:_WITNESSES], *ordered[-_WITNESSES:]])
-        digests = Digests(root, self.copier, self.listener)
-        return any(
-            path in manifest and digests.of([files[path].name])[files[path].name] == manifest[path].sha256
-            for path in self._present(root, witnesses)
-        )
+        digests = FileDigests("rescan", self.copier, self.listener)
+        for path in self._present(root, witnesses):
+            if path in manifest:
+                there = source_file(files[path].name, path_below(root, files[path].name), files[path].stamp)
+                if digests.of([there])[there.path] == manifest[path].sha256:
+                    return True
+        return False
 
 
 def _listable(root: str) -> bool:

@@ -341,8 +341,7 @@ class _Scrub:
                 checked.update(report.checked)
             draft = statements.fixity(
                 packages,
-                store=name,
-                store_id=self.context.settings.store(name).id,
+                store=self.context.settings.stated_store(name),
                 level=level,
                 part="{}/{}".format(*self.part),
                 proven=packages,

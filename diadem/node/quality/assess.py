@@ -114,8 +114,14 @@ def assessments(context: Context, package: str) -> Assessments:
 
 def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
     """The judgement as it will be stated, everything in it checked; an error says what there is instead."""
-    for _, error in faults_of(context, judgement):
-        raise error
+    evidence, faults = check_judgement(context, judgement)
+    if faults:
+        raise faults[0][1]
+    return assessment_of(context, package, judgement, evidence)
+
+
+def assessment_of(context: Context, package: str, judgement: Judgement, evidence: Sequence[str]) -> Assessment:
+    """The same of a judgement without a fault, whose evidence was looked up."""
     purpose, criterion = " ".join(judgement.purpose.split()), " ".join(judgement.criterion.split())
     if judgement.scheme:  # as the group writes them
         scheme = context.policy.quality.schemes[judgement.scheme]
@@ -133,13 +139,28 @@ def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
         unit=judgement.unit,
         comment=judgement.comment.strip(),
         scheme=judgement.scheme,
-        evidence=tuple(evidence_of(context, text) for text in judgement.evidence),
+        evidence=tuple(evidence),
     )
     return found if not judgement.replaces else _replacing(context, package, found, judgement.replaces)
 
 
-def faults_of(context: Context, judgement: Judgement) -> Iterator[tuple[str, DiademError]]:
-    """What is wrong with a judgement before its dataset is looked up, each with the member that it is about."""
+def check_judgement(context: Context, judgement: Judgement) -> tuple[list[str], list[tuple[str, DiademError]]]:
+    """Its evidence, each by its whole id or address; and what is wrong with it before its dataset is looked up.
+
+    Each fault comes with the member that it is about.
+    """
+    evidence: list[str] = []
+    faults = list(_faults_of(context.policy, judgement))
+    for text in judgement.evidence:
+        try:
+            evidence.append(_evidence_of(context, text))
+        except DiademError as error:
+            faults.append(("evidence", error))
+    return evidence, faults
+
+
+def _faults_of(policy: Policy, judgement: Judgement) -> Iterator[tuple[str, DiademError]]:
+    """What is wrong with the words of a judgement."""
     verdict = judgement.verdict
     if verdict not in VERDICTS:
         what = f"'{verdict[:80]}' is not a verdict" if verdict else "there is no verdict"
@@ -150,13 +171,8 @@ def faults_of(context: Context, judgement: Judgement) -> Iterator[tuple[str, Dia
         yield "value", UsageError("a unit needs a value", next="Write the number, or no unit.")
     if judgement.signal and not judgement.dataset:
         yield "signal", UsageError("an assessment of a signal must name its dataset", next="Name the dataset too.")
-    if (fault := _question_fault(context.policy, judgement)) is not None:
+    if (fault := _question_fault(policy, judgement)) is not None:
         yield fault
-    for text in judgement.evidence:
-        try:
-            evidence_of(context, text)
-        except DiademError as error:
-            yield "evidence", error
 
 
 def _question_fault(policy: Policy, judgement: Judgement) -> tuple[str, DiademError] | None:
@@ -182,7 +198,7 @@ def _question_fault(policy: Policy, judgement: Judgement) -> tuple[str, DiademEr
     return None
 
 
-def evidence_of(context: Context, text: str) -> str:
+def _evidence_of(context: Context, text: str) -> str:
     """A package by its whole id, or an address."""
     if ID.match(text):
         return context.catalogue.get(text).id

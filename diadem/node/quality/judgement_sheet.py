@@ -28,7 +28,7 @@ from diadem.model.table_changes import (
     cell_text,
 )
 from diadem.node.context import Context
-from diadem.node.quality.assess import Judgement, drawn, faults_of
+from diadem.node.quality.assess import Judgement, assessment_of, check_judgement
 from diadem.node.sheets import STATEMENT, Cells, SheetImport, as_shown, in_cell, texts
 from diadem.serialization.validation import validate_draft
 
@@ -345,10 +345,10 @@ class _Row:
         evidence = [line.strip() for line in said["evidence"].split("\n") if line.strip()]
         plain = {name: said[name] for name in ("signal", "purpose", "criterion", "unit", "comment", "scheme")}
         wanted = Judgement(said["verdict"].lower(), dataset=dataset, value=value, evidence=evidence, **plain)
-        faults = list(faults_of(self.context, wanted))
+        named, faults = check_judgement(self.context, wanted)
         if not faults:
             try:
-                found = drawn(self.context, self.package, wanted)
+                found = assessment_of(self.context, self.package, wanted, named)
                 validate_draft(statements.assessment(self.package, found))
             except DiademError as error:
                 faults = [("", error)]

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.samples import OTHER, OWN, TITLE, NameRow
+from diadem.catalogue.known_samples import OTHER, OWN, TITLE, NameRow
 from diadem.catalogue.words import words
 from diadem.errors import NotFound, UsageError
 from diadem.model.display import Display

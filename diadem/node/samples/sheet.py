@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.samples import OWN
+from diadem.catalogue.known_samples import OWN
 from diadem.catalogue.words import words
 from diadem.custody import statements
 from diadem.errors import DiademError, UsageError

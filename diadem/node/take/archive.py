@@ -15,33 +15,24 @@ from diadem.export.zip_bag import packages_in
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
-from diadem.model.replicas import PRESENT
+from diadem.model.replicas import IN_PLACE, PRESENT
 from diadem.node.context import Context
 from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
-from diadem.node.keep.adopted import IN_PLACE, adopt_folder, folders, where
+from diadem.node.keep.adopted import adopt_folder, folders, where
 from diadem.node.keep.copies import UNSEEN, Copy, PackageCopies
 from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.separation import require_no_secrets
-from diadem.node.take.arrival import Archived, record_ingest, write_wanted
-from diadem.node.take.continuation import (
-    ChainCheck,
-    Extends,
-    Same,
-    Unrelated,
-    check_chain,
-    continuing_plan,
-    is_gone,
-    related,
-    without,
-)
-from diadem.node.take.first_copy import first_folder, pack_into_first, package_in, packing_options, stores_in_order
+from diadem.node.take.arrival import Archived, record_ingest, with_wanted_copies, write_wanted
+from diadem.node.take.continuation import ChainCheck, Extends, Same, related_as_known, related_to_kept
+from diadem.node.take.first_copy import first_folder, pack_into_first, package_in, stores_in_order
 from diadem.node.take.handed_packages import take_in
 from diadem.node.take.quiet import EarlierLooks, FinishWaiter
-from diadem.pack.compose import refuse_if_strict
+from diadem.pack.compose import Options, refuse_if_strict
 from diadem.pack.pack import Outcome
 from diadem.pack.plan import PackPlan, make_plan, omitted_dict
 from diadem.package.tags import CONTINUES
+from diadem.policy.required import require_stated
 from diadem.store.source import Omission
 from diadem.trust.hashing import sha256_hex
 
@@ -65,11 +56,21 @@ class ArchiveOptions:
     check_unchanged: Callable[[], None] | None = None
 
 
-def archive(context: Context, source: Path, options: ArchiveOptions, *, listener: Listener = silent) -> Archived:
-    """Archive a session: a folder, or one file. A package, or a ZIP of some, is taken in as it is."""
+def archive(
+    context: Context,
+    source: Path,
+    options: ArchiveOptions,
+    *,
+    files: Sequence[Path] = (),
+    listener: Listener = silent,
+) -> Archived:
+    """Archive a session: a folder, or one file, or some `files` of one folder, of which `source` names them all.
+
+    A package, or a ZIP of some, is taken in as it is.
+    """
     started = time.monotonic()
-    require_no_secrets(context, [source])
-    context.ledger.check_mirrors()
+    require_no_secrets(context, files or [source])
+    context.ledger.mirrors.check()
     if not options.as_one and (packages := packages_in(source)):
         return take_in(
             context,
@@ -80,18 +81,18 @@ def archive(context: Context, source: Path, options: ArchiveOptions, *, listener
             store=options.store,
             listener=listener,
         )[-1]
-    require_finished(context, source, options, listener)
+    require_finished(context, source, options, listener, parts=files)
     if not options.as_one:
         _require_one_session(context, source, listener)
     with working(context, "archive", str(source), source=str(source)) as job:
         heard = job.listening(listener)
-        plan = _plan_of(context, source, options)
+        plan = _plan_of(context, files or [source], options)
         return archive_plan(context, plan, source, options, started=started, listener=heard)
 
 
-def _plan_of(context: Context, source: Path, options: ArchiveOptions) -> PackPlan:
+def _plan_of(context: Context, sources: Sequence[Path], options: ArchiveOptions) -> PackPlan:
     metadata = with_instruments(context.folder, options.metadata)
-    return make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
+    return make_plan(sources, store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
 
 
 def archive_plan(
@@ -126,27 +127,20 @@ def source_lock(source: Path) -> str:
 
 
 def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOptions, listener: Listener) -> Archived:
-    packing = packing_options(context, strict=options.strict, check_unchanged=options.check_unchanged)
+    policy = context.policy
+    packing = Options(
+        strict=options.strict,
+        license=policy.archive.license,
+        software=context.tools.software,
+        judge=(lambda record: require_stated(policy, record)) if policy.metadata.required else None,
+        still=options.check_unchanged,
+        archived=context.clock().astimezone(),
+    )
     if options.in_place:
-        with context.tools.extractor() as extractor:
-            adoption = adopt_folder(context, plan, extractor=extractor, options=packing, listener=listener)
-        root = adoption.location.root
-        bundle = folders(context).bundle(adoption.location.package)
-        package = package_in(context, bundle, adoption.outcome, opened=adoption.opened, proven=adoption.proven)
-        stated = record_ingest(context, package, adoption.location.path, IN_PLACE, str(source), more=where(root))
-        first = Copy(IN_PLACE, root, adoption.outcome.created, adoption.outcome.proof)
-        what = "new" if stated or adoption.outcome.created else "already"
-        return _copied(
-            context, Archived(package, what, [first], adoption.outcome, held_by=[PackageId(package.id)]), listener
-        )
+        return _adopted(context, plan, source, packing, listener)
     refuse_if_strict(plan.tree.omissions, packing)
-    relation, chain = related(context, plan, source, listener), ChainCheck()
-    if not isinstance(relation, Unrelated):
-        holders = relation.holders
-        chain = check_chain(context, relation, list(stores_in_order(context, options.store)), listener)
-        if chain.lost:
-            relation = without(relation, chain.lost, plan, tuple(context.tools.readers))
-            chain = replace(chain, lost=[one for one in chain.lost if one in holders])
+    stores = stores_in_order(context, options.store)
+    relation, chain = related_to_kept(context, plan, source, stores, listener)
     if isinstance(relation, Same):
         left_out = [*plan.tree.omissions, *relation.unread.values()]
         refuse_if_strict(left_out, packing)
@@ -154,7 +148,7 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
     predecessor: PackageId | None = None
     before: Sequence[PackageId] = ()
     if isinstance(relation, Extends):
-        predecessor, before, plan = relation.predecessor, tuple(relation.holders), continuing_plan(context, relation)
+        predecessor, before, plan = relation.predecessor, tuple(relation.holders), relation.plan
     packing = replace(packing, continues=predecessor, archived=context.clock().astimezone())  # comparing took its time
     name, path, package = pack_into_first(context, plan, packing, store=options.store, listener=listener)
     outcome = package.outcome
@@ -172,14 +166,26 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
         held_by=[*(one for one in before if one != package.id), PackageId(package.id)],
         lost=[one for one in chain.lost if one != package.id],
     )
-    archived = _copied(context, archived, listener)
+    archived = with_wanted_copies(context, archived, listener)
     return replace(archived, copies=[*archived.copies, *chain.made])
 
 
-def _copied(context: Context, archived: Archived, listener: Listener) -> Archived:
-    """Write the copies that the policy wants besides; what no store can take now is owed."""
-    more, debts = write_wanted(context, archived.package.id, listener)
-    return replace(archived, copies=[*archived.copies, *more], debts=debts)
+def _adopted(context: Context, plan: PackPlan, source: Path, packing: Options, listener: Listener) -> Archived:
+    """Seal a folder where it lies, and copy it where the policy wants it."""
+    with context.tools.extractor() as extractor:
+        adoption = adopt_folder(context, plan, extractor=extractor, options=packing, listener=listener)
+    root, outcome = adoption.location.root, adoption.outcome
+    bundle = folders(context).bundle(adoption.location.package)
+    package = package_in(context, bundle, outcome, opened=adoption.opened, proven=adoption.proven)
+    stated = record_ingest(context, package, adoption.location.path, IN_PLACE, str(source), more=where(root))
+    archived = Archived(
+        package,
+        "new" if stated or outcome.created else "already",
+        [Copy(IN_PLACE, root, outcome.created, outcome.proof)],
+        outcome,
+        held_by=[PackageId(package.id)],
+    )
+    return with_wanted_copies(context, archived, listener)
 
 
 def _already(
@@ -280,11 +286,8 @@ def planned(context: Context, source: Path, options: ArchiveOptions, listener: L
             where=str(source),
             next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
         )
-    plan = _plan_of(context, source, options)
-    relation = related(context, plan, source, listener)
-    if not isinstance(relation, Unrelated):
-        gone = [one for one in relation.chain if is_gone(context, one)]
-        relation = without(relation, gone, plan, tuple(context.tools.readers))
+    plan = _plan_of(context, [source], options)
+    relation = related_as_known(context, plan, source, listener)
     refused = None
     try:
         if not options.wait:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from diadem.archive.package import Package
@@ -13,13 +13,12 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import without_surrogates
 from diadem.model.ports import Listener
-from diadem.model.replicas import PRESENT
+from diadem.model.replicas import IN_PLACE, PRESENT
 from diadem.model.statements import Draft
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.follow.follow import is_deleted, taken_in
-from diadem.node.keep.adopted import IN_PLACE
+from diadem.node.follow.package_log import PackageLog
 from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
@@ -123,10 +122,9 @@ def record_ingest(
     with PackageCopies(context, package.id).locked():
         if not (package.outcome and package.outcome.created) and store != IN_PLACE:
             _require_there(context, package, path, store)
-        said = context.ledger.of_subject(PackageId(package.id).hex)
-        ingest = taken_in(said)
+        log = PackageLog(context.ledger, package.id)
+        ingest, again = log.ingest(), log.is_deleted()
         draft = ingest_draft(context, package, path, store, source, predecessor=predecessor, more=more or {})
-        again = is_deleted(said)
         if not context.catalogue.has(package.id):
             context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))
             context.follower.derive(package.id)
@@ -141,8 +139,7 @@ def record_ingest(
                 package.id,
                 payload_id=made["payload_id"],
                 source=made["source"],
-                store=made["store"],
-                store_id=made.get("store_id", ""),
+                store=context.settings.stated_store(store),
                 path=made["path"],
                 proof=made["proof"],
                 by=context.address,
@@ -160,6 +157,12 @@ def _require_there(context: Context, package: Package, path: str, store: str) ->
             where=package.url,
             next="Archive it again: it is then written again.",
         )
+
+
+def with_wanted_copies(context: Context, archived: Archived, listener: Listener) -> Archived:
+    """The same, with the copies that the policy wants besides written now, and what no store can take now as owed."""
+    copies, debts = write_wanted(context, archived.package.id, listener)
+    return replace(archived, copies=[*archived.copies, *copies], debts=debts)
 
 
 def write_wanted(context: Context, package_id: str, listener: Listener) -> tuple[list[Copy], list[Debt]]:
@@ -197,8 +200,7 @@ def ingest_draft(
         software=context.tools.software,
         source=without_surrogates(source),
         owner=context.address,
-        store=store,
-        store_id=context.settings.store(store).id if store in context.stores.names else "",
+        store=context.settings.stated_store(store),
         path=path,
         proof=outcome.proof if outcome else "none",
         omitted=len(outcome.omissions) if outcome else 0,

@@ -11,33 +11,32 @@ What is archived is not yet what is kept: of packages of which no copy is left, 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from diadem.catalogue.facts import file_trace, source_trace
-from diadem.errors import DiademError, Interrupted, NotFound, Unreachable
+from diadem.errors import DiademError, NotFound, Unreachable
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
-from diadem.model.ports import Listener, Meter
+from diadem.model.ports import Listener
 from diadem.model.record import Record
 from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
 from diadem.node.context import Context
+from diadem.node.digests import FileDigests
 from diadem.node.keep.copies import Copy, PackageCopies
 from diadem.node.quality.amend import effective
 from diadem.node.take.package_chain import ArchivedPackage, EffectiveFile, chain_of, continuations, merge_chain
 from diadem.pack.plan import PackPlan, merged_metadata
 from diadem.serialization.validation import validate_metadata
-from diadem.store.copy import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.source import Omission, SourceFile
+from diadem.store.copy import Copier
+from diadem.store.source import Omission
 from diadem.store.system import READ_FLAGS, long_path
-from diadem.work import in_order
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.
 _SHARE = 0.25
@@ -49,7 +48,6 @@ _SMALL = 1 << 20
 _SMALL_TOGETHER = 16 << 20
 #: Packages that are compared with a folder, name by name.
 _CANDIDATES = 20
-_HASHERS, _AHEAD = 2, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +125,6 @@ class Unrelated(Display):
 
 
 Relation = Same | Extends | Unrelated
-#: From files to their SHA-256 by path; None for one that could not be read.
-HashMany = Callable[[Sequence[SourceFile]], Mapping[str, str | None]]
 
 
 def relate(
@@ -137,7 +133,7 @@ def relate(
     *,
     source: str,
     readers: Sequence[ReaderOffer],
-    digests: Digests,
+    digests: FileDigests,
 ) -> Relation:
     """How a folder relates to chains that may be archived of it. Reads the files that may be archived; writes nothing.
 
@@ -254,7 +250,7 @@ class _Comparison:
             return f"{short}: it would be too small a part of the folder"
         return None
 
-    def prove(self, digests: Digests) -> str | None:
+    def prove(self, digests: FileDigests) -> str | None:
         """Read what is alike, and keep as such what has the digest of the archived file; None where enough has."""
         found = digests.of(list(self._alike.values()))
         expected = len(self._alike)
@@ -287,42 +283,39 @@ class _Comparison:
         return _extends(self._plan, chain, holders, new, changed, (), gone, readers)
 
 
-class Digests:
-    """SHA-256 of files of the folder, each read once whatever number of chains it is compared with."""
-
-    def __init__(self, copier: Copier, elsewhere: HashMany | None, listener: Listener) -> None:
-        self._copier = copier
-        self._elsewhere = elsewhere
-        self._listener = listener
-        self._known: dict[str, str] = {}
-        self._stopped = threading.Event()
-
-    def of(self, files: Sequence[SourceFile]) -> Mapping[str, str]:
-        """Path to digest; "" for a file that cannot be read or changes meanwhile."""
-        wanted = [file for file in files if file.path not in self._known]
-        if self._elsewhere is not None and wanted:
-            found = self._elsewhere(wanted)
-            self._known.update((path, digest) for path, digest in found.items() if digest is not None)
-            wanted = [file for file in wanted if file.path not in self._known]
-        self._meter = Meter("compare", sum(file.size for file in wanted), self._listener)
-        digests = in_order(self._digest, wanted, threads=_HASHERS, ahead=_AHEAD, stop=self._stopped.set)
-        with closing(digests):
-            self._known.update((file.path, digest) for file, digest in zip(wanted, digests, strict=True))
-        return self._known
-
-    def _digest(self, file: SourceFile) -> str:
-        try:
-            return self._copier.copy(file.path, None, lambda count: self._advance(count, file)).sha256
-        except (Changed, NotPlain, SourceFailed):
-            return ""
-
-    def _advance(self, count: int, file: SourceFile) -> None:
-        if self._stopped.is_set():
-            raise Interrupted("comparing was stopped", where=file.path)
-        self._meter.add(count, file.path)
-
-
 # -- what this node has archived -----------------------------------------------------------------------------------
+
+
+def related_to_kept(
+    context: Context, plan: PackPlan, source: Path, stores: Sequence[str], listener: Listener
+) -> tuple[Relation, ChainCheck]:
+    """How a folder relates to what this node has archived and can rely on, see `check_chain`; and what was found of it.
+
+    The plan of a continuation says what holds of the package that it continues, where it says nothing else. Into the
+    `stores`, the first that takes it, is copied what lies in an adopted folder alone.
+    """
+    relation = related(context, plan, source, listener)
+    if isinstance(relation, Unrelated):
+        return relation, ChainCheck()
+    chain, holders = check_chain(context, relation, stores, listener), relation.holders
+    if chain.lost:
+        found = without(relation, chain.lost, plan, tuple(context.tools.readers))
+        relation, chain = found, replace(chain, lost=[one for one in chain.lost if one in holders])
+    if isinstance(relation, Extends):
+        with suppress(DiademError):
+            package, _ = PackageCopies(context, relation.predecessor).best()
+            record = effective(context, str(relation.predecessor), package.record)
+            relation = replace(relation, plan=inheriting(relation.plan, record))
+    return relation, chain
+
+
+def related_as_known(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:
+    """The same if the copies are as the catalogue has them; nothing is read of them, and nothing written."""
+    relation = related(context, plan, source, listener)
+    if isinstance(relation, Unrelated):
+        return relation
+    gone = [one for one in relation.chain if is_gone(context, one)]
+    return without(relation, gone, plan, tuple(context.tools.readers))
 
 
 def related(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:
@@ -336,7 +329,7 @@ def related(context: Context, plan: PackPlan, source: Path, listener: Listener) 
             _chains(context, plan, str(source)),
             source=str(source),
             readers=tuple(context.tools.readers),
-            digests=Digests(copier, elsewhere, listener),
+            digests=FileDigests("compare", copier, listener, elsewhere=elsewhere),
         )
     if isinstance(relation, Extends) and (unread := _unread(relation, plan)):
         return Same(relation.chain, relation.holders, relation.gone, unread)
@@ -398,15 +391,6 @@ def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
         else:
             return {}
     return unread
-
-
-def continuing_plan(context: Context, relation: Extends) -> PackPlan:
-    """The plan of a continuation, with what holds of the package that it continues where it says nothing else."""
-    try:
-        package, _ = PackageCopies(context, relation.predecessor).best()
-        return inheriting(relation.plan, effective(context, str(relation.predecessor), package.record))
-    except DiademError:
-        return relation.plan
 
 
 # -- what of it can be relied on, before a person is told that the folder is archived, and deletes it --------------

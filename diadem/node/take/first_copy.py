@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, PackageError, StoreError, Unreachable
@@ -16,43 +17,61 @@ from diadem.pack.compose import Options
 from diadem.pack.pack import Outcome, Packed, pack
 from diadem.pack.plan import PackPlan
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.policy.required import require_stated
 from diadem.store.addresses import local_path
+from diadem.store.contract import Store
 
+Done = TypeVar("Done")
 #: Seconds between looks for what another machine has written.
 _PAUSES = (0.2, 0.5, 1.0, 3.0)
+
+
+def into_first(context: Context, store: str | None, put: Callable[[str, Store], Done]) -> Done:
+    """What putting something into the first store that can take it gives; `put` is given a store's name and the store.
+
+    The wished for alone is tried; else folders, then servers, cold ones last.
+    """
+    problems: dict[str, DiademError] = {}
+    for name in stores_in_order(context, store):
+        try:
+            return put(name, context.stores.require_there(name))
+        except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
+            problems[name] = error
+    only = next(iter(problems.values())) if len(problems) == 1 else None
+    if isinstance(only, StoreError):
+        raise only
+    reasons = "; ".join(f"{name}: {error.message}" for name, error in problems.items())
+    raise Unreachable(
+        f"no store can take the package: {reasons or 'the node has none'}",
+        next="Connect a store, or add one: diadem store add PLACE",
+    )
+
+
+def stores_in_order(context: Context, store: str | None) -> list[str]:
+    """The stores that are tried, in order; see `into_first`."""
+    if store:
+        return [context.settings.store(store).name]
+    usable = [one for one in context.settings.stores if not one.retired]
+    return [one.name for one in sorted(usable, key=lambda one: (one.kind == "cold", local_path(one.url) is None))]
 
 
 def pack_into_first(
     context: Context, plan: PackPlan, options: Options, *, store: str | None, listener: Listener
 ) -> tuple[str, str, Package]:
     """Pack into the first store that can take it; its name, the path in it, and the package."""
-    problems: dict[str, DiademError] = {}
     with context.tools.extractor() as extractor:
         if context.workers is None and any(dataset.offers for dataset in plan.datasets):
             extractor.warm()
-        for name in stores_in_order(context, store):
-            try:
-                place = context.stores.require_there(name)
-                if context.workers is None:
-                    packed = pack(plan, place, extractor=extractor, options=options, listener=listener)
-                else:
-                    packed = _pack_there(context, context.workers, name, plan, options)
-                package = package_in(
-                    context,
-                    place.bundle(packed.path),
-                    packed.outcome,
-                    opened=packed.opened,
-                    proven=packed.outcome.proven,
-                )
-            except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
-                problems[name] = error
+
+        def put(name: str, place: Store) -> tuple[str, str, Package]:
+            if context.workers is None:
+                packed = pack(plan, place, extractor=extractor, options=options, listener=listener)
             else:
-                return name, packed.path, package
-    only = next(iter(problems.values())) if len(problems) == 1 else None
-    if isinstance(only, StoreError):
-        raise only
-    raise no_store_takes_it(problems)
+                packed = _pack_there(context, context.workers, name, plan, options)
+            bundle, outcome = place.bundle(packed.path), packed.outcome
+            package = package_in(context, bundle, outcome, opened=packed.opened, proven=outcome.proven)
+            return name, packed.path, package
+
+        return into_first(context, store, put)
 
 
 def _pack_there(context: Context, workers: Workers, store: str, plan: PackPlan, options: Options) -> Packed:
@@ -76,29 +95,6 @@ def _opened_late(bundle: Bundle, package_id: str) -> TagFiles:
     return open_tag_files(bundle, expected_id=package_id)
 
 
-def packing_options(context: Context, *, strict: bool, check_unchanged: Callable[[], None] | None) -> Options:
-    """How this node packs: with the metadata that its policy requires looked for before anything is published."""
-    policy = context.policy
-    return Options(
-        strict=strict,
-        license=policy.archive.license,
-        software=context.tools.software,
-        judge=(lambda record: require_stated(policy, record)) if policy.metadata.required else None,
-        still=check_unchanged,
-        archived=context.clock().astimezone(),
-    )
-
-
-def stores_in_order(context: Context, store: str | None) -> Iterator[str]:
-    """Stores in the order in which they are tried: the wished for alone; else folders, servers; cold ones last."""
-    if store:
-        yield context.settings.store(store).name
-        return
-    usable = [one for one in context.settings.stores if not one.retired]
-    for one in sorted(usable, key=lambda one: (one.kind == "cold", local_path(one.url) is None)):
-        yield one.name
-
-
 def package_in(context: Context, bundle: Bundle, outcome: Outcome, *, opened: TagFiles | None, proven: bool) -> Package:
     """A package that has just come into a store or an adopted folder, with what came of it."""
     return Package(
@@ -108,15 +104,6 @@ def package_in(context: Context, bundle: Bundle, outcome: Outcome, *, opened: Ta
         readers=context.tools.readers,
         extractor=context.tools.extractor,
         outcome=outcome,
-    )
-
-
-def no_store_takes_it(problems: Mapping[str, DiademError]) -> Unreachable:
-    """What is raised where each store that was tried has its reason."""
-    reasons = "; ".join(f"{name}: {error.message}" for name, error in problems.items())
-    return Unreachable(
-        f"no store can take the package: {reasons or 'the node has none'}",
-        next="Connect a store, or add one: diadem store add PLACE",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
 from diadem.custody.statements import HANDED_OVER
-from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
+from diadem.errors import PackageError, UsageError
 from diadem.export.pages import CORRECTIONS, README
 from diadem.model.manifest import RECORD_PATH, PackageId
 from diadem.model.peers import PeerState
@@ -25,13 +25,12 @@ from diadem.node.jobs import working
 from diadem.node.keep.copies import Copy
 from diadem.node.peers.book import peer_book
 from diadem.node.quality.amend import brought, came_from
-from diadem.node.take.arrival import Archived, record_ingest, write_wanted
-from diadem.node.take.first_copy import no_store_takes_it, package_in, stores_in_order
+from diadem.node.take.arrival import Archived, record_ingest, with_wanted_copies
+from diadem.node.take.first_copy import into_first, package_in
 from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.serialization.zip_list import UNREADABLE
-from diadem.store.contract import Added
 
 #: A package's folder as stores have it, where it may have had to take a number.
 NAMED: Final = re.compile(r"(?:[0-9]{4}/)?(([0-9]{4})[0-9]{4}-[a-z0-9-]{1,60}-[0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
@@ -100,7 +99,10 @@ def _taken(
     listener: Listener,
 ) -> Archived:
     known = context.catalogue.has(str(opened.id))
-    name, added = _landed(context, bundle, opened, store, listener)
+    place = place_for(Path(bundle.url).name, opened.payload_id, context.clock())
+    name, added = into_first(
+        context, store, lambda name, there: (name, there.add(bundle, opened, place, listener=listener))
+    )
     outcome = Outcome(added.created, proof=added.proof)
     bundle = context.stores.open(name).bundle(added.path)
     package = package_in(context, bundle, outcome, opened=opened, proven=added.created)
@@ -108,23 +110,9 @@ def _taken(
     stated = record_ingest(context, package, added.path, name, source, predecessor=before)
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
-    more, debts = write_wanted(context, package.id, listener)
-    copies = [Copy(name, added.path, added.created, added.proof), *more]
-    return Archived(package, "taken" if stated else "already", copies, outcome, debts, predecessor=before)
-
-
-def _landed(
-    context: Context, bundle: Bundle, opened: TagFiles, store: str | None, listener: Listener
-) -> tuple[str, Added]:
-    """Put a package into the first store that can take it; its name, and what was written."""
-    place = place_for(Path(bundle.url).name, opened.payload_id, context.clock())
-    problems: dict[str, DiademError] = {}
-    for name in stores_in_order(context, store):
-        try:
-            return name, context.stores.require_there(name).add(bundle, opened, place, listener=listener)
-        except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
-            problems[name] = error
-    raise no_store_takes_it(problems)
+    first = Copy(name, added.path, added.created, added.proof)
+    archived = Archived(package, "taken" if stated else "already", [first], outcome, predecessor=before)
+    return with_wanted_copies(context, archived, listener)
 
 
 def _sheets(path: Path) -> Iterator[CorrectionSheet]:

@@ -126,10 +126,31 @@ class Lacking(Display):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The packages of a session, each after the one that it continues; and those that are gone, or never were here."""
+    """The packages that are one session, or one of them: each after the one that it continues.
+
+    `lacking` are those that are gone, or never were here; `others` counts those that were not asked for.
+    """
 
     packages: Sequence[ArchivedPackage]
     lacking: Sequence[Lacking] = ()
+    others: int = 0
+
+    @classmethod
+    def of(cls, chain: Sequence[ArchivedPackage], gone: Callable[[PackageId], str | None], *, absent: str) -> Session:
+        """A whole session; `gone` says why a package cannot be given, None where it can, or where nothing is known.
+
+        Of what the chain continues and has not, `absent` is said where nothing is known.
+        """
+        known = {one.id for one in chain}
+        before = [one.continues for one in chain if one.continues is not None and one.continues not in known]
+        reasons = {one.id: gone(one.id) for one in chain} | {one: gone(one) or absent for one in before}
+        lacking = [Lacking(one, reason) for one, reason in reasons.items() if reason is not None]
+        return cls([one for one in chain if reasons[one.id] is None], lacking)
+
+    def alone(self, package: PackageId) -> Session:
+        """One package of it."""
+        packages = [one for one in self.packages if one.id == package]
+        return Session(packages, others=len(self.packages) - len(packages))
 
     def files(self) -> list[EffectiveFile]:
         """Every file in its newest version, the newest packages first."""
@@ -137,25 +158,19 @@ class Session:
         return sorted(merge_chain(self.packages), key=lambda file: age[file.package])
 
 
-def session_of(context: Context, package: str) -> Session:
-    """The whole session to which a package belongs. Raises `NotFound`: the package is not here, or was deleted."""
+def session_of(context: Context, package: str, *, chain: bool) -> Session:
+    """The whole session to which a package belongs, or without `chain` the package alone.
+
+    Raises `NotFound`: the package is not here, or was deleted.
+    """
     asked = PackageId(package)
     PackageCopies(context, asked).require_kept()
-    chain = chain_of(asked, partial(_readable, context), partial(continuations, context))
-    if not chain:
+    found = chain_of(asked, partial(_readable, context), partial(continuations, context))
+    if not found:
         PackageCopies(context, asked).best()  # says why
         raise NotFound("no copy of the package can be read", where=str(asked), next="diadem status")
-    lacking = [
-        Lacking(one.id, reason) for one in chain if (reason := PackageCopies(context, one.id).deleted()) is not None
-    ]
-    lost = {one.id for one in lacking}
-    known = {one.id for one in chain}
-    never = [one.continues for one in chain if one.continues is not None and one.continues not in known]
-    lacking += [
-        Lacking(one, PackageCopies(context, one).deleted() or "this node does not have it")
-        for one in dict.fromkeys(never)
-    ]
-    return Session([one for one in chain if one.id not in lost], lacking)
+    whole = Session.of(found, lambda one: PackageCopies(context, one).deleted(), absent="this node does not have it")
+    return whole if chain else whole.alone(asked)
 
 
 def _readable(context: Context, package: PackageId) -> ArchivedPackage | None:

@@ -18,18 +18,19 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from diadem.errors import Interrupted, Refused
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
-from diadem.model.plain_text import count_text, quoted, without_surrogates
+from diadem.model.plain_text import count_text, duration_words, quoted, without_surrogates
 from diadem.model.ports import Listener, Progress, silent
 from diadem.node.take.folder_look import Look, at_work, examined, look
 from diadem.store.whole import write_whole
 
+_ZERO = datetime.timedelta()
 #: No clock of a share, time zone included, is wrong by more than this.
 _DOUBT = datetime.timedelta(hours=24)
 #: A lock, a temporary file or an unfinished file that nobody has touched for so long was left behind.
@@ -38,6 +39,8 @@ _LEFT_BEHIND = datetime.timedelta(hours=24)
 _FUTURE = datetime.timedelta(seconds=2)
 #: After so long it is worth looking again whether a lock has gone.
 _AGAIN = datetime.timedelta(seconds=30)
+#: Reasons that are no matter of time.
+_HELD = ("lock", "in-use", "short")
 #: Files that are named.
 _NAMED = 5
 #: Seconds that are slept in one go, so that progress is seen.
@@ -89,21 +92,40 @@ class Unfinished:
         return "; ".join(reason.words for reason in self.reasons)
 
     @property
+    def held(self) -> Unfinished:
+        """What speaks against it besides time: locks, files in use, or not whole."""
+        return replace(self, reasons=tuple(reason for reason in self.reasons if reason.code in _HELD))
+
+    @property
     def stuck(self) -> bool:
         """Whether all that speaks against it is a file that is not whole: it may never become so."""
-        return all(reason.code == "short" for reason in self.reasons)
+        return bool(self.reasons) and all(reason.code == "short" for reason in self.reasons)
 
     def told(self, session: str) -> str:
         """All reasons in words, with what to do where waiting may never help."""
         return f"{self.why}; {broken_advice(session)}" if self.stuck else self.why
 
 
-def judge(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finished | Unfinished:
-    """Whether a session is finished; `earlier` is the first of the looks that saw what was seen since. Pure."""
+def judge(
+    earlier: Look | None,
+    now: Look,
+    quiet: datetime.timedelta,
+    *,
+    readers: Sequence[ReaderOffer] = (),
+    watched: bool = False,
+) -> Finished | Unfinished:
+    """Whether a session is finished; `earlier` is the first of the looks that saw what was seen since.
+
+    `readers` know what the headers of files promise: they are read where nothing else speaks against the session.
+
+    Of what is `watched` no age of files counts: two looks of this machine have to see the same, `quiet` apart by the
+    clock that nobody sets. Times of files are claims of a clock that may have been wrong; what was watched is known.
+    There is no `earlier` look where the machine was started since.
+    """
     reasons: list[Reason] = []
     notes: list[Reason] = []
-    wait = datetime.timedelta()
-    if still := _still(earlier, now, quiet):
+    wait = _ZERO
+    if still := (_unwatched if watched else _still)(earlier, now, quiet):
         reasons.append(still[0])
         wait = still[1]
     for code, files in (("lock", _locks(now)), ("in-use", now.in_use), ("short", now.short)):
@@ -111,13 +133,23 @@ def judge(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finishe
             if found:
                 (notes if left_behind else reasons).append(_reason(code, found, left_behind=left_behind))
                 wait = wait if left_behind else max(wait, min(_AGAIN, quiet))
-    return Unfinished(tuple(reasons), wait) if reasons else Finished(tuple(notes))
+    if reasons:
+        return Unfinished(tuple(reasons), wait)
+    return judge(earlier, examined(now, readers), quiet, watched=watched) if readers else Finished(tuple(notes))
+
+
+def _unwatched(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[Reason, datetime.timedelta] | None:
+    """Why a session was not yet watched for long enough, and what is left of that time; None where it was."""
+    seen = now.since(earlier) if earlier is not None and earlier.same(now) else _ZERO
+    if seen >= quiet:
+        return None
+    return Reason("recent", (), f"waiting for {duration_words(quiet)} without a change"), quiet - seen
 
 
 def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[Reason, datetime.timedelta] | None:
     """Why it cannot be said that nothing changed for long enough, and what is left of that time; None where it can."""
     age = now.age(now.newest_ns)
-    if age >= quiet + (datetime.timedelta() if now.own_clock else _DOUBT):
+    if age >= quiet + (_ZERO if now.own_clock else _DOUBT):
         return None
     if earlier is not None and earlier.same(now):
         passed = now.since(earlier)
@@ -126,7 +158,7 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
         seen, wanted = _words(passed), _words(quiet)
         words = f"unchanged since the last look {seen} ago; it counts as finished after {wanted} without a change"
         return Reason("recent", _newest(now), words), quiet - passed
-    left = quiet - age if now.own_clock and age > datetime.timedelta() else quiet
+    left = quiet - age if now.own_clock and age > _ZERO else quiet
     if earlier is not None and earlier.files and now.since(earlier) < quiet:
         return _changed(earlier, now), left
     if age < -_FUTURE:
@@ -165,7 +197,7 @@ def _parted(now: Look, files: Mapping[str, str], code: str) -> Iterator[tuple[bo
     parted: dict[bool, dict[str, str]] = {False: {}, True: {}}
     for name, words in files.items():
         seen = now.files.get(name)
-        limit = _LEFT_BEHIND + (datetime.timedelta() if now.own_clock else _DOUBT)
+        limit = _LEFT_BEHIND + (_ZERO if now.own_clock else _DOUBT)
         left = code != "in-use" and seen is not None and now.age(seen.newest_ns) >= limit
         parted[left][name] = words
     yield from parted.items()
@@ -265,14 +297,10 @@ class FinishWaiter:
         if self._earlier is None and self.looks is not None:
             self._earlier = self.looks.earlier(self.session, self.parts)
 
-    def verdict(self, now: Look | None = None) -> Finished | Unfinished:
-        """Look once more, or take a look that was made this moment. Raises `NotFound`."""
-        if now is None:
-            now = look(self.session, parts=self.parts, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
-        found = judge(self._earlier, now, self.quiet)
-        if isinstance(found, Finished) and self.readers:
-            now = examined(now, self.readers)
-            found = judge(self._earlier, now, self.quiet)
+    def verdict(self) -> Finished | Unfinished:
+        """Look once more. Raises `NotFound`."""
+        now = look(self.session, parts=self.parts, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
+        found = judge(self._earlier, now, self.quiet, readers=self.readers)
         if self._earlier is None or not self._earlier.same(now):
             self._earlier = now
             if self.looks is not None and isinstance(found, Unfinished):

@@ -1,4 +1,8 @@
-"""One watched folder: looked at, judged, archived session by session, remembered."""
+"""A folder of sessions: looked at, judged, archived session by session once each is silent, remembered.
+
+`FolderWatch` is the folder of an instrument; `hand_in.HandInFolder` is the `incoming/` folder of a store, which is
+watched in the same way. They differ in what counts as a session, what is noted of it, and what a person is told.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from diadem.errors import DiademError, NotFound, StoreError, Unreachable
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, machine_error
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.times import read_time, time_text
@@ -18,13 +22,12 @@ from diadem.node.context import Context
 from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.archive import ArchiveOptions
 from diadem.node.take.arrival import Archived
-from diadem.node.take.folder_look import Look, examined
-from diadem.node.take.quiet import Unfinished, judge
+from diadem.node.take.folder_look import Look
+from diadem.node.take.quiet import Finished, Unfinished
 from diadem.node.watch.events import Events, WakeUp
 from diadem.node.watch.memory import NO_ROOM, WAITING, Memory, Note
 from diadem.node.watch.plan import Line, WatchPlan
-from diadem.node.watch.report import News, Watched, unexpected
-from diadem.node.watch.silence import BEFORE, NO_FILE, StoreBackoff, judged, wait_after
+from diadem.node.watch.report import News, Watched
 from diadem.node.watch.units import (
     Changed,
     Listing,
@@ -46,10 +49,51 @@ _SPACED: Final = 20.0
 _LEAST: Final = 0.1
 #: Sessions that a dry run names.
 _NAMED: Final = 3
-#: States that hold while the session is as it was.
-_SETTLED: Final = ("archived", "left")
+#: Said of what lay there when the folder was added with `new_only`.
+BEFORE: Final = "it was there before"
 #: States that end when somebody edits the plan.
 _HELD: Final = ("no", "later", "held")
+#: First and longest wait before what failed is tried again, in seconds …
+_FIRST, _LONGEST = 60.0, 3600.0
+#: … and where it was refused for what it is: reading it all again helps only where somebody has changed a rule.
+_FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 86400.0
+
+
+def wait_after(error: DiademError, failures: int) -> float:
+    """Seconds until what failed so many times is tried again."""
+    own = isinstance(error, Refused) and not isinstance(error, StoreError)
+    first, longest = (_FIRST_REFUSED, _LONGEST_REFUSED) if own else (_FIRST, _LONGEST)
+    return float(min(longest, first * 2 ** min(failures - 1, 20)))
+
+
+@dataclass
+class StoreBackoff:
+    """While no store can take sessions of some size, none is tried: each would fail alike."""
+
+    #: Bytes of the smallest session that found no room; 0 where no store answers.
+    size: int = 0
+    #: By the steady clock.
+    until: float = float("-inf")
+    #: Why; "" while there is none.
+    words: str = ""
+    #: How often in a row.
+    failures: int = 0
+
+    def holds(self, size: int, steady: float) -> bool:
+        """Whether a session of this size has to wait."""
+        return bool(self.words) and steady < self.until and size >= self.size
+
+    def note(self, error: DiademError, size: int, steady: float) -> float:
+        """Wait for what happened; returns how many seconds."""
+        self.failures += 1
+        wait = wait_after(error, self.failures)
+        self.size = size if isinstance(error, StoreError) else 0
+        self.until, self.words = steady + wait, error.message
+        return wait
+
+    def end(self) -> None:
+        """A store has taken something."""
+        self.words, self.failures = "", 0
 
 
 @dataclass
@@ -75,6 +119,10 @@ class FolderWatch:
     #: Rung when the system tells of a change; None never listens.
     bell: WakeUp | None = None
     memory: Memory = field(init=False)
+    #: Whether each session is one package; None where a scan says it.
+    as_one: ClassVar[bool | None] = None
+    #: States that hold while the session is as it was, of which nothing is told.
+    settled: ClassVar[Sequence[str]] = ("archived", "left")
     _events: Events | None = None
     _listen_again: float = float("-inf")
     _paces: dict[str, _Pace] = field(default_factory=dict)
@@ -227,13 +275,11 @@ class FolderWatch:
 
     def _visit(self, unit: Unit, listing: Listing, plan: WatchPlan, listener: Listener) -> Iterator[Watched]:
         """Look at a session, note what was seen, and archive it where it is silent."""
-        before = self.memory.notes.get(unit.name, Note())
+        before = self.memory.notes.get(unit.name, Note(as_one=self.as_one))
         try:
             yield from self._looked(unit, before, listing, plan, listener)
         except Exception as failure:  # one session stops no other, whatever is wrong with it
-            error = failure if isinstance(failure, DiademError) else unexpected(failure)
-            if error.exit_code == 6:
-                raise
+            error = _error_of(failure)
             now = self.steady()
             self._paces[unit.name] = _Pace(now + wait_after(error, before.failures + 1), now)
             waits = before.waits or time_text(self.context.clock())
@@ -252,33 +298,57 @@ class FolderWatch:
             self._paces.pop(unit.name, None)
             return
         line = plan.line(unit.path)
-        note, wait = judged(
-            before,
-            seen,
-            held=plan.hold(line),
-            wanted=line.archive == "yes",
-            session=str(unit.path),
-            quiet=line.wait or self.context.policy.archive.quiet,
-            under=self._under(line),
-            readers=tuple(self.context.tools.readers),
-        )
+        note, verdict = self._judged(unit, before, seen, line, held=plan.hold(line))
         note = replace(note, waits=(before.waits or time_text(moment.now)) if note.state in WAITING else "")
         self.memory.notes[unit.name] = note
         now = self.steady()
         due = now + (_SAFETY if self._events is not None else self.every)
-        if wait is not None:
-            due = min(due, moment.steady + wait.total_seconds())
+        if isinstance(verdict, Unfinished):
+            due = min(due, moment.steady + (verdict.wait.total_seconds() or _LEAST))
         if note.state in _HELD or note.again:
             due = min(due, now + self.every)
         self._paces[unit.name] = _Pace(due, now + max(_LEAST, _SPACED * (now - moment.steady)))
-        if wait is not None and not wait:
+        if isinstance(verdict, Finished):
+            self._paces[unit.name].due = moment.steady
             if not self.backoff.holds(note.bytes, now):
                 yield self._archive(unit, seen, note, line, listener)
                 return
             note = self.memory.notes[unit.name] = replace(note, words=f"{NO_ROOM}: {self.backoff.words}")
             self._paces[unit.name].due = max(self.backoff.until, now + _LEAST)
-        if note.state not in _SETTLED and self._news.is_new(unit.name, f"{note.state} {note.words}"):
+        if note.state not in self.settled and self._news.is_new(unit.name, f"{note.state} {note.words}"):
             yield self._told(unit, note, note.told(self.context.clock()))
+
+    def _judged(
+        self,
+        unit: Unit,
+        before: Note,
+        seen: Look,
+        line: Line,
+        *,
+        held: tuple[str, str] | None,
+        watched: bool = True,
+    ) -> tuple[Note, Finished | Unfinished | None]:
+        """What is to be noted of a session, and whether it is finished; None where that does not matter now.
+
+        `held` is why the plan holds it, state and words; of what is `watched` only looks count, see `judge`.
+        """
+        note = replace(before, files=len(seen.files), bytes=seen.bytes)
+        if held is not None:
+            return replace(note, state=held[0], words=held[1]), None
+        if seen.files and seen.digest == before.digest:
+            if before.packages:
+                words = before.words if before.state == "archived" else ""
+                return replace(note, state="archived", words=words, look=None), None
+            if line.archive != "yes":
+                return replace(note, state="left", words=BEFORE, look=None), None
+        return before.judged(
+            seen,
+            line.wait or self.context.policy.archive.quiet,
+            session=str(unit.path),
+            watched=watched,
+            under=self._under(line),
+            readers=tuple(self.context.tools.readers),
+        )
 
     def _under(self, line: Line) -> str:
         """What is to be another before what was refused is tried at once."""
@@ -302,14 +372,13 @@ class FolderWatch:
         notes[unit.name] = note
         as_one = line.as_one if line.as_one is not None else note.as_one
         taken = UnitArchived((), as_one=bool(note.as_one))
+        error: DiademError | None
         try:
             options = ArchiveOptions(line.stated(self.settings.set) or None, store=self.settings.store or None)
             taken = archive_unit(self.context, unit, seen, options, as_one=as_one, listener=listener)
             error = taken.error
         except Exception as failure:  # one session stops no other, whatever is wrong with it
-            error = failure if isinstance(failure, DiademError) else unexpected(failure)
-            if error is failure and error.exit_code == 6:
-                raise
+            error = _error_of(failure)
         if isinstance(error, Changed):
             note = replace(note, look=None, words="")
             self._paces[unit.name] = _Pace()
@@ -325,15 +394,19 @@ class FolderWatch:
             )
         else:
             self.backoff.end()
-            packages = tuple(str(one) for done in taken.archived for one in done.held_by or [done.package.id])
-            note = replace(
-                note, state="archived", words=taken.words, digest=seen.digest, packages=packages, look=None,
-                as_one=taken.as_one, waits="", failures=0, again="", under="",
-            )  # fmt: skip
+            note = self._archived(note, seen, taken)
         notes[unit.name] = note
         self._news.is_new(unit.name, f"{note.state} {note.words}")
         self.memory.write(now=True)
         return self._told(unit, note, note.words or (error.message if error else ""), taken.archived, error)
+
+    def _archived(self, note: Note, seen: Look, taken: UnitArchived) -> Note:
+        """What is noted of a session that was archived."""
+        packages = tuple(str(one) for done in taken.archived for one in done.held_by or [done.package.id])
+        return replace(
+            note, state="archived", words=taken.words, digest=seen.digest, packages=packages, look=None,
+            as_one=taken.as_one, waits="", failures=0, again="", under="",
+        )  # fmt: skip
 
     # -- what would be done ----------------------------------------------------------------------------------------
 
@@ -359,24 +432,19 @@ class FolderWatch:
             known = self.memory.notes.get(unit.name, Note())
             if known.packages and known.digest == seen.digest:
                 continue
-            state, words = self._outlook(unit, seen, known, plan, listener)
+            if self.settings.new_only and not self.memory.known:  # what is there now is what was there before
+                known = Note(digest=seen.digest)
+            line = plan.line(unit.path)
+            anew = replace(known, look=None, again="")
+            note, verdict = self._judged(unit, anew, seen, line, held=plan.hold(line), watched=False)
+            state, words = note.state, note.words
+            if isinstance(verdict, Finished):
+                as_one = line.as_one if line.as_one is not None else known.as_one
+                state, words = self._outlook(unit, as_one, listener)
             yield Watched(place, unit.name, state, words, len(seen.files), seen.bytes)
 
-    def _outlook(self, unit: Unit, seen: Look, known: Note, plan: WatchPlan, listener: Listener) -> tuple[str, str]:
-        """State and words of one session."""
-        line = plan.line(unit.path)
-        if (held := plan.hold(line)) is not None:
-            return held
-        if not seen.files:
-            return "empty", NO_FILE
-        was_there = self.settings.new_only and not self.memory.known
-        if (was_there or known.digest == seen.digest) and line.archive != "yes":
-            return "left", BEFORE
-        examined_now = examined(seen, tuple(self.context.tools.readers))
-        found = judge(None, examined_now, line.wait or self.context.policy.archive.quiet)
-        if isinstance(found, Unfinished):
-            return "waiting", found.told(str(unit.path))
-        as_one = line.as_one if line.as_one is not None else known.as_one
+    def _outlook(self, unit: Unit, as_one: bool | None, listener: Listener) -> tuple[str, str]:
+        """State and words of a session that is finished."""
         try:
             sessions = divided(self.context, unit, as_one=as_one, listener=listener)
         except DiademError as error:
@@ -392,3 +460,16 @@ def problem_of(context: Context, folder: Path) -> str:
         if how in (IS, HOLDS, LIES_IN):
             return f"the folder {how} {name}"
     return ""
+
+
+def _error_of(failure: Exception) -> DiademError:
+    """What is told of a session that failed, in whatever way. Raises where somebody stopped the work."""
+    if isinstance(failure, DiademError):
+        if failure.exit_code == 6:
+            raise failure
+        return failure
+    told = machine_error(failure) if isinstance(failure, OSError) else None
+    return told or DiademError(
+        f"this should not have happened: {type(failure).__name__}: {failure}",
+        next="Please report it. It is tried again; other sessions are archived as usual.",
+    )

@@ -2,59 +2,54 @@
 
 ::
 
-    <store>/incoming/<anything>/                                   one session, handed in from an instrument PC
-    <node>/incoming/<store id>/incoming/<name>~<12 hex>.json       what became of it
+    <store>/incoming/<anything>/       one session, handed in from an instrument PC
 
 Nothing of it is moved, changed or deleted: originals never are. What is archived is remembered with what the folder
 looked like then, so that a file that comes later is seen, and a person can be told which folders may go: those of which
-nothing was left out and every package that holds a part is kept as the policy wants.
+nothing was left out and every package that holds a part is kept as the policy wants. It is remembered in the node:
+nobody who can write in the store should be able to write there, as what stands there says what may be deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
-import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote_from_bytes
+from typing import Any, ClassVar, Final
+from urllib.parse import unquote_to_bytes
 
-from diadem.errors import DiademError, NotFound, Refused, Unreachable
-from diadem.export.zip_bag import packages_in
-from diadem.hooks.offers import ReaderOffer
+from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import count_text, without_surrogates
 from diadem.model.ports import Listener
 from diadem.model.times import time_text
 from diadem.node.archive_state import is_well_kept
+from diadem.node.config import WatchSettings
 from diadem.node.context import Context
-from diadem.node.take.archive import ArchiveOptions, archive
 from diadem.node.take.arrival import Archived
 from diadem.node.take.continuation import is_gone
-from diadem.node.take.folder_look import Look, look
-from diadem.node.take.quiet import Clock, FinishWaiter, Reason, Unfinished, utc_now
-from diadem.node.watch.report import News, unexpected
-from diadem.node.watch.silence import NO_FILE
+from diadem.node.take.folder_look import Look
+from diadem.node.take.quiet import Finished, Reason, Unfinished
+from diadem.node.watch.folder import FolderWatch, StoreBackoff
+from diadem.node.watch.memory import Memory, Note
+from diadem.node.watch.plan import Line, WatchPlan
+from diadem.node.watch.report import Watched
+from diadem.node.watch.units import Listing, Moment, Unit, UnitArchived, list_entries
 from diadem.store.addresses import local_path
-from diadem.store.own_files import FolderFiles, OwnFiles
-from diadem.store.system import is_link, long_path
+from diadem.store.system import is_link
 
 INCOMING: Final = "incoming"
 _STRAY: Final = "put it into a folder of its own: one folder is one session"
-FORMAT: Final = "diadem-incoming/2"
-#: Digits of a name's digest in the key of its note, for names that differ only in what a key cannot hold.
-_DIGITS: Final = 12
-_LONGEST: Final = 100
-#: Seconds after which what was refused is tried again though it did not change: a full disk may have room by then.
-_AGAIN: Final = 3600.0
+#: Earlier versions kept a file for each hand-in, with this format.
+_BEFORE: Final = "diadem-incoming/2"
 
 
 class HandInState(StrEnum):
@@ -65,15 +60,6 @@ class HandInState(StrEnum):
     ARCHIVED = "archived"
     EMPTY = "empty"
     STRAY = "stray"  # a file or a link beside the folders
-
-
-class Kept(StrEnum):
-    """How a package is kept."""
-
-    WELL = "well"  # as the policy wants
-    SHORT = "short"  # not yet: copies are missing, damaged, or not proven
-    LOST = "lost"  # no copy counts any more
-    DELETED = "deleted"  # on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,245 +146,201 @@ class Handed(Display):
         }
 
 
-@dataclass
-class HandInFolder:
-    """The `incoming/` folder of one store. Keep it: what was seen and told in an earlier look counts."""
+_STATES: Final = {
+    "waiting": HandInState.WRITING,
+    "failed": HandInState.READY,
+    "archived": HandInState.ARCHIVED,
+    "empty": HandInState.EMPTY,
+}
 
-    #: The store's name.
-    store: str
-    folder: Path
-    #: Where it is remembered what was archived: nobody who can write in the store should be able to write there, as
-    #: what stands there says what may be deleted.
-    notes: OwnFiles
-    #: For how long nothing may have changed in a finished session.
-    quiet: datetime.timedelta
-    #: How a package is kept.
-    kept: Callable[[PackageId], Kept]
-    readers: Sequence[ReaderOffer] = ()
-    clock: Clock = utc_now
-    steady: Callable[[], float] = time.monotonic
-    own_clock: bool | None = None
-    _waiters: dict[str, FinishWaiter] = field(default_factory=dict)
-    _news: News = field(default_factory=News)
-    #: By name, what was refused: looking how, and when.
-    _refused: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+@dataclass
+class HandInFolder(FolderWatch):
+    """The `incoming/` folder of one store: each folder in it is one session, and nothing else is."""
+
+    as_one: ClassVar[bool | None] = True
+    #: That a hand-in is archived is told, since that says whether it may be deleted.
+    settled: ClassVar[Sequence[str]] = ()
+    store: str = ""
+    #: By name, what was left behind in those that are finished and not archived yet.
+    _ready: dict[str, Sequence[Reason]] = field(default_factory=dict)
+    _deletable: set[str] = field(default_factory=set)
+    #: What was refused is tried again by each process, so that who looks once is told why.
+    _process: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @classmethod
-    def of(cls, context: Context, name: str) -> HandInFolder | None:
+    def of(
+        cls,
+        context: Context,
+        name: str,
+        *,
+        steady: Callable[[], float] = time.monotonic,
+        every: float = 60.0,
+        backoff: StoreBackoff,
+    ) -> HandInFolder | None:
         """Where people hand in to a store; None where it is not a folder, or does not answer."""
-        settings = context.settings.store(name)
-        store = local_path(settings.url)
-        if store is None or not context.stores.reachable(name):
+        place = local_path(context.settings.store(name).url)
+        if place is None or not context.stores.reachable(name):
             return None
         with contextlib.suppress(OSError):
-            (store / INCOMING).mkdir(exist_ok=True)
-        return cls(
+            (place / INCOMING).mkdir(exist_ok=True)
+        return cls(context, WatchSettings(str(place / INCOMING), poll=True), steady, every, backoff, store=name)
+
+    def __post_init__(self) -> None:
+        """Remember, also what an earlier version has noted."""
+        kept = self.context.folder / INCOMING / (self.context.settings.store(self.store).id or self.store)
+        self.memory = Memory.read(self.context.folder, self.settings.folder, kept.with_name(f"{kept.name}.json"))
+        if kept.is_dir():
+            self.memory.notes = dict(_notes_of_before(kept / INCOMING)) | self.memory.notes
+            self.memory.write(now=True)
+            shutil.rmtree(kept, ignore_errors=True)
+
+    def hand_ins(self, listener: Listener) -> Iterator[Handed]:
+        """Look at every hand-in, archive those that are finished, and tell what is new of them."""
+        for one in self.round(WatchPlan(), listener):
+            yield Handed(self.store, self._hand_in(one), next(iter(one.archived), None), one.error)
+        for name, words in sorted(self.memory.aside.items()):
+            if self._news.is_new(name, words):
+                yield Handed(self.store, HandIn(name, self.root / name, HandInState.STRAY, words=words))
+
+    def _hand_in(self, told: Watched) -> HandIn:
+        name, note = told.session, self.memory.notes.get(told.session, Note())
+        if not name:  # it is about the folder
+            return HandIn(INCOMING, self.root, HandInState.STRAY, words=told.words)
+        state = HandInState.READY if name in self._ready else _STATES[note.state]
+        return HandIn(
             name,
-            store / INCOMING,
-            FolderFiles(context.folder / "incoming" / (settings.id or name)),
-            context.policy.archive.quiet,
-            partial(_kept, context),
-            readers=tuple(context.tools.readers),
-            clock=context.clock,
+            self.root / name,
+            state,
+            told.files,
+            told.bytes,
+            told.words,
+            self._ready.get(name, ()),
+            PackageId(note.packages[-1]) if note.packages else None,
+            note.omitted if state is HandInState.ARCHIVED else 0,
+            name in self._deletable,
         )
 
-    def round(self, context: Context, listener: Listener) -> Iterator[Handed]:
-        """Look at every hand-in, archive those that are finished, and tell what is new of them."""
-        self.tidy()
-        for hand_in in self.look():
-            handed: Handed | None = Handed(self.store, hand_in)
-            if hand_in.state is HandInState.READY:
-                handed = self._archive(context, hand_in, listener)
-            if handed is not None and self._news.is_new(
-                hand_in.name, f"{hand_in.state} {hand_in.words}", handed.error, always=handed.archived is not None
-            ):
-                yield handed
+    # -- what is another than in the folder of an instrument -------------------------------------------------------
 
-    def _archive(self, context: Context, hand_in: HandIn, listener: Listener) -> Handed | None:
-        """What became of one that is finished; None where just this was tried in vain not long ago."""
+    def _listed(self, moment: Moment) -> Listing | None:
+        """What lies in the folder; None where it cannot be seen, which says of nothing that it was deleted."""
+        memory = self.memory
+        memory.problem = ""
+        if is_link(self.root):  # it might lead to the node's own keys
+            memory.problem = "it is a link, which is not followed: put a folder in its place"
+            return None
         try:
-            seen = self.seen(hand_in)
-            digest, at = self._refused.get(hand_in.name, ("", 0.0))
-            if digest == seen.digest and time.monotonic() - at < _AGAIN:
-                return None
-            self._refused[hand_in.name] = (seen.digest, time.monotonic())
-            options = ArchiveOptions(now=True, as_one=not packages_in(hand_in.path))  # a package is taken in as it is
-            done = archive(context, hand_in.path, options, listener=listener)
-            self.remember(
-                hand_in,
-                seen,
-                done.held_by,
-                done.package.payload_id,
-                proof=done.outcome.proof,
-                omitted=len(done.outcome.omissions),
-            )
-            del self._refused[hand_in.name]
-            return Handed(self.store, hand_in, archived=done)
-        except Exception as failure:  # one hand-in stops no other, whatever is wrong with it
-            error = failure if isinstance(failure, DiademError) else unexpected(failure)
-            if error.exit_code == 6:
-                raise
-            if isinstance(error, Unreachable):  # nothing was read, and the store may be back at the next look
-                self._refused.pop(hand_in.name, None)
-            return Handed(self.store, hand_in, error=error)
-
-    def look(self) -> list[HandIn]:
-        """Every entry and where it stands, by name. Nothing is written."""
-        if is_link(self.folder):  # it might lead to the node's own keys
-            words = "it is a link, which is not followed: put a folder in its place"
-            return [HandIn(INCOMING, self.folder, HandInState.STRAY, words=words)]
-        try:
-            with os.scandir(long_path(self.folder)) as entries:
-                found = {
-                    entry.name: entry.is_dir(follow_symlinks=False)
-                    for entry in entries
-                    if not entry.name.startswith(".")
-                }
+            return self._list(moment)
         except (FileNotFoundError, NotADirectoryError):
-            return []
-        self._waiters = {name: waiter for name, waiter in self._waiters.items() if name in found}
-        hand_ins = []
-        for name, is_folder in sorted(found.items()):
-            hand_in = HandIn(name, self.folder / name, HandInState.STRAY, words=_STRAY)
-            try:
-                hand_ins.append(self._judged(hand_in) if is_folder else hand_in)
-            except NotFound:
-                hand_ins.append(replace(hand_in, state=HandInState.EMPTY, words="it was removed a moment ago"))
-        return hand_ins
-
-    def seen(self, hand_in: HandIn) -> Look:
-        """What it looks like now: taken before archiving, it is what `remember` compares with. Raises `NotFound`."""
-        return look(hand_in.path, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
-
-    def _judged(self, hand_in: HandIn) -> HandIn:
-        """Where a folder stands. Raises `NotFound` where it has gone since it was listed."""
-        note, seen = self._note(hand_in.name), self.seen(hand_in)
-        package = note.packages[-1] if note else None
-        found = replace(hand_in, words="", files=len(seen.files), bytes=seen.bytes, package=package)
-        if not seen.files:
-            return replace(found, state=HandInState.EMPTY, words=NO_FILE)
-        words = "it changed since it was archived" if note else ""
-        if note is not None and note.digest == seen.digest:
-            states = {self.kept(one) for one in note.packages}
-            if Kept.LOST not in states or Kept.DELETED in states:
-                return _archived(found, note, states)
-            words = "no copy is left of a part of what was archived of it"
-        if found.name not in self._waiters:
-            self._waiters[found.name] = FinishWaiter(
-                found.path,
-                self.quiet,
-                readers=self.readers,
-                clock=self.clock,
-                steady=self.steady,
-                own_clock=self.own_clock,
-            )
-        verdict = self._waiters[found.name].verdict(seen)
-        if isinstance(verdict, Unfinished):
-            return replace(found, state=HandInState.WRITING, words=verdict.told(str(found.path)))
-        return replace(found, state=HandInState.READY, words=words, notes=verdict.notes)
-
-    # -- what is remembered ----------------------------------------------------------------------------------------
-
-    def remember(
-        self, hand_in: HandIn, seen: Look, packages: Sequence[str], payload_id: str, *, proof: str, omitted: int
-    ) -> None:
-        """Remember that a hand-in is archived, in these packages together, the last of them with this payload.
-
-        `seen` is what it looked like before; `proof` why the bytes in the store are known to be right; `omitted` how
-        many things in it are in no package. Raises `Refused` where nothing is proven, or the folder changed meanwhile:
-        it will be looked at again.
-        """
-        if proof in ("", "none"):
-            raise Refused("the copy is not proven yet", where=str(hand_in.path), next="Verify it: diadem scrub")
-        if not self.seen(hand_in).same(seen):
-            raise Refused(
-                "the folder changed while it was archived",
-                where=str(hand_in.path),
-                next="Archive it again when it is finished: only what is new will be added.",
-            )
-        document = {
-            "format": FORMAT,
-            "name": quote_from_bytes(os.fsencode(hand_in.name)),
-            "packages": [str(PackageId(one)) for one in packages],
-            "payload_id": payload_id,
-            "proof": proof,
-            "omitted": omitted,
-            "digest": seen.digest,
-            "archived": time_text(self.clock()),
-        }
-        self.notes.put(_key(hand_in.name), json.dumps(document).encode())
-
-    def tidy(self) -> list[str]:
-        """Forget what was remembered of folders that people have deleted; returns their keys."""
-        if is_link(self.folder):
-            return []
-        try:
-            names = os.listdir(long_path(self.folder))
-        except OSError:  # a folder that cannot be seen is not one that was deleted
-            return []
-        known = {_key(name) for name in names}
-        gone = [key for key in self.notes.keys(INCOMING) if key not in known]
-        for key in gone:
-            self.notes.delete(key)
-        return gone
-
-    def _note(self, name: str) -> _Note | None:
-        """What is remembered. What cannot be understood is nothing: archiving again repeats nothing."""
-        data = self.notes.get(_key(name))
-        try:
-            document = json.loads(data or b"")
-            if document["format"] != FORMAT or not document["packages"]:
-                return None
-            packages = [PackageId(one) for one in document["packages"]]
-            return _Note(packages, int(document["omitted"]), str(document["digest"]), str(document["archived"]))
-        except Exception:  # it may have been written by anybody, or by another version
+            return None
+        except OSError as error:
+            memory.problem = f"it cannot be listed: {error.strerror or error}"
             return None
 
+    def _list(self, moment: Moment) -> Listing:  # noqa: ARG002  there are no loose files to be looked at
+        listing = Listing()
+        folders, files = list_entries(listing, self.root, "")
+        listing.units = {name: Unit(name, self.root / name) for name in folders}
+        listing.aside = dict.fromkeys([*files, *listing.aside], _STRAY)
+        return listing
 
-@dataclass(frozen=True, slots=True)
-class _Note:
-    """What is remembered of a hand-in that was archived."""
+    def _judged(
+        self,
+        unit: Unit,
+        before: Note,
+        seen: Look,
+        line: Line,
+        *,
+        held: tuple[str, str] | None,
+        watched: bool = False,
+    ) -> tuple[Note, Finished | Unfinished | None]:
+        """What is to be noted of a hand-in, and whether it is to be archived.
 
-    packages: Sequence[PackageId]
-    omitted: int
-    digest: str
-    archived: str
+        Where the files lie on a disk of this machine their age is enough, as for a session that a person names.
+        """
+        self._ready.pop(unit.name, None)
+        self._deletable.discard(unit.name)
+        words = "it changed since it was archived" if before.packages else ""
+        if seen.files and before.packages and seen.digest == before.digest:
+            reasons = self._reasons_to_keep(before)
+            if reasons is not None:
+                then = "; ".join(reasons) or "you may delete it"
+                if not reasons:
+                    self._deletable.add(unit.name)
+                note = replace(before, state="archived", files=len(seen.files), bytes=seen.bytes, look=None)
+                return replace(note, words=f"archived on {before.archived[:10]}; {then}"), None
+            words = "no copy is left of a part of what was archived of it"
+        anew = replace(before, digest="")
+        note, verdict = super()._judged(unit, anew, seen, line, held=held, watched=watched)
+        if isinstance(verdict, Finished):
+            self._ready[unit.name] = verdict.notes
+            note = replace(note, words=words)
+        return replace(note, digest=before.digest), verdict
+
+    def _under(self, line: Line) -> str:
+        return f"{super()._under(line)}|{self._process}"
+
+    def _archived(self, note: Note, seen: Look, taken: UnitArchived) -> Note:
+        """What is noted besides: when, and what was left out. Raises `Refused` where nothing is proven."""
+        (done,) = taken.archived
+        if done.outcome.proof in ("", "none"):
+            raise Refused("the copy is not proven yet", where=str(done.package.url), next="Verify it: diadem scrub")
+        then, omitted = time_text(self.context.clock()), len(done.outcome.omissions)
+        return replace(super()._archived(note, seen, taken), words=note.words, archived=then, omitted=omitted)
+
+    def _reasons_to_keep(self, note: Note) -> list[str] | None:
+        """Why one that is as it was archived may not be deleted, in words; None where a part is lost, and only here.
+
+        It may be where nothing was left out, the policy wants no further copy of any of its packages, and no damage of
+        one is known.
+        """
+        states = {_kept(self.context, PackageId(one)) for one in note.packages}
+        if "lost" in states and "deleted" not in states:
+            return None
+        reasons = []
+        if "deleted" in states:
+            reasons.append("it has since been deleted from the archive")
+        if note.omitted:
+            items = count_text(note.omitted, "item")
+            reasons.append(f"{items} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
+        if "short" in states:
+            reasons.append("the policy wants more copies")
+        if reasons:  # more copies may come; what was deleted or left out is nowhere else
+            yet = "" if "deleted" in states or note.omitted else " yet"
+            reasons[0] = f"do not delete it{yet}: {reasons[0]}"
+        return reasons
 
 
-def _key(name: str) -> str:
-    """The key of the note of a hand-in."""
-    data = os.fsencode(name)
-    plain = quote_from_bytes(data, safe=" ")[:_LONGEST]
-    return f"{INCOMING}/{plain}~{hashlib.sha256(data).hexdigest()[:_DIGITS]}.json"
-
-
-def _archived(found: HandIn, note: _Note, states: Collection[Kept]) -> HandIn:
-    """What became of a hand-in that is as it was archived: its owner learns whether it is needed any longer."""
-    reasons = []
-    if Kept.DELETED in states:
-        reasons.append("it has since been deleted from the archive")
-    if note.omitted:
-        items = count_text(note.omitted, "item")
-        reasons.append(f"{items} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
-    if Kept.SHORT in states:
-        reasons.append("the policy wants more copies")
-    yet = " yet" if Kept.DELETED not in states and not note.omitted else ""
-    then = f"do not delete it{yet}: {'; '.join(reasons)}" if reasons else "you may delete it"
-    words = f"archived on {note.archived[:10]}; {then}"
-    state = HandInState.ARCHIVED
-    return replace(found, state=state, words=words, omitted=note.omitted, may_be_deleted=not reasons)
-
-
-def _kept(context: Context, package: PackageId) -> Kept:
-    """How a package is kept: whether the policy wants no further copy of it, and no damage of it is known."""
+def _kept(context: Context, package: PackageId) -> str:
+    """How a package is kept: ``well``, ``short`` of what the policy wants, ``lost``, or ``deleted`` on purpose."""
     try:
         state = context.catalogue.package_state(package)
     except NotFound:  # the hand-in may be all that is left of it
-        return Kept.LOST
+        return "lost"
     except DiademError:
-        return Kept.SHORT
+        return "short"
     if state.tombstoned:
-        return Kept.DELETED
+        return "deleted"
     if is_gone(context, package):
-        return Kept.LOST
-    return Kept.WELL if is_well_kept(context, package) else Kept.SHORT
+        return "lost"
+    return "well" if is_well_kept(context, package) else "short"
+
+
+def _notes_of_before(folder: Path) -> Iterator[tuple[str, Note]]:
+    """What an earlier version has noted. What cannot be understood is nothing: archiving again repeats nothing."""
+    for path in folder.glob("*.json"):
+        with contextlib.suppress(Exception):  # it may have been written by anybody
+            document = json.loads(path.read_bytes())
+            if document["format"] == _BEFORE:
+                yield (
+                    os.fsdecode(unquote_to_bytes(document["name"])),
+                    Note(
+                        "archived",
+                        digest=str(document["digest"]),
+                        packages=tuple(str(PackageId(one)) for one in document["packages"]),
+                        as_one=True,
+                        archived=str(document["archived"]),
+                        omitted=int(document["omitted"]),
+                    ),
+                )

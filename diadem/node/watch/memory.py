@@ -3,6 +3,7 @@
 ::
 
     <node>/watch/<16 hex of the folder's path>.json     one watched folder, ``diadem-watch/1``
+    <node>/incoming/<store id>.json                     the `incoming/` folder of a store, in the same way
     <node>/watch/watcher.json                           who watches, and since when
     <node>/watch/plan.csv                               what a person wants of single sessions
     <node>/locks/watch.lock                             held while a watcher lives
@@ -18,22 +19,25 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DiademError
+from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.plain_text import duration_words, without_surrogates
 from diadem.model.times import read_time
 from diadem.node.take.folder_look import Look
+from diadem.node.take.quiet import Finished, Unfinished, judge
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"
 FOLDER: Final = "watch"
 #: States of a session that is to be archived and is not yet.
 WAITING: Final = ("waiting", "archiving", "failed", "held")
+NO_FILE: Final = "there is no file in it"
 #: How what waits for a store is told.
 NO_ROOM: Final = "no store can take it now"
 _ZERO: Final = datetime.timedelta()
@@ -73,6 +77,45 @@ class Note(Display):
     look: Look | None = None
     #: Since when it has been waiting to be archived, UTC; "" where it is not.
     waits: str = ""
+    #: Of what was handed in: when it was archived, UTC, and how many things in it are in no package.
+    archived: str = ""
+    omitted: int = 0
+
+    def judged(
+        self,
+        seen: Look,
+        quiet: datetime.timedelta,
+        *,
+        session: str,
+        watched: bool,
+        under: str,
+        readers: Sequence[ReaderOffer],
+    ) -> tuple[Note, Finished | Unfinished | None]:
+        """What is to be noted after a look, and whether the session is finished; None: it does not matter now.
+
+        `session` is its path, for advice; of what is `watched` only looks count, see `judge`; `under` is what plan and
+        policy say.
+        """
+        note = replace(self, files=len(seen.files), bytes=seen.bytes, quiet=quiet.total_seconds())
+        if not seen.files:
+            return replace(note, state="empty", words=NO_FILE, look=None), None
+        earlier = self.look
+        if earlier is None or not earlier.same(seen):  # it looks otherwise than before
+            if earlier is not None:  # what failed of it before is no matter any more
+                note = replace(note, failures=0, again="", under="")
+            note = replace(note, look=seen)
+            if watched:
+                age = min(seen.age(seen.newest_ns), quiet)
+                changed = seen.taken - age if seen.own_clock and age > _ZERO else seen.taken
+                bare = replace(seen, files={}, in_use={}, short={})  # there may be many; the digest stands for them
+                note = replace(note, look=bare, changed=moment_text(changed), seen=moment_text(seen.taken))
+        found = judge(earlier, seen, quiet, readers=readers, watched=watched)
+        if isinstance(found, Unfinished):
+            told = found.held if watched else found  # how long it was watched for is told when it is read
+            return replace(note, state="waiting", words=told.told(session)), found
+        if note.again and note.under == under and seen.taken < read_time(note.again):
+            return replace(note, state="failed"), None
+        return replace(note, state="waiting", words=""), found
 
     def told(self, now: datetime.datetime) -> str:
         """What it waits for, or what became of it, at the time at which this is read."""
@@ -99,11 +142,11 @@ class Note(Display):
         values = dict(document)
         looked = values.pop("look", None)
         values["packages"] = tuple(map(str, values.get("packages", ())))
-        for name in ("waits", "changed", "seen", "again"):
+        for name in ("waits", "changed", "seen", "again", "archived"):
             if values.get(name):
                 read_time(values[name])
         note = cls(**values)
-        if not isinstance(note.state, str) or not isinstance(note.failures, int) or not isinstance(note.digest, str):
+        if not all(map(isinstance, (note.state, note.digest, note.failures, note.omitted), (str, str, int, int))):
             raise TypeError("no note")
         return replace(note, look=Look.from_dict(root, looked) if looked is not None else None)
 
@@ -130,9 +173,10 @@ class Memory:
     _at: float = float("-inf")
 
     @classmethod
-    def read(cls, node: Path, folder: str) -> Memory:
-        """What is remembered; empty where nothing is, or nothing that can be understood."""
-        memory = cls(node / FOLDER / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json", folder)
+    def read(cls, node: Path, folder: str, path: Path | None = None) -> Memory:
+        """What is remembered; empty where nothing is, or nothing that can be understood. `path` is another place."""
+        usual = node / FOLDER / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json"
+        memory = cls(path or usual, folder)
         try:
             document = json.loads(memory.path.read_bytes())
             if document["format"] != FORMAT:

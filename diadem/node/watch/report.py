@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from diadem.errors import DiademError, machine_error
+from diadem.errors import DiademError, StoreError
 from diadem.model.display import Display
 from diadem.model.plain_text import without_surrogates
+from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
-from diadem.node.watch.memory import Memory
+from diadem.node.context import Context
+from diadem.node.locks import WATCH_LOCK, node_lock
+from diadem.node.watch.memory import FOLDER, Memory
 
 if TYPE_CHECKING:
     from diadem.node.take.arrival import Archived
     from diadem.node.watch.plan import WatchPlan
 
 
+WATCHER_FILE: Final = f"{FOLDER}/watcher.json"
+#: Seconds after which the lock of a watcher is tried again: another that asks who watches holds it for a moment.
+_AGAIN: Final = 0.1
 #: States of which only the number is told.
 COUNTED = ("archived", "left")
 #: Of what is told, what is another at each look.
@@ -131,28 +140,66 @@ class WatchReport(Display):
         }
 
 
-def folder_report(
-    settings: WatchSettings, memory: Memory, now: datetime.datetime, *, running: bool = True
-) -> FolderReport:
+@dataclass(frozen=True, slots=True)
+class LastWatcher:
+    """Who watches, or did last: what it has written of itself."""
+
+    running: bool
+    process: int
+    #: When it began; when it was last at work. UTC, "" where there was none.
+    since: str
+    seen: str
+    #: The folder that it watches alone; "" for all.
+    folder: str
+    #: Whether it looked once and ended, as a timer lets it.
+    once: bool
+
+    @classmethod
+    def of(cls, context: Context) -> LastWatcher:
+        """The last watcher of a node, in whatever process."""
+        path, about, seen = context.folder / WATCHER_FILE, {}, ""
+        with contextlib.suppress(OSError, ValueError):
+            seen = time_text(datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC))
+            found = json.loads(path.read_bytes())
+            about = found if isinstance(found, dict) else {}
+        process = about.get("process")
+        return cls(
+            _is_watched(context),
+            process if isinstance(process, int) else 0,
+            str(about.get("since", "")),
+            seen,
+            str(about.get("folder") or ""),
+            bool(about.get("once")),
+        )
+
+
+def _is_watched(context: Context) -> bool:
+    """Whether a watcher lives; False where a disk that fails lets nobody tell."""
+    try:
+        lock = node_lock(context.folder, WATCH_LOCK)
+        if not (free := lock.acquire()):
+            time.sleep(_AGAIN)
+            free = lock.acquire()
+    except StoreError:
+        return False
+    lock.release()
+    return not free
+
+
+def folder_report(context: Context, settings: WatchSettings, *, running: bool = True) -> FolderReport:
     """What is known of one watched folder; `running` says whether somebody watches it."""
-    states = [note.state for note in memory.notes.values()]
+    memory, now = Memory.read(context.folder, settings.folder), context.clock()
     state, words = memory.folder_state()
     if state == "there" and not memory.known:
         state, words = "new", "it was not looked at yet"
     sessions = []
     for name, note in sorted(memory.notes.items()):
-        if note.state in COUNTED:
-            continue
-        is_left = note.state == "archiving" and not running
-        sessions.append(
-            SessionReport(
-                name,
-                "waiting" if is_left else note.state,
-                "it was being archived when the watcher ended" if is_left else note.told(now),
-                note.files,
-                note.bytes,
-            )
-        )
+        if note.state == "archiving" and not running:
+            words_of_it = "it was being archived when the watcher ended"
+            sessions.append(SessionReport(name, "waiting", words_of_it, note.files, note.bytes))
+        elif note.state not in COUNTED:
+            sessions.append(SessionReport(name, note.state, note.told(now), note.files, note.bytes))
+    states = [note.state for note in memory.notes.values()]
     counts = states.count("archived"), states.count("left")
     return FolderReport(settings, state, words, *counts, sessions, dict(memory.aside))
 
@@ -201,15 +248,6 @@ class Watched(Display):
             "archived": [one.to_dict() for one in self.archived],
             "error": self.error.to_dict() if self.error else None,
         }
-
-
-def unexpected(failure: Exception) -> DiademError:
-    """What is told of a session that failed in a way that nobody has thought of."""
-    told = machine_error(failure) if isinstance(failure, OSError) else None
-    return told or DiademError(
-        f"this should not have happened: {type(failure).__name__}: {failure}",
-        next="Please report it. It is tried again; other sessions are archived as usual.",
-    )
 
 
 class News:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,10 +17,12 @@ from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.scan import PlannedSession
 from diadem.node.context import Context
-from diadem.node.take.archive import ArchiveOptions, archive, archive_plan, has_several_places
-from diadem.node.take.archive_many import archive_all, session_plan
+from diadem.node.separation import require_no_secrets
+from diadem.node.take.archive import ArchiveOptions, archive, has_several_places
+from diadem.node.take.archive_many import archive_all
 from diadem.node.take.arrival import Archived
 from diadem.node.take.folder_look import Look, at_work, look, look_at_files, only_browsing
+from diadem.pack.plan import merged_metadata
 from diadem.scan.tree import is_systems_own
 from diadem.store.system import kind_of, long_path
 
@@ -78,7 +79,7 @@ def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: M
         name, left = pending.pop()
         folder = root / name if name else root
         try:
-            folders, files = _entries(found, folder, name)
+            folders, files = list_entries(found, folder, name)
         except OSError:
             if not name:
                 raise
@@ -102,8 +103,8 @@ def look_at(unit: Unit, listing: Listing, moment: Moment) -> Look:
     return look(unit.folder, now=moment.now, steady=moment.steady, own_clock=moment.own_clock)
 
 
-def _entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
-    """Folders, by their names from the top, and plain files with what the system says of them."""
+def list_entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
+    """Folders, by their names from the top, and plain files with what the system says of them; others go aside."""
     folders: list[str] = []
     files: dict[str, os.stat_result] = {}
     with os.scandir(long_path(folder)) as entries:
@@ -172,8 +173,6 @@ def _datasets(sizes: Sequence[tuple[str, int]], readers: Sequence[ReaderOffer]) 
 
 #: Sessions that are named.
 _NAMED = 3
-#: How a file of the name ``*`` is written as a part.
-_STAR, _NAMED_STAR = "*", "[*]"
 
 
 class Changed(Refused):
@@ -201,13 +200,13 @@ def archive_unit(
     `as_one` says whether it is one session; None: as a scan finds it. Raises `Changed`, and as `archive` does.
     """
     options = replace(options, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
+    files = [unit.folder / name for name in unit.files]
+    require_no_secrets(context, files or [unit.folder])  # a node that lies in it writes there: it would always change
     _require_same(unit, seen)
-    if len(unit.files) > 1:  # loose files that are one dataset
-        parts = tuple(_NAMED_STAR if name == _STAR else name for name in unit.files)
-        session = PlannedSession("", True, Path(unit.files[0]).stem, "", str(unit.folder), parts)
-        plan = session_plan(context, session, options.metadata)
-        done = archive_plan(context, plan, unit.path, options, started=time.monotonic(), listener=listener)
-        return UnitArchived([done], as_one=True)
+    if len(files) > 1:  # loose files that are one dataset
+        title = {"session": {"title": Path(unit.files[0]).stem}}
+        options = replace(options, metadata=merged_metadata(title, options.metadata or {}))
+        return UnitArchived([archive(context, unit.path, options, files=files, listener=listener)], as_one=True)
     sessions = _sessions(context, unit, as_one=as_one, listener=listener)
     if not sessions:
         options = replace(options, as_one=not packages_in(unit.path))  # a package is taken in as it is

@@ -17,8 +17,7 @@ from diadem.node.config import WatchSettings
 from diadem.node.context import Context
 from diadem.node.mirrors import PLAN_FILE, mirror_settings
 from diadem.node.watch.memory import WAITING, Memory
-from diadem.node.watch.report import FolderReport, WatchReport, folder_report
-from diadem.node.watch.watcher import is_watched, read_watcher, settings_for, watch, watcher_seen
+from diadem.node.watch.report import FolderReport, LastWatcher, WatchReport, folder_report
 from diadem.policy.case import WatchedFolder, WatchState
 from diadem.store.whole import write_whole
 
@@ -145,7 +144,7 @@ class WatchVerbs(DisplayList):
                 )
             )
         mirror_settings(self.context)
-        return self._report_of(settings)
+        return folder_report(self.context, settings)
 
     def rm(self, folder: str | os.PathLike[str]) -> WatchSettings:
         """Stop watching a folder. Its files and packages stay.
@@ -156,13 +155,20 @@ class WatchVerbs(DisplayList):
             It is not watched.
         """
         place = str(Path(folder).absolute())
-        settings = settings_for(self.context, place)
+        watched = {one.folder: one for one in self.context.settings.watched}
+        if place not in watched:
+            known = ", ".join(watched) or "none"
+            raise NotFound(
+                "this folder is not watched",
+                where=place,
+                next=f"Watched folders: {known}. Add it: diadem watch add FOLDER",
+            )
         self.context.change_settings(
             lambda current: replace(current, watched=tuple(one for one in current.watched if one.folder != place))
         )
         mirror_settings(self.context)
         Memory.read(self.context.folder, place).forget()
-        return settings
+        return watched[place]
 
     def run(
         self,
@@ -179,6 +185,8 @@ class WatchVerbs(DisplayList):
         listener: Listener = silent,
     ) -> Iterator[Handed | Watched]:
         """Watch; see `Node.watch`."""
+        from diadem.node.watch.watcher import watch
+
         place = "" if folder is None else str(Path(folder).absolute())
         alone = self._alone(WatchSettings(place, store or "", tuple(set or ()), new_only, poll, depth))
         if dry_run:
@@ -220,17 +228,14 @@ class WatchVerbs(DisplayList):
         """Whether a watcher lives, and what it waits for; None where the node is read from another PC."""
         if not self.context.writable:
             return None
-        about, running = read_watcher(self.context), is_watched(self.context)
-        wanted = list(self.context.settings.watched)
-        alone = str(about.get("folder") or "")
-        if running and alone and alone not in {one.folder for one in wanted}:
-            wanted.append(WatchSettings(alone))
-        since = str(about.get("since", "")) if running else watcher_seen(self.context)
+        last, wanted = LastWatcher.of(self.context), list(self.context.settings.watched)
+        if last.running and last.folder and last.folder not in {one.folder for one in wanted}:
+            wanted.append(WatchSettings(last.folder))
         return WatchReport(
-            running,
-            int(about.get("process", 0)),
-            since,
-            [self._report_of(one, running=running) for one in wanted],
+            last.running,
+            last.process,
+            last.since if last.running else last.seen,
+            [folder_report(self.context, one, running=last.running) for one in wanted],
             self._plan(),
         )
 
@@ -239,14 +244,19 @@ class WatchVerbs(DisplayList):
         context = self.context
         if not context.writable:
             return WatchState()
-        about, seen = read_watcher(context), watcher_seen(context)
-        alone = str(about.get("folder") or "")
-        return WatchState(
-            running=is_watched(context),
-            once=bool(about.get("once")),
-            seen=read_time(seen) if seen else None,
-            folders=tuple(_watched_folder(context, one.folder, alone) for one in context.settings.watched),
-        )
+        last, now, folders = LastWatcher.of(context), context.clock(), []
+        for folder in (one.folder for one in context.settings.watched):
+            memory = Memory.read(context.folder, folder)
+            waiting = tuple(
+                (name, read_time(note.waits), note.told(now))
+                for name, note in sorted(memory.notes.items())
+                if note.waits and note.state in WAITING
+            )
+            away = read_time(memory.away) if memory.away else None
+            is_looked_into = last.folder in ("", folder)
+            folders.append(WatchedFolder(without_surrogates(folder), is_looked_into, away, memory.problem, waiting))
+        seen = read_time(last.seen) if last.seen else None
+        return WatchState(running=last.running, once=last.once, seen=seen, folders=tuple(folders))
 
     def _checked(self, settings: WatchSettings) -> WatchSettings:
         """Raise where a folder cannot be watched like this; see `add`. Nothing is kept."""
@@ -300,10 +310,6 @@ class WatchVerbs(DisplayList):
 
         return read_watch_plan(self.context.folder / PLAN_FILE)
 
-    def _report_of(self, settings: WatchSettings, *, running: bool = True) -> FolderReport:
-        memory = Memory.read(self.context.folder, settings.folder)
-        return folder_report(settings, memory, self.context.clock(), running=running)
-
     def _lines(self, plan: WatchPlan) -> Iterator[Line]:
         """What the plan says, and a line for each session that is not archived and of which it says nothing."""
         from diadem.node.watch.plan import Line
@@ -315,15 +321,3 @@ class WatchVerbs(DisplayList):
                 place = str(Path(settings.folder) / name)
                 if place not in said and note.state != "archived":
                     yield Line(0, place, state=note.state, why=note.told(self.context.clock()))
-
-
-def _watched_folder(context: Context, folder: str, alone: str) -> WatchedFolder:
-    """A watched folder as its memory has it, where the watcher looks into the folder `alone`, or into all ("")."""
-    memory, now = Memory.read(context.folder, folder), context.clock()
-    waiting = tuple(
-        (name, read_time(note.waits), note.told(now))
-        for name, note in sorted(memory.notes.items())
-        if note.waits and note.state in WAITING
-    )
-    away = read_time(memory.away) if memory.away else None
-    return WatchedFolder(without_surrogates(folder), alone in ("", folder), away, memory.problem, waiting)

@@ -8,7 +8,7 @@ from typing import Any
 
 import diadem
 from diadem.model.replicas import DROPPED, MISSING, PRESENT
-from diadem.node.follow.follow import is_deleted
+from diadem.node.follow.package_log import PackageLog
 from diadem.node.node import Node
 from tests import catalogues
 
@@ -23,7 +23,7 @@ def require_agreement(node: Node) -> None:
     )
     known = {state.id: state for state in context.catalogue.package_states() if not state.tombstoned}
     assert set(ingests.values()) <= {1}
-    assert {one for one in ingests if not is_deleted(context.ledger.of_subject(one[7:]))} == set(known)
+    assert {one for one in ingests if not PackageLog(context.ledger, one).is_deleted()} == set(known)
     payloads = [state.payload_id for state in known.values()]
     assert len(set(payloads)) == len(payloads)
     for settings, store in context.stores.opened():

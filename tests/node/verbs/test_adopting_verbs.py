@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.errors import Refused
+from diadem.errors import Refused, UsageError
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
 from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything
@@ -168,3 +168,13 @@ def test_the_command(lab: Lab) -> None:
     os.unlink(session / "scan 2.bin")
     found = said_json("rescan", "--node", lab.node.path, code=1)["folders"][0]
     assert [(change["state"], change["before"]) for change in found["changes"]] == [("missing", "scan 2.bin")]
+
+
+def test_no_store_has_the_name_of_adopted_copies(lab: Lab) -> None:
+    """A copy in it would take the place of the adopted one in the catalogue, and that one could not be told of."""
+    with pytest.raises(UsageError, match="in-place"):
+        lab.node.stores.add(str(lab.root / "second"), name="in-place")
+    assert lab.node.stores.add(str(lab.root / "in-place")).name == "in-place-2"
+    session = lab.session("s")
+    package = str(lab.node.archive(session, now=True, in_place=True).package.id)
+    assert [one.path for one in lab.node.context.catalogue.replicas(package) if one.adopted] == [str(session)]

@@ -96,6 +96,24 @@ def test_a_node_that_was_handed_in_is_refused(lab: Lab) -> None:
         assert node.search().total == 0
 
 
+def test_a_recovery_file_in_a_watched_folder_is_refused_also_beside_a_file_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loose files that share their stem are archived together: the root key would be in every store."""
+    monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
+    titan, store = tmp_path / "titan", tmp_path / "main"
+    titan.mkdir()
+    with diadem.Node.create(
+        tmp_path / "node", name="hu", user="alice", store=str(store), recovery_file=titan / "scan.txt"
+    ) as node:
+        (node.path / "policy.toml").write_text('[archive]\nquiet = "0 s"\n[copies]\nminimum = 1\n', "utf-8")
+        (titan / "scan.bin").write_bytes(b"scan" * 100)
+        (told,) = node.watch(titan, once=True, poll=True)
+        assert isinstance(told.error, Refused)
+        assert "recovery file" in told.error.message
+        assert node.search().total == 0
+
+
 def test_how_places_lie_to_each_other(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     pairs = {

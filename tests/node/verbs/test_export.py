@@ -96,7 +96,7 @@ def test_the_log_says_who_got_what_and_that_one_side_alone_says_so(lab: Lab) -> 
     step = lab.node.custody(package).steps[-1]
     assert (str(step.verdict), step.kind) == ("claimed by one side", "handover")
     assert f"gave the package to {MARIE} (zip" in step.sentence
-    assert lab.node.context.ledger.pending() == 0
+    assert lab.node.context.ledger.mirrors.pending() == 0
 
 
 def test_what_was_corrected_is_shown_with_what_stood_there_and_proves_itself(lab: Lab, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_where_no_store_can_hold_the_statement_nothing_leaves(lab: Lab) -> None:
     assert ("put", "unreachable") in store.happened
     assert given(lab) == []
     store.heal()
-    lab.node.context.ledger.push()
+    lab.node.context.ledger.mirrors.push()
     assert [one["outcome"] for one in said(lab, package, "audit")] == ["failed"]
     assert export(lab, package).ok
     assert len(said(lab, package, "handover")) == 2

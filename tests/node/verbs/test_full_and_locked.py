@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from diadem.errors import StoreError
 from diadem.node.node import Node
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
@@ -81,6 +83,20 @@ def test_a_store_that_is_too_small_is_no_target(lab: Lab) -> None:
         assert lab.node.repair().debts == []
         stores = {one: {copy.store for copy in lab.node.context.catalogue.replicas(one)} for one in (package, fits)}
         assert stores == {package: {"main"}, fits: {"main", "small"}}
+
+
+def test_what_stands_against_the_only_store_is_said_of_a_folder_and_of_a_package(lab: Lab) -> None:
+    """It is full, and not away: to connect it, as of one that does not answer, would not help."""
+    given = lab.path(lab.archived("given", files=1, size=30_000_000), "main")
+    with small_disk(lab.root / "small", 40) as disk:
+        lab.node.stores.add(str(disk), name="small", place="small")
+        session = lab.session("session", files=1, size=31_000_000)
+        told = set()
+        for take in (partial(lab.node.archive, session, now=True), partial(lab.node.import_, given)):
+            with pytest.raises(StoreError) as refused:
+                take(store="small")
+            told.add(refused.value.next)
+        assert len(told) == 1
 
 
 def test_a_full_disk_below_the_node_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

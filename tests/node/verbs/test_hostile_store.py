@@ -191,7 +191,7 @@ def test_an_epoch_that_nobody_signed_stops_no_archive(lab: Lab, epoch: int) -> N
     place.write_bytes(replace(head, epoch=epoch, size=9).to_bytes())
     with lab.reopened() as node:
         assert node.archive(lab.session("s"), now=True).what == "new"
-        assert node.context.ledger.pending() == 0
+        assert node.context.ledger.mirrors.pending() == 0
         found = read_head(node.context.stores.open("main"), node_id)
         assert found is not None
         assert (found.epoch, found.size) == (1, node.context.ledger.size)
@@ -205,7 +205,7 @@ def test_entries_that_nobody_signed_stop_no_archive_and_are_written_over(lab: La
         forged.write_bytes(pack_batch([b'{"x": 1}', b'{"y": 2}'], text))
         with lab.reopened() as node:
             assert node.archive(lab.session(f"s{len(text)}"), now=True).what == "new"
-            assert node.context.ledger.pending() == 0
+            assert node.context.ledger.mirrors.pending() == 0
             first = unpack_batch(forged.read_bytes(), "")[0][0]
             assert first == node.context.ledger.entry(size).line
             forged = lab.root / "main" / ".diadem" / batch_key(lab.node.id, 1, node.context.ledger.size)

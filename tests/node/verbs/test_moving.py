@@ -62,3 +62,8 @@ def test_a_store_that_only_got_another_name_keeps_its_proofs(lab: Lab) -> None:
     lab.node.stores.move("second", str(lab.root / "renamed"))
     assert _copy(lab.node, package) == (PRESENT, True)
     assert lab.node.context.ledger.size == size
+
+
+def test_a_store_that_nobody_named_is_named_after_its_folder(lab: Lab) -> None:
+    assert lab.node.stores.add(str(lab.root / "Größe µm")).name == "gr--e--m"
+    assert lab.node.stores.add(str(lab.root / f"{'x' * 70}")).name == "x" * 60

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,11 @@ def handed(told: Iterator[Handed | Watched]) -> Iterator[Handed]:
         yield one
 
 
+def steady(minutes: list[float]) -> Callable[[], float]:
+    """The clock that nobody sets: time passes on both."""
+    return lambda: 1000.0 + 60 * minutes[0]
+
+
 def hand_in(lab: Lab, name: str, **files: bytes) -> Path:
     folder = lab.root / "main/incoming" / name
     folder.mkdir(parents=True)
@@ -68,7 +73,7 @@ def looks(lab: Lab, minutes: list[float], times: list[float]) -> Iterator[list[H
         told.append(Handed("look", told[0].hand_in))  # a mark between two looks
 
     with pytest.raises(Interrupted, match="nothing is half archived"):
-        told.extend(handed(watch(lab.node.context, sleep=sleep)))
+        told.extend(handed(watch(lab.node.context, sleep=sleep, steady=steady(minutes))))
     look: list[Handed] = []
     for one in told:
         if one.store == "look":
@@ -112,7 +117,7 @@ def test_who_reads_the_store_from_elsewhere_sees_it_while_the_watcher_goes_on(la
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
-        list(watch(lab.node.context, sleep=sleep))
+        list(watch(lab.node.context, sleep=sleep, steady=steady(minutes)))
     assert found[-1] == 1
     assert [path.read_text("utf-8") for path in lab.root.glob("main/.diadem/nodes/*/instruments.toml")] == [EXAMPLE]
 
@@ -227,7 +232,7 @@ def test_a_store_and_a_policy_that_come_later_are_seen(lab: Lab, minutes: list[f
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
-        told.extend(handed(watch(lab.node.context, sleep=sleep)))
+        told.extend(handed(watch(lab.node.context, sleep=sleep, steady=steady(minutes))))
     told.extend(handed(lab.node.watch(once=True)))
     assert {(one.store, one.hand_in.name) for one in told} == {("main", "first"), ("second", "there")}
     assert sorted(map(len, copies(lab.node).values())) == [1, 2]

@@ -22,10 +22,11 @@ import pytest
 from diadem.errors import DocumentError, Interrupted, NotFound, Refused, StoreError, UsageError
 from diadem.hooks.offers import Magic, ReaderOffer
 from diadem.model.scan import PlannedSession
+from diadem.node.locks import WATCH_LOCK, node_lock
 from diadem.node.watch.events import Events, WakeUp
 from diadem.node.watch.memory import Memory
 from diadem.node.watch.report import FolderReport, SessionReport, Watched
-from diadem.node.watch.watcher import is_watched, watch, watch_lock
+from diadem.node.watch.watcher import watch
 from tests import zygote
 from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything
@@ -366,7 +367,7 @@ def test_a_store_that_comes_into_a_watched_folder_stops_it(titan: Instrument) ->
 
 
 def test_only_one_watcher_is_at_work(titan: Instrument) -> None:
-    lock = watch_lock(titan.lab.node.context)
+    lock = node_lock(titan.lab.node.path, WATCH_LOCK)
     (titan.lab.node.path / "locks").mkdir(exist_ok=True)
     assert lock.acquire()
     with pytest.raises(Refused, match="another watcher is at work"):
@@ -375,7 +376,9 @@ def test_only_one_watcher_is_at_work(titan: Instrument) -> None:
     assert report is not None
     assert report.running
     threading.Timer(0.05, lock.release).start()
-    assert not is_watched(titan.lab.node.context), "another that asks whether somebody watches is no watcher"
+    report = titan.lab.node.watched.report()
+    assert report is not None
+    assert not report.running, "another that asks whether somebody watches is no watcher"
     list(titan.lab.node.watch(once=True))
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.node.take.folder_look import Look, Seen
-from diadem.node.take.quiet import Finished, Unfinished
+from diadem.node.take.quiet import Finished, Unfinished, judge
+from diadem.node.watch.folder import wait_after
 from diadem.node.watch.memory import Note, ago, waiting_words
 from diadem.node.watch.plan import Line, plan_bytes, read_watch_plan
-from diadem.node.watch.silence import silence, wait_after
 
 START = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
 QUIET = datetime.timedelta(minutes=10)
@@ -34,13 +34,13 @@ def test_nothing_is_silent_before_it_was_watched_for_long_enough(
     """Whatever the clocks of files and machine say."""
     earlier = look(first, newest=newest, own=own)
     now = look(first + passed, wall=first + passed + jump, digest="a" if same else "b", newest=newest, own=own)
-    found = silence(earlier, now, QUIET)
+    found = judge(earlier, now, QUIET, watched=True)
     if not same or passed < QUIET.total_seconds():
         assert isinstance(found, Unfinished)
         assert found.wait > datetime.timedelta()
     elif jump >= 0:
         assert isinstance(found, Finished)
-    assert isinstance(silence(None, now, QUIET), Unfinished)
+    assert isinstance(judge(None, now, QUIET, watched=True), Unfinished)
 
 
 @given(st.integers(min_value=1, max_value=10_000))

@@ -10,15 +10,19 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from diadem.errors import Refused
+from diadem.network.http.address import Address
 from diadem.store.whole import write_whole
 
 #: Upper bounds of the histogram, in seconds.
 BOUNDS: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 #: Seconds between two writings of a worker's numbers.
 EVERY: Final = 2.0
+_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _HELP: Final[Mapping[str, tuple[str, str]]] = {
     "requests_total": ("counter", "Requests that were answered, by route and status."),
     "request_seconds": ("histogram", "Seconds from the head of a request to the head of its answer."),
@@ -81,7 +85,7 @@ class Counts:
         write_whole(path, json.dumps(self.rows()).encode())
 
 
-def text(counts: Counts, folder: Path, more: Callable[[], Iterable[tuple[str, float]]] = tuple) -> str:
+def metrics_text(counts: Counts, folder: Path, more: Callable[[], Iterable[tuple[str, float]]] = tuple) -> str:
     """All numbers in Prometheus's text format: those given, what workers left in a folder, and `more`."""
     sums: dict[tuple[str, str], float] = defaultdict(float)
     sums |= {(name, ""): value for name, value in more()}
@@ -110,3 +114,66 @@ def _number(value: float) -> str:
 def _labels(labels: Mapping[str, str]) -> str:
     inner = ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
     return f"{{{inner}}}" if inner else ""
+
+
+class MetricsServer:
+    """Answers ``GET /metrics``, on an address of its own, for reading only.
+
+    Parameters
+    ----------
+    address : Address
+        Where; best on the loopback, for nobody is asked who they are.
+    text : callable
+        The numbers as text.
+
+    Raises
+    ------
+    Refused
+        The address is not free.
+    """
+
+    def __init__(self, address: Address, text: Callable[[], str]) -> None:
+        try:
+            self._server = ThreadingHTTPServer((address.host, address.port), _handler(text))
+        except OSError as error:
+            raise Refused(
+                f"the metrics cannot be shown there: {error.strerror or error}",
+                where=str(address),
+                next="Choose another: --metrics 127.0.0.1:9464",
+            ) from error
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(text: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+        server_version = "diadem"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            if self.path != "/metrics":
+                self.send_error(404)
+                return
+            data = text().encode()
+            self.send_response(200)
+            self.send_header("content-type", _TYPE)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing: it is asked every few seconds."""
+
+    return Handler

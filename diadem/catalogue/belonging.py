@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from diadem.catalogue import tables
 from diadem.catalogue.amended_facts import Values, weighed
-from diadem.catalogue.dataset_sets import full, mask
-from diadem.catalogue.statements import lines_about
+from diadem.catalogue.dataset_sets import bits_of, full
+from diadem.catalogue.log_statements import lines_about
 from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded, words
@@ -76,7 +76,7 @@ def access_facts(connection: Connection, digits: str) -> AccessFacts:
     for key, text, everywhere, datasets in connection.execute(
         stated.where(_phrases.package == own, _keys.name.in_(_KEYS))
     ):
-        found.setdefault(key, {})[text] = full(count) if everywhere else mask(datasets)
+        found.setdefault(key, {})[text] = bits_of(everywhere, datasets, full(count))
     aside = select(_keys.name, _sealed.facts).join_from(tables.sealed_facts, tables.keys, _sealed.key == _keys.code)
     for key, facts in connection.execute(aside.where(_sealed.package == own, _keys.name.in_(_KEYS))):
         found[key] = {value: int(bits, 16) for value, bits in json.loads(facts)}

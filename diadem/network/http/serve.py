@@ -10,7 +10,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,15 +21,13 @@ from diadem.model.peers import PeerState
 from diadem.network.exchange import Route
 from diadem.network.http.address import Address
 from diadem.network.http.app import log_to_stderr
-from diadem.network.http.background import Background
-from diadem.network.http.counting import Counts, text
 from diadem.network.http.limits import Limits
+from diadem.network.http.metrics import Counts, MetricsServer, metrics_text
 from diadem.network.http.nonces import Nonces
-from diadem.network.http.numbers import Numbers
-from diadem.network.http.relaying import begin, hub_jobs, hub_numbers
 from diadem.network.http.routes import every_route
 from diadem.network.http.worker import Worker, network_folder, numbers_folder
-from diadem.network.jobs import Job, jobs
+from diadem.network.hub.hub import has_hub, hub_of
+from diadem.network.jobs import Job, JobRunner, jobs
 from diadem.node.context import Context
 from diadem.node.key_verbs import TlsFiles, tls_files
 from diadem.node.locks import SERVE_LOCK, node_lock
@@ -38,6 +36,7 @@ from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs, relays
 from diadem.store.system import return_large_blocks
 
+_HUB_LOG: Final = logging.getLogger("diadem.network.http.hub")
 #: Seconds that requests and jobs get to end when the server is stopped.
 PATIENCE: Final = 5
 #: Objects that are made between two looks for cycles; and looks before a longer one.
@@ -80,7 +79,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class Announcement:
     """What is said when a server begins.
 
     Attributes
@@ -127,7 +126,7 @@ class Serving:
         return plain | {"urls": list(self.urls), "hubs": list(self.hubs), "left_hubs": list(self.left_hubs)}
 
 
-def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> None:
+def serve(context: Context, plan: Plan, *, told: Callable[[Announcement], None]) -> None:
     """Serve until the process is told to end (Ctrl-C, SIGTERM); a node that listens nowhere only calls others.
 
     Parameters
@@ -155,12 +154,12 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
         _listen(context, plan, plan.listen, told)
 
 
-def _call_others(context: Context, plan: Plan, told: Callable[[Serving], None]) -> None:
+def _call_others(context: Context, plan: Plan, told: Callable[[Announcement], None]) -> None:
     """Do what a node that serves does by itself, and answer nobody."""
     ended = threading.Event()
     with _alone(context), _told_to_end(ended):
         log_to_stderr(_level(plan))
-        work = Background(jobs(context), lambda _name, _well: None)
+        work = JobRunner(jobs(context), lambda _name, _well: None)
         told(_said(context, plan, "", ""))
         work.start()
         try:
@@ -182,7 +181,7 @@ def _told_to_end(ended: threading.Event) -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Serving], None]) -> None:
+def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Announcement], None]) -> None:
     if plan.workers > 1:
         _require_nobody_pushes(context)
     with _alone(context):
@@ -194,12 +193,13 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
         folder = numbers_folder(context.folder)
         shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
-        begin(context)
-        shown = partial(text, counts, folder, more=lambda: hub_numbers(context))
-        numbers = Numbers(plan.metrics, shown) if plan.metrics else None
+        if has_hub(context) and (tidied := hub_of(context).tidy()):  # before the first request
+            _HUB_LOG.warning("hub tidied: %s", tidied)
+        shown = partial(metrics_text, counts, folder, more=lambda: _hub_numbers(context))
+        numbers = MetricsServer(plan.metrics, shown) if plan.metrics else None
         nonces = Nonces.open(network_folder(context.folder))
-        work = Background(
-            [*jobs(context), *hub_jobs(context), _sweeping(context, nonces)],
+        work = JobRunner(
+            [*jobs(context), Job("nonces", partial(_sweep_nonces, context, nonces), every=30.0)],
             lambda name, well: counts.add("job_runs_total", job=name, result="done" if well else "failed"),
         )
         server = _server(plan, listen, files)
@@ -229,6 +229,12 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
                 numbers.stop()
 
 
+def _hub_numbers(context: Context) -> Iterable[tuple[str, float]]:
+    """What the hub holds, in numbers."""
+    held = hub_of(context).held() if has_hub(context) else {}
+    return [(f"hub_{name}", float(value)) for name, value in held.items()]
+
+
 def _require_nobody_pushes(context: Context) -> None:
     """That every peer has an address: one without pushes its packages, and one process alone can take them in."""
     for peer in peer_book(context).ls():
@@ -246,10 +252,10 @@ def _tell_once_open(listen: Address, tell: Callable[[], None]) -> None:
     tell()
 
 
-def _said(context: Context, plan: Plan, pin: str, metrics: str) -> Serving:
+def _said(context: Context, plan: Plan, pin: str, metrics: str) -> Announcement:
     settings = context.settings
     states = [peer.state for peer in peer_book(context).ls()]
-    return Serving(
+    return Announcement(
         node=settings.id,
         name=settings.name,
         listen=str(plan.listen or ""),
@@ -325,12 +331,9 @@ def _alone(context: Context) -> Iterator[None]:
         lock.remove()
 
 
-def _sweeping(context: Context, nonces: Nonces) -> Job:
-    def sweep(_: object) -> bool:
-        nonces.sweep(now=int(context.clock().timestamp()))
-        return False
-
-    return Job("nonces", sweep, every=30.0)
+def _sweep_nonces(context: Context, nonces: Nonces, _: threading.Event) -> bool:
+    nonces.sweep(now=int(context.clock().timestamp()))
+    return False
 
 
 def _require_granian() -> None:

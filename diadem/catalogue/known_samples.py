@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from diadem.catalogue import database, tables
-from diadem.catalogue.database import CHUNK
 from diadem.catalogue.package_key import resolve
+from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import words
 from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Retraction, Sample, Step
@@ -60,10 +60,10 @@ def _named(sample: Sample) -> Iterator[tuple[str, str, str, str, str]]:
 
 def samples(connection: Connection, ids: Collection[str] | None = None) -> list[Sample]:
     """Samples by their ids, those that are not known left out; all of them without ids. By identifier."""
-    chosen = [select(_samples.document)]
+    chosen = select(_samples.document)
     if ids is not None:
-        chosen = [chosen[0].where(_samples.id.in_(part)) for part in _parts(ids)]
-    found = [_restored(document) for question in chosen for document in connection.scalars(question)]
+        chosen = chosen.where(among_texts(_samples.id, sorted(ids)))
+    found = [_restored(document) for document in connection.scalars(chosen)]
     return sorted(found, key=lambda one: (words(one.identifier), one.id))
 
 
@@ -97,26 +97,18 @@ def count_samples(connection: Connection) -> int:
 
 def samples_named(connection: Connection, names: Iterable[Sequence[str]]) -> list[NameRow]:
     """Names of samples that are one of these, each a row of words; case, accents and signs do not count."""
-    wanted = {" ".join(found) for found in names if found}
-    return _name_rows(
-        connection, [select(tables.sample_names).where(_names.words.in_(part)) for part in _parts(wanted)]
-    )
+    return _name_rows(connection, among_texts(_names.words, sorted({" ".join(found) for found in names if found})))
 
 
 def names_of_samples(connection: Connection, ids: Collection[str]) -> list[NameRow]:
     """All names of some samples."""
-    return _name_rows(connection, [select(tables.sample_names).where(_names.sample.in_(part)) for part in _parts(ids)])
+    return _name_rows(connection, among_texts(_names.sample, sorted(ids)))
 
 
-def _name_rows(connection: Connection, questions: Sequence[Select[Any]]) -> list[NameRow]:
-    rows = [row for question in questions for row in connection.execute(question)]
+def _name_rows(connection: Connection, rule: ColumnElement[bool]) -> list[NameRow]:
+    rows = connection.execute(select(tables.sample_names).where(rule))
     found = [NameRow(row.sample, row.kind, row.text, row.lab, tuple(row.words.split())) for row in rows]
     return sorted(found, key=lambda one: (one.sample, one.kind, one.text, one.lab))
-
-
-def _parts(values: Collection[str]) -> Iterator[list[str]]:
-    ordered = sorted(values)
-    return (ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK))
 
 
 def meant(connection: Connection, asked: Sequence[str]) -> list[NameRow]:
@@ -180,6 +172,6 @@ class _Relations:
         """Those that were made from one of them."""
         return self._found(_ties.sample, _ties.other, _PARENT, samples)
 
-    def _found(self, wanted: Any, given: Any, kind: str, samples: Collection[str]) -> Iterator[str]:
-        for part in _parts(samples):
-            yield from self._connection.scalars(select(wanted).where(_ties.kind == kind, given.in_(part)))
+    def _found(self, wanted: Any, given: Any, kind: str, samples: Collection[str]) -> Iterable[str]:
+        rule = (_ties.kind == kind, among_texts(given, sorted(samples)))
+        return self._connection.scalars(select(wanted).where(*rule))
