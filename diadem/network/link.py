@@ -1,4 +1,4 @@
-"""The wire between two nodes, as what moves packages sees it: HTTPS (`diadem.network.client.PeerLink`), or any other."""
+"""The wire between two nodes, as what moves packages sees it: HTTPS (`diadem.network.client.PeerLink`) or any other."""
 
 from __future__ import annotations
 
