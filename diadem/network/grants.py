@@ -8,29 +8,29 @@ from __future__ import annotations
 from datetime import datetime
 
 from diadem.errors import NotFound
-from diadem.model.access import DIRECT_ONLY, PEER, USER, Asker, Decision, Right
+from diadem.model.access import DIRECT_ONLY, PEER, USER, Asker, Right
 from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft
-from diadem.node.access.askers import require
+from diadem.node.access.askers import require, require_still
 from diadem.node.access.grant import grant_draft, state_grant
 from diadem.node.context import Context
 
 
-def require_read(context: Context, package: str, *, to: str, recipient: str) -> Decision:
-    """What lets somebody of a node read a package now.
+def require_read(context: Context, package: str, *, to: str, recipient: str) -> None:
+    """Return if somebody of a node may read a package now; asked again and again while its bytes go.
 
     Raises
     ------
     NotFound
-        Nothing does; the same whether there is no such package, no grant, or one that was revoked or has ended.
+        They may not; the same whether there is no such package, no grant, or one that was revoked or has ended.
     """
-    asker = Asker(recipient, to, kind=USER if recipient == context.settings.id else PEER)
-    return require(context, asker, Right.READ, PackageId(package).hex)
+    require_still(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex)
 
 
 def is_direct_only(context: Context, package: str, *, to: str, recipient: str) -> bool:
     """Whether what lets somebody read demands that the bytes go through no hub. Raises as `require_read`."""
-    return DIRECT_ONLY in require_read(context, package, to=to, recipient=recipient).requirements
+    found = require(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex)
+    return DIRECT_ONLY in found.requirements
 
 
 def ensure_read(context: Context, package: str, *, to: str, recipient: str, expires: datetime) -> str:
@@ -49,7 +49,7 @@ def ensure_read(context: Context, package: str, *, to: str, recipient: str, expi
 def known_grant(context: Context, package: str, *, to: str, recipient: str, expires: datetime) -> str:
     """The grant that lets somebody read a package long enough; "" where there is none."""
     try:
-        found = require_read(context, package, to=to, recipient=recipient).grant
+        found = require(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex).grant
     except NotFound:
         return ""
     return found.id if found is not None and (found.expires is None or found.expires >= expires) else ""
@@ -62,3 +62,7 @@ def offer_grant(context: Context, package: str, *, to: str, recipient: str, expi
     except NotFound:
         only = ()
     return grant_draft(context, (package,), to, (Right.READ,), expires=expires, require=only, recipient=recipient)
+
+
+def _asker(context: Context, address: str, node: str) -> Asker:
+    return Asker(node, address, kind=USER if node == context.settings.id else PEER)
