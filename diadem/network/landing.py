@@ -19,7 +19,7 @@ from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.network.arrival import ARRIVING, Arrival, land, published_path
 from diadem.network.closing import brought_with, say_received
 from diadem.network.desk import Desk
-from diadem.network.network import Reader
+from diadem.network.link import Reader
 from diadem.network.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.keep.copies import PackageCopies

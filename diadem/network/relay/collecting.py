@@ -20,7 +20,7 @@ from diadem.network.fetching import missing_bytes
 from diadem.network.intake import Follower, is_missing, take_window
 from diadem.network.landing import Landing, go_on, note_fault, place_of
 from diadem.network.messages import PROGRESS
-from diadem.network.relay.book import Place, Relay, Spoilt, relays_of
+from diadem.network.relay.book import Place, Relay, Spoilt, relay_book
 from diadem.network.relay.depositing import IN_HAND
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, PieceReader, whole_part
@@ -130,7 +130,7 @@ class _Collect:
     ) -> None:
         self._desk, self._way, self._listener, self._stop = desk, way, listener, stop
         self._landing = Landing(desk, transfer, arrival)
-        self._relays = relays_of(desk)
+        self._relays = relay_book(desk.context)
         self._spoilt: dict[Place, Spoilt] = dict(self._relays.spoilt(transfer.id)) if way.asks else {}
         self._faults: list[IntegrityError] = []
         self._opened: TagFiles | None = None
@@ -404,6 +404,4 @@ class _Collect:
     def _landed(self, opened: TagFiles) -> Transfer:
         with contextlib.suppress(DiademError):  # a hub whose answer was lost is asked once more what it has delivered
             self._way.carrier.remove(self._way.relay.relay, [])
-        landed = self._landing.finish(opened, self._listener)
-        self._relays.lose_key(landed.id)
-        return landed
+        return self._landing.finish(opened, self._listener)
