@@ -11,7 +11,7 @@ from diadem.network.handlers.messages import asking_node
 from diadem.network.limits import MAX_PUSHED_PART
 from diadem.network.pushed import Pushed
 from diadem.network.serving import Serving
-from diadem.network.windows import WINDOW
+from diadem.network.windows import RUN, WINDOW
 from diadem.node.context import Context
 
 
@@ -29,9 +29,11 @@ def give_part(request: Request, services: Services) -> Response:
 
 @route("GET", "transfers/{transfer}/windows/{number}", gives=BYTES, answers={200: "the window", 206: "a part of it"})
 def give_window(request: Request, services: Services) -> Response:
-    """A payload window of a package that you accepted."""
+    """A payload window of a package that you accepted; a range that names its end may end in one behind it."""
     peer, transfer = asking_node(request, services), request.params["transfer"]
-    return serving_of(services.context).window(peer, transfer, int(request.params["number"]), request.range)
+    windows = RUN if request.headers.get("range", "-")[-1:] != "-" else 1
+    number = int(request.params["number"])
+    return serving_of(services.context).window(peer, transfer, number, request.range, windows=windows)
 
 
 def pushed_of(context: Context) -> Pushed:
