@@ -15,7 +15,7 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import Counts
 from diadem.network.arrival import Arrival
 from diadem.network.intake import Follower, take_spans
-from diadem.network.network import Incoming, Link
+from diadem.network.link import Incoming, Link
 from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 

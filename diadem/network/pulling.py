@@ -15,7 +15,7 @@ from diadem.network.desk import Desk
 from diadem.network.fetching import CONNECTIONS, WAITS, Fetch, Wish
 from diadem.network.intake import Follower
 from diadem.network.landing import Landing, go_on, note_fault, place_of
-from diadem.network.network import Link
+from diadem.network.link import Link
 from diadem.network.reporting import Reporter
 from diadem.network.tag_parts import limit_of
 from diadem.store.contract import Pace
@@ -96,7 +96,7 @@ class _Pull:
         landing.step(State.TRANSFERRING, error="", next="")
         if landing.arrival.published:
             return landing.finish(landing.published(), self._listener)
-        link = self._desk.network.link(landing.transfer.peer)
+        link = self._desk.link(landing.transfer.peer)
         opened = landing.begin(self._tag_files(link))
         self._payload(link)
         self._reporter.tell(link)  # who took it back meanwhile is heard before it lands

@@ -27,11 +27,11 @@ from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.landing import Landing, go_on, note_fault, place_of
 from diadem.network.messages import PROGRESS
-from diadem.network.relay.book import Place, Relay, Spoilt, relays_of
 from diadem.network.relay.depositing import IN_HAND
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.network.relay.requesting import ask_again
+from diadem.network.relay_book import Place, Relay, Spoilt, relay_book
 from diadem.network.tag_parts import limit_of
 from diadem.network.windows import WINDOW
 from diadem.package.examine import TagFiles
@@ -136,7 +136,7 @@ class _Collect:
     ) -> None:
         self._desk, self._way, self._listener, self._stop = desk, way, listener, stop
         self._landing = Landing(desk, transfer, arrival)
-        self._relays = relays_of(desk)
+        self._relays = relay_book(desk.context)
         self._spoilt: dict[Place, Spoilt] = dict(self._relays.spoilt(transfer.id)) if way.asks else {}
         self._faults: list[IntegrityError] = []
         self._lock = threading.Lock()
@@ -396,6 +396,4 @@ class _Collect:
     def _landed(self, opened: TagFiles) -> Transfer:
         with contextlib.suppress(DiademError):  # a hub whose answer was lost is asked once more what it has delivered
             self._way.carrier.remove(self._way.relay.relay, [])
-        landed = self._landing.finish(opened, self._listener)
-        self._relays.lose_key(landed.id)
-        return landed
+        return self._landing.finish(opened, self._listener)
