@@ -15,9 +15,9 @@ from diadem.network.desk import Desk
 from diadem.network.intake import bits_of, numbers_of
 from diadem.network.landing import Landing, place_of
 from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message
-from diadem.network.relay.book import EVERYTHING, Place, Relay, Spoilt, relay_book
+from diadem.network.relay_book import EVERYTHING, Place, Relay, Spoilt, relay_book
 from diadem.network.routing import hub_for, working_hubs
-from diadem.network.windows import WindowPlan, missing_windows, most_windows
+from diadem.network.windows import missing_windows, most_windows
 from diadem.trust.base64_text import from_base64, to_base64
 
 #: No window: "" stands for all of them.
@@ -153,8 +153,9 @@ def _missing(desk: Desk, transfer: Transfer) -> dict[str, Any]:
         tags = landing.tagmanifest()
         if tags is None or not landing.has_tag_files(tags):
             return {"parts": [0, 1], "windows": ""}
-        plan = WindowPlan(landing.begin(tags).manifest)
-        bits = bits_of(set(missing_windows(plan, arrival.marks.proven)))
+        landing.begin(tags)
+        assert landing.plan is not None
+        bits = bits_of(set(missing_windows(landing.plan, arrival.marks.proven)))
         return {"parts": [], "windows": to_base64(bits or _NONE)}
     finally:
         arrival.close()
