@@ -90,5 +90,5 @@ class FolderBoxes:
         for message in messages:
             (self._asked().box(self.node) / message).unlink(missing_ok=True)
 
-    def put_permit(self, relay: str, data: bytes) -> None:
+    def put_permit(self, _relay: str, _data: bytes) -> None:
         raise Unreachable("it has boxes only")
