@@ -17,7 +17,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,12 @@ def judge(
         reasons.append(still[0])
         wait = still[1]
     for code, files in (("lock", _locks(now)), ("in-use", now.in_use), ("short", now.short)):
-        for left_behind, found in _parted(now, files, code):
-            if found:
-                (notes if left_behind else reasons).append(_reason(code, found, left_behind=left_behind))
-                wait = wait if left_behind else max(wait, min(_AGAIN, quiet))
+        held, left_behind = _parted(now, files, code)
+        if held:
+            reasons.append(_reason(code, held))
+            wait = max(wait, min(_AGAIN, quiet))
+        if left_behind:
+            notes.append(_reason(code, left_behind, old=", and nobody has touched it for a day"))
     if reasons:
         return Unfinished(tuple(reasons), wait)
     return judge(earlier, examined(now, readers), quiet, watched=watched) if readers else Finished(tuple(notes))
@@ -192,28 +194,23 @@ def _locks(now: Look) -> Mapping[str, str]:
     return {name: words for name, words in named if words}
 
 
-def _parted(now: Look, files: Mapping[str, str], code: str) -> Iterator[tuple[bool, dict[str, str]]]:
+def _parted(now: Look, files: Mapping[str, str], code: str) -> tuple[dict[str, str], dict[str, str]]:
     """Files that somebody may still be at work on, and those that were left behind."""
-    parted: dict[bool, dict[str, str]] = {False: {}, True: {}}
+    limit = _LEFT_BEHIND + (_ZERO if now.own_clock else _DOUBT)
+    held: dict[str, str] = {}
+    left_behind: dict[str, str] = {}
     for name, words in files.items():
         seen = now.files.get(name)
-        limit = _LEFT_BEHIND + (_ZERO if now.own_clock else _DOUBT)
-        left = code != "in-use" and seen is not None and now.age(seen.newest_ns) >= limit
-        parted[left][name] = words
-    yield from parted.items()
+        is_old = code != "in-use" and seen is not None and now.age(seen.newest_ns) >= limit
+        (left_behind if is_old else held)[name] = words
+    return held, left_behind
 
 
-def _reason(code: str, files: Mapping[str, str], *, left_behind: bool) -> Reason:
+def _reason(code: str, files: Mapping[str, str], *, old: str = "") -> Reason:
     first, words = next(iter(files.items()))
+    name = f"'{without_surrogates(first)}'"
+    said = {"short": words, "lock": f"{name} is {words}", "in-use": f"{name}: {words}"}[code]
     more = f" (and {len(files) - 1:,} more)" if len(files) > 1 else ""
-    said = (
-        words
-        if code == "short"
-        else f"'{without_surrogates(first)}' is {words}"
-        if code == "lock"
-        else f"'{without_surrogates(first)}': {words}"
-    )
-    old = ", and nobody has touched it for a day" if left_behind else ""
     return Reason(code, tuple(map(without_surrogates, list(files)[:_NAMED])), said + more + old)
 
 
