@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,16 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
         for damage in (b"", b"{}", b"[1]", path.read_bytes().replace(b"digest", b"other")):
             path.write_bytes(damage)
             unfinished(watcher(30).verdict(), "recent")
+
+
+def test_many_at_once_keep_what_they_have_seen(session: Path, tmp_path: Path) -> None:
+    """Threads and processes that look at many sessions remove each other's oldest looks."""
+    looks, now = EarlierLooks(tmp_path / "looks"), seen(session)
+    sessions = [tmp_path / f"session {number}" for number in range(400)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda one: looks.keep(one, now), sessions))
+    known = [one for one in sessions if looks.earlier(one) is not None]
+    assert 100 < len(known) <= 208
 
 
 def test_a_session_that_is_not_finished_is_refused_with_its_files(session: Path) -> None:

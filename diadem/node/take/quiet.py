@@ -11,6 +11,7 @@ Nothing is written to find out.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -262,8 +263,11 @@ class EarlierLooks:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(self._path(session, parts), json.dumps(seen.to_dict()).encode())
-        kept = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        for path in kept[:-_KEPT]:
+        written = {}
+        for path in self._folder.glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # somebody else has just removed it
+                written[path] = path.stat().st_mtime
+        for path in sorted(written, key=written.__getitem__)[:-_KEPT]:
             path.unlink(missing_ok=True)
 
     def _path(self, session: Path, parts: Collection[Path]) -> Path:
