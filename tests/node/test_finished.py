@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from diadem.api.tools import tools
 from diadem.errors import Interrupted, NotFound, Refused
 from diadem.model.ports import Progress
+from diadem.node.take import quiet
 from diadem.node.take.folder_look import Look, Moment, at_work, examined, look, only_browsing
 from diadem.node.take.quiet import (
     EarlierLooks,
@@ -285,8 +286,20 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
             unfinished(watcher(30).verdict(), "recent")
 
 
-def test_many_at_once_keep_what_they_have_seen(session: Path, tmp_path: Path) -> None:
+def test_a_command_for_many_sessions_that_is_given_twice_has_looked_twice_at_each(
+    session: Path, tmp_path: Path
+) -> None:
+    looks, now = EarlierLooks(tmp_path / "looks"), seen(session)
+    sessions = [tmp_path / f"session {number}" for number in range(500)]
+    for one in sessions:
+        looks.keep(one, now)
+    assert all(looks.earlier(one) is not None for one in sessions)
+
+
+def test_many_at_once_keep_what_they_have_seen(session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads and processes that look at many sessions remove each other's oldest looks."""
+    monkeypatch.setattr(quiet, "_KEPT", 200)
+    monkeypatch.setattr(quiet, "_SELDOM", 1)
     looks, now = EarlierLooks(tmp_path / "looks"), seen(session)
     sessions = [tmp_path / f"session {number}" for number in range(400)]
     with ThreadPoolExecutor(8) as threads:

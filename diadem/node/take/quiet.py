@@ -48,8 +48,10 @@ _NAMED = 5
 _NAP = 5.0
 #: The least time between two looks, in seconds.
 _LEAST = 0.05
-#: Looks that are remembered; the oldest go.
-_KEPT = 200
+#: Looks that are remembered, more than one command has sessions; the oldest go …
+_KEPT = 20_000
+#: … at one of so many looks: to see which are the oldest takes a while.
+_SELDOM = 200
 
 Clock = Callable[[], datetime.datetime]
 
@@ -262,7 +264,10 @@ class EarlierLooks:
         if not self._keeps:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._path(session, parts), json.dumps(seen.to_dict()).encode())
+        kept = self._path(session, parts)
+        write_whole(kept, json.dumps(seen.to_dict()).encode())
+        if int(kept.stem, 16) % _SELDOM:
+            return
         written = {}
         for path in self._folder.glob("*.json"):
             with contextlib.suppress(FileNotFoundError):  # somebody else has just removed it
