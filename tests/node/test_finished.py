@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from diadem.api.tools import tools
 from diadem.errors import Interrupted, NotFound, Refused
 from diadem.model.ports import Progress
+from diadem.node.context import utc_now
 from diadem.node.take import quiet
 from diadem.node.take.folder_look import Look, Moment, at_work, examined, look, only_browsing
 from diadem.node.take.quiet import (
@@ -27,7 +28,6 @@ from diadem.node.take.quiet import (
     FinishWaiter,
     Unfinished,
     judge,
-    utc_now,
 )
 from tests.node.test_adopting import everything
 
@@ -269,9 +269,7 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
             session,
             QUIET,
             looks=looks,
-            clock=lambda: moment + span,
-            steady=lambda: 1000.0 + 60 * minutes,
-            own_clock=False,
+            moment=lambda: Moment(moment + span, 1000.0 + 60 * minutes, own_clock=False),
         )
 
     unfinished(watcher(0).verdict(), "recent")
@@ -338,7 +336,7 @@ def test_waiting_ends_when_the_writer_has_been_quiet_for_long_enough(session: Pa
     ) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
-        watcher = FinishWaiter(session, quiet, own_clock=own_clock)
+        watcher = FinishWaiter(session, quiet, moment=lambda: Moment(utc_now(), time.monotonic(), own_clock))
         if own_clock:
             assert FinishWaiter(session, quiet).wait(told.append) == Finished()
             assert {step.stage for step in told} == {"wait"}

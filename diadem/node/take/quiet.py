@@ -28,6 +28,7 @@ from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.plain_text import count_text, duration_words, quoted, without_surrogates
 from diadem.model.ports import Listener, Progress, silent
+from diadem.node.context import utc_now
 from diadem.node.take.folder_look import Look, Moment, at_work, examined, look
 from diadem.store.whole import write_whole
 
@@ -52,8 +53,6 @@ _LEAST = 0.05
 _KEPT = 20_000
 #: … at one of so many looks: to see which are the oldest takes a while.
 _SELDOM = 200
-
-Clock = Callable[[], datetime.datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +236,6 @@ def span_words(span: datetime.timedelta) -> str:
     return count_text(seconds, "second")
 
 
-def utc_now() -> datetime.datetime:
-    """This machine's clock."""
-    return datetime.datetime.now(datetime.UTC)
-
-
 class EarlierLooks:
     """Looks of earlier runs, a small file for each session: a command that is given twice has looked twice.
 
@@ -291,11 +285,7 @@ class FinishWaiter:
     #: Who knows what the headers of files promise; none looks at no header.
     readers: Sequence[ReaderOffer] = ()
     looks: EarlierLooks | None = None
-    clock: Clock = utc_now
-    #: The clock that nobody sets, in seconds.
-    steady: Callable[[], float] = time.monotonic
-    #: See `Moment`.
-    own_clock: bool | None = None
+    moment: Callable[[], Moment] = lambda: Moment(utc_now(), time.monotonic())
     _earlier: Look | None = None
 
     def __post_init__(self) -> None:
@@ -305,7 +295,7 @@ class FinishWaiter:
 
     def verdict(self) -> Finished | Unfinished:
         """Look once more. Raises `NotFound`."""
-        now = look(self.session, Moment(self.clock(), self.steady(), self.own_clock), parts=self.parts)
+        now = look(self.session, self.moment(), parts=self.parts)
         found = judge(self._earlier, now, self.quiet, readers=self.readers)
         if self._earlier is None or not self._earlier.same(now):
             self._earlier = now
