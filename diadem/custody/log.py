@@ -9,14 +9,13 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from diadem.custody.log_entry import MAX_EPOCHS, Entry, log_origin, place_of, position_of
 from diadem.custody.log_mirrors import LogMirrors
 from diadem.custody.log_tables import FILE, Batch, LogFile, Row, edge, signed_checkpoint
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
-from diadem.model.ports import Listener, Progress, silent
+from diadem.model.ports import Closing, Listener, Progress, silent
 from diadem.model.statements import Draft, Statement
 from diadem.serialization.validation import read_statement, validate_draft
 from diadem.trust import tree
@@ -42,7 +41,7 @@ class Overtaken(Refused):
     code = "overtaken"
 
 
-class Ledger:
+class Ledger(Closing):
     """The log of a node. Safe to use from many threads, and from many processes at once.
 
     Make one with `create`, `open`, or `diadem.custody.log_recovery.recover`.
@@ -116,16 +115,6 @@ class Ledger:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        """The log itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     # -- writing -----------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from diadem.model.ports import Closing
 from diadem.model.routes import DIRECT, Health
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
@@ -102,7 +103,7 @@ class Meeting:
     error: str = ""
 
 
-class RouteBook:
+class RouteBook(Closing):
     """The book. Safe for many threads and processes.
 
     Parameters
@@ -122,14 +123,6 @@ class RouteBook:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        """The book itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
 
     # -- what lies at hubs -----------------------------------------------------------------------------------------
 
