@@ -177,8 +177,11 @@ class Ledger(Closing):
         self.mirrors.check()
         with self._file.writing():
             frontier = self._edge()
-            entries = entered(frontier.size)
-            self._write(entries, frontier, self._log_key)
+            start = frontier.size
+            entries = entered(start)
+            grown = [part for entry in entries for part in frontier.append(entry.leaf)]
+            text = signed_checkpoint(self.origin, self.epoch, frontier, self._log_key)
+            self._file.add_batch(Batch(self.epoch, start, frontier.size, text), entries, grown)
         self.mirrors.push_quietly()
         self._tell(entries)
         return entries
@@ -200,12 +203,6 @@ class Ledger(Closing):
             newest.update(dict.fromkeys(subjects, entry.statement_id))
             entries.append(entry)
         return entries
-
-    def _write(self, entries: Sequence[Entry], frontier: Frontier, key: PrivateKey) -> None:
-        start = frontier.size
-        grown = [part for entry in entries for part in frontier.append(entry.leaf)]
-        text = signed_checkpoint(self.origin, self.epoch, frontier, key)
-        self._file.add_batch(Batch(self.epoch, start, frontier.size, text), entries, grown)
 
     def show(self, epoch: int, size: int) -> None:
         """Note that the checkpoint of so many entries leaves this node; a log opened for reading notes nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import tomllib
@@ -17,7 +16,6 @@ from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display
 from diadem.model.peer_checks import is_url
 from diadem.model.replicas import IN_PLACE, STORE_KINDS
-from diadem.model.times import time_text
 from diadem.serialization.toml_text import is_blank, line_of, person_text
 from diadem.store.addresses import local_path
 from diadem.store.system import store_error
@@ -535,11 +533,6 @@ def write_settings(folder: Path, settings: NodeSettings, *, before: str | None =
     if before is None:
         before = person_text(path.read_bytes(), str(path)) if path.exists() else ""
     write_whole(path, settings_text(settings, before).encode())
-
-
-def new_settings(*, name: str, id: str, now: datetime.datetime) -> NodeSettings:  # noqa: A002
-    """The settings of a node that is being made on this machine."""
-    return NodeSettings(checked_name(name, "node"), id, machine_name(), time_text(now))
 
 
 def machine_name() -> str:
