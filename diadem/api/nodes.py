@@ -479,7 +479,7 @@ def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[s
     Unreachable
         The node does not answer, or somebody else answers in its place.
     """
-    from diadem.network.http.client import PeerClient
+    from diadem.network.client import PeerClient
     from diadem.network.profiles import choose_profile, open_key
     from diadem.network.remote.node import RemoteNode
 

@@ -50,7 +50,7 @@ def _hub(context: Context, hub: str) -> HubClient:
 
 
 def _link(context: Context, peer: str) -> Link:
-    from diadem.network.http.client import PeerClient, PeerLink
+    from diadem.network.client import PeerClient, PeerLink
 
     contact = _contact(context, peer)
     key = context.keys.open("online")

@@ -16,9 +16,9 @@ from diadem.model.peers import Contact, Peer, PeerState, Unproven
 from diadem.model.routes import PeerRoutes
 from diadem.model.tickets import Ticket
 from diadem.model.times import read_time, time_text
+from diadem.network.client import dial
 from diadem.network.desk import Desk
 from diadem.network.desks import desk_of
-from diadem.network.http.client import dial
 from diadem.network.routing import all_routes, common_hubs
 from diadem.node.config import checked_name
 from diadem.node.context import Context
@@ -27,7 +27,7 @@ from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 
 if TYPE_CHECKING:
     from diadem.network.carrier_verbs import CarrierVerbs
-    from diadem.network.http.client import Connect
+    from diadem.network.client import Connect
     from diadem.network.peering import Joining
 
 #: Where introductions go.

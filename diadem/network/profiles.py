@@ -23,7 +23,7 @@ from diadem.model.canonical import encode
 from diadem.model.display import Display
 from diadem.model.peers import Contact
 from diadem.model.tickets import Ticket
-from diadem.network.http.client import Connect, dial
+from diadem.network.client import Connect, dial
 from diadem.network.logins import finish_login, login_request, require_open
 from diadem.node.keys import PASSPHRASE_VARIABLE, AskPassphrase
 from diadem.store.system import user_config

@@ -18,8 +18,8 @@ from diadem.model.routes import DIRECT, DISK, HUB, LOCAL, Health, PeerRoutes, Ro
 from diadem.model.times import read_time
 from diadem.model.transfers import Transfer
 from diadem.network.desk import Desk
-from diadem.network.http.wire import no_answer
 from diadem.network.route_book import RouteBook, route_book
+from diadem.network.wire import no_answer
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs, relays

@@ -15,7 +15,6 @@ from diadem.model.transfers import MOVING, Transfer
 from diadem.network.asking import do_all
 from diadem.network.desk import Desk
 from diadem.network.handlers.windows import serving_of
-from diadem.network.http.wire import no_answer
 from diadem.network.notes_told import tell_notes
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.postman import collect, deliver_all
@@ -23,6 +22,7 @@ from diadem.network.relay.carriers import clear
 from diadem.network.relay.requesting import request
 from diadem.network.spoke.picking_up import pick_up
 from diadem.network.switching import switch_all
+from diadem.network.wire import no_answer
 from diadem.network.working import Wishes, fetch_all, push_all, tidy
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs

@@ -16,7 +16,7 @@ from diadem.errors import Refused
 from diadem.model.display import Display
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
-from diadem.node.jobs import jobs_in
+from diadem.node.jobs import jobs
 from diadem.node.keys import TLS_CERTIFICATE, TLS_KEY, KeyCabinet
 from diadem.node.locks import SERVE_LOCK, WATCH_LOCK, node_lock
 from diadem.node.mirrors import mirror_settings
@@ -161,7 +161,7 @@ def finish_rotation(folder: Path, keys: KeyCabinet, ledger: Ledger) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """While nothing else that signs is at work on the node in a folder, as far as can be seen."""
-    busy = [job.kind for job in jobs_in(folder) if job.state == "running"]
+    busy = [job.kind for job in jobs(folder) if job.state == "running"]
     locks = [node_lock(folder, name) for name in (_ROTATION, WATCH_LOCK, SERVE_LOCK)]
     try:
         if busy or not all(lock.acquire() for lock in locks):

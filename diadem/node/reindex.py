@@ -20,7 +20,6 @@ from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
 from diadem.catalogue.database import chunks
 from diadem.catalogue.reindex_scratch import Places, ReindexScratch
-from diadem.custody import statements
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
@@ -33,7 +32,7 @@ from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
 from diadem.node.follow.follow import apply_all
-from diadem.node.follow.package_log import PackageLog, as_ingest
+from diadem.node.follow.package_log import as_ingest
 from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
 from diadem.node.keep.adopted import enter_adopted
 from diadem.node.keep.copies import PackageCopies
@@ -229,7 +228,7 @@ class _Rebuild:
             for package_id, said in page:
                 if package_id not in known:
                     self.fresh.add_package(self._from_log(package_id, said))
-                    if not PackageLog(self.context.ledger, package_id).is_deleted():
+                    if not PackageCopies(self.context, package_id).log().is_deleted():
                         short = f"{package_id[:19]}…"
                         self.notes.append(
                             f"{short} can be read in no store that answers; it is entered as the log says"
@@ -262,7 +261,7 @@ class _Rebuild:
             for package_id in page:
                 places = {store: paths for store, paths in seen.get(package_id, {}).items() if paths}
                 store = next((name for name in places if name in context.stores.names), None)
-                if store and not PackageLog(context.ledger, package_id).is_deleted():
+                if store and not PackageCopies(context, package_id).log().is_deleted():
                     package = Package(context.stores.open(store).bundle(places[store][0]))
                     said = self.sightings.ingest(package_id)
                     self.fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
@@ -395,7 +394,7 @@ def _packages(context: Context) -> Iterator[str]:
     its package, which is there a moment before its statement.
     """
     unsaid = [state for state in context.catalogue.package_states() if not state.signed and not state.tombstoned]
-    archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context))
+    archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context.folder))
     for state in unsaid:
         for replica in state.replicas:
             if replica.state != PRESENT or replica.adopted:
@@ -418,8 +417,9 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
     from diadem.node.keep.adopted import folders, where
     from diadem.node.take.arrival import ingest_draft
 
-    with PackageCopies(context, package_id).locked():
-        if PackageLog(context.ledger, package_id).ingest() is not None:
+    copies = PackageCopies(context, package_id)
+    with copies.locked():
+        if copies.log().ingest() is not None:
             return False
         if replica.store == IN_PLACE:
             package, source, more = Package(folders(context).bundle(package_id)), replica.path, where(replica.path)
@@ -443,8 +443,9 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
     from diadem.package.examine import open_tag_files
 
     for package_id, name, path in arrived:
-        with PackageCopies(context, package_id).locked():
-            log = PackageLog(context.ledger, package_id)
+        copies = PackageCopies(context, package_id)
+        with copies.locked():
+            log = copies.log()
             if log.ingest() is None or log.places().get(name) == path:
                 continue
             try:
@@ -452,16 +453,9 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
             except (DiademError, OSError):  # it was being removed while the stores were read
                 context.follower.derive(package_id)
                 continue
-            draft = statements.replicate(
-                package_id,
-                payload_id=context.catalogue.get(package_id).payload_id,
-                source=name,  # it comes from the store in which it is
-                store=context.settings.stated_store(name),
-                path=path,
-                proof="none",
-                by=context.address,
-            )
-            context.say([draft])
+            payload_id = context.catalogue.get(package_id).payload_id
+            # It comes from the store in which it is.
+            context.say([copies.copy_draft(name, path, payload_id=payload_id, source=name, proof="none")])
             yield f"a copy of {package_id[:19]}… at {path} in {name} was not in the log: it is entered, to be scrubbed"
 
 

@@ -22,10 +22,10 @@ from diadem.catalogue import Prepared, prepare
 from diadem.errors import DiademError, Unreachable
 from diadem.model.ports import silent
 from diadem.model.replicas import ReplicaState
-from diadem.model.report import Level, Report
+from diadem.model.report import Level
 from diadem.node.config import StoreSettings
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.read_copy import package_at, prove
+from diadem.node.read_copy import CopyRead, read_copy
 from diadem.node.stores import open_own
 from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
@@ -197,19 +197,6 @@ class CopyToRead:
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CopyRead:
-    """What was found of a copy.
-
-    `report` is None where it gave no answer, and `silence` says why; `found` is the id of the package that lies at its
-    place, where that is another one.
-    """
-
-    report: Report | None
-    found: str = ""
-    silence: str = ""
-
-
 def _prove(_: WorkerTools, *, store: StoreSettings, copies: Sequence[CopyToRead], rate: float | None) -> list[CopyRead]:
     """Read copies in one store whole, at so many bytes per second at most."""
     opened, pace = _opened(store), Pace(rate) if rate else None
@@ -220,16 +207,12 @@ def _prove_one(store: Store, settings: StoreSettings, copy: CopyToRead, pace: Pa
     """One copy. A store that is not to be seen any more gives no answer: it is not the copy that is missing."""
     path = copy.replica.path
     try:
-        report = prove(lambda: store.bundle(path), copy.package, path, level=copy.level or Level.FULL, pace=pace)
-        if report.ok:
-            return CopyRead(report)
-        open_own(settings, store=store)
+        read = read_copy(lambda: store.bundle(path), copy.package, path, level=copy.level or Level.FULL, pace=pace)
+        if read.report is not None and not read.report.ok:
+            open_own(settings, store=store)
     except Unreachable as error:
         return CopyRead(None, silence=f"{error.message} (as the worker on {socket.gethostname()} sees it)")
-    found = ""
-    with suppress(DiademError):  # where nothing lies there, no other package does
-        found = package_at(store.bundle(path))
-    return CopyRead(report, found if found != copy.package else "")
+    return read
 
 
 def _copy(

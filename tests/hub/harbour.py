@@ -21,7 +21,7 @@ import tifffile
 import diadem
 from diadem.errors import Unreachable
 from diadem.model.transfers import Transfer
-from diadem.network.http.client import PeerClient
+from diadem.network.client import PeerClient
 from tests.consoles import given_here
 from tests.hub.canaries import SHORTEST, found_in
 from tests.server.conftest import ROOT, free_ports, wait_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import hyperspy.api
 import numpy as np
@@ -84,7 +84,7 @@ def results(node: diadem.Node, package: diadem.Package) -> Iterator[tuple[str, A
 @pytest.fixture
 def told(lab: Lab) -> tuple[diadem.Node, diadem.Package]:
     """A node of which a person has said much."""
-    node, session = cast("diadem.Node", lab.node), lab.session("S-12")
+    node, session = lab.node, lab.session("S-12")
     image = hyperspy.api.signals.Signal2D(np.arange(64.0 * 48).reshape(48, 64))
     image.metadata.set_item("Acquisition_instrument.TEM.beam_energy", 200.0)
     image.save(session / "HAADF 1.hspy")

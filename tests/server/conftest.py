@@ -16,7 +16,7 @@ import pytest
 
 import diadem
 from diadem.errors import Unreachable
-from diadem.network.http.client import PeerClient
+from diadem.network.client import PeerClient
 from diadem.trust.keys import PrivateKey
 from tests import zygote
 

@@ -32,15 +32,15 @@ from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
 from diadem.network.askers import find_asker
+from diadem.network.client import PeerRefused
 from diadem.network.exchange import BASE, Request, Services, problem_of
 from diadem.network.handlers import routes
-from diadem.network.http.client import PeerRefused
-from diadem.network.http.wire import WrongKey
 from diadem.network.profiles import login, open_key, profiles_folder, read_profile
 from diadem.network.remote.bundle import HttpBundle
 from diadem.network.remote.node import RemoteNode
 from diadem.network.remote.signing import Signer
 from diadem.network.shelf import shelf_of
+from diadem.network.wire import WrongKey
 from diadem.network.wishes import OfferWish
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.quality.assess import Judgement

@@ -24,7 +24,7 @@ PROGRAM = """
 import json, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from diadem.network.http.client import PeerClient
+from diadem.network.client import PeerClient
 from diadem.trust.keys import PrivateKey
 url, pin, node = json.loads(sys.argv[3])
 client = PeerClient([url], [pin], node, PrivateKey.from_seed(bytes(31) + b"2"))

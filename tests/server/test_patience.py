@@ -88,8 +88,8 @@ def answering(folder: Path, behave: Connected) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diadem.network.http.client.READ", PATIENCE)
-    monkeypatch.setattr("diadem.network.http.wire.SLOWEST", SLOWEST)
+    monkeypatch.setattr("diadem.network.client.READ", PATIENCE)
+    monkeypatch.setattr("diadem.network.wire.SLOWEST", SLOWEST)
 
 
 @pytest.mark.parametrize("behave", [stops, drips])
@@ -128,7 +128,7 @@ def test_an_answer_that_drips_holds_nobody_up(served: Served, tmp_path: Path, be
 
 
 def test_who_reads_slowly_is_not_taken_for_who_sends_slowly(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diadem.network.http.wire.SLOWEST", 1e9)  # whoever waits longer than the patience is given up
+    monkeypatch.setattr("diadem.network.wire.SLOWEST", 1e9)  # whoever waits longer than the patience is given up
     with served.client() as client, client.stream("probe/file") as found:
         data = bytearray()
         while len(data) < len(FILE):

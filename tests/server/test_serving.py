@@ -25,9 +25,9 @@ import pytest
 import diadem
 from diadem.errors import DiademError, NotFound, Refused, Unreachable
 from diadem.model.canonical import encode
+from diadem.network.client import PeerClient, PeerRefused
 from diadem.network.exchange import BASE
-from diadem.network.http.client import PeerClient, PeerRefused
-from diadem.network.http.wire import Connection, WrongKey
+from diadem.network.wire import Connection, WrongKey
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tls_key import new_certificate, new_tls_key, pin_of_key
@@ -141,7 +141,7 @@ def test_what_follows_an_empty_answer_is_asked_once_over_the_same_connection(ser
     said = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
     with _answering(served, tmp_path, empty, said) as client:
         with client.stream("probe/file") as found:
-            assert (found.length, found.read(10)) == (0, b"")
+            assert (found.length, bytes(found.read(10))) == (0, b"")
         assert client.post_json("probe/body", {"a": 1}) == {}
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from diadem.errors import NotFound
 from diadem.model.peers import Peer
-from diadem.network.http.client import PeerClient
+from diadem.network.client import PeerClient
 from diadem.network.hub.client import HubClient, Noted, forget
 from diadem.node.context import Context
 from diadem.trust.keys import PublicKey

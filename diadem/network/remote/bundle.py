@@ -14,7 +14,7 @@ from typing import Final
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable
 from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH, PackageId
 from diadem.model.ports import Bundle, Listing, RangeReader
-from diadem.network.http.client import Answer, PeerClient
+from diadem.network.client import Answer, PeerClient
 from diadem.network.tag_parts import LENGTH, limit_of, tag_files
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bags import MemoryBundle

@@ -21,7 +21,7 @@ from diadem.model.manifest import PackageId
 from diadem.model.ports import Closing, Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
-from diadem.network.http.client import PeerClient, PeerRefused
+from diadem.network.client import PeerClient, PeerRefused
 from diadem.network.offering import transfer_of
 from diadem.network.profiles import Profile
 from diadem.network.remote.bundle import HttpBundle

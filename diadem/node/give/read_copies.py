@@ -18,6 +18,7 @@ from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
+from diadem.node.take.package_chain import Session
 from diadem.package.examine import LIMITS, open_tag_files
 from diadem.package.tags import parse_manifest
 from diadem.serialization.record_json import read_record, require_size
@@ -49,19 +50,17 @@ class PackageReader:
     def __iter__(self) -> Iterator[tuple[Package, ReplicaState]]:
         """Every copy that can be opened."""
         number = 0
-        while number < len(self._opened) or self._opened_next():
+        while True:
+            if number == len(self._opened):
+                found = next(self._further, None)
+                if found is None:
+                    return
+                self._opened.append(found)
             yield self._opened[number]
             number += 1
 
-    def _opened_next(self) -> bool:
-        found = next(self._further, None)
-        self._opened += [] if found is None else [found]
-        return found is not None
-
     def _others(self, first: ReplicaState) -> Iterator[tuple[Package, ReplicaState]]:
-        for replica, bundle in PackageCopies(self._context, self.id).readable():
-            if (replica.store, replica.path, replica.adopted) == (first.store, first.path, first.adopted):
-                continue
+        for replica, bundle in PackageCopies(self._context, self.id).readable(but=first):
             try:
                 opened = open_tag_files(bundle, expected_id=self.id)
             except (DiademError, OSError):
@@ -140,6 +139,19 @@ class PackageReader:
                 continue
             return file
         raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
+
+
+def readers_of(context: Context, session: Session) -> dict[PackageId, PackageReader]:
+    """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
+    needed = {file.package for file in session.files()}
+    found: dict[PackageId, PackageReader] = {}
+    for one in session.packages:
+        try:
+            found[one.id] = PackageReader(context, one.id)
+        except NotFound:
+            if one.id in needed:
+                raise
+    return found
 
 
 class CheckedFile(AbstractContextManager["CheckedFile"]):

@@ -21,10 +21,11 @@ from diadem.model.manifest import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
+from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.package_log import COPY_MISSING, PackageLog, written_places
-from diadem.node.read_copy import package_at, prove
-from diadem.node.tasks import CopyRead, CopyToRead
+from diadem.node.read_copy import CopyRead, package_at, read_copy
+from diadem.node.tasks import CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.policy.commands import move_store
@@ -185,9 +186,11 @@ class PackageCopies:
             return AdoptedFolders(self.context.folder / "adopted").bundle(self.id)
         return self.context.stores.open(replica.store).bundle(replica.path)
 
-    def readable(self) -> Iterator[tuple[ReplicaState, Bundle]]:
-        """Copies that answer, in order."""
+    def readable(self, but: ReplicaState | None = None) -> Iterator[tuple[ReplicaState, Bundle]]:
+        """Copies that answer, in order, all `but` one."""
         for replica in self.in_order():
+            if but is not None and (replica.store, replica.path) == (but.store, but.path):
+                continue
             try:
                 bundle = self.bundle(replica)
             except DiademError:
@@ -279,32 +282,23 @@ class PackageCopies:
         Unreachable
             The store does not answer, or did not while it was read: nothing is said of the copy.
         """
-        report = self._read(replica, level or self.usual_level(), pace, listener)
+        level = level or self.usual_level()
+        if self.context.workers is not None and not replica.adopted:
+            settings = self.context.settings.store(replica.store)
+            (read,) = self.context.workers.prove(settings, [CopyToRead(self.id, replica, level)])
+            if read.report is None:
+                raise Unreachable(read.silence, where=settings.url)
+        else:
+            files = partial(self.bundle, replica)
+            read = read_copy(files, self.id, replica.path, level=level, pace=pace, listener=listener)
+        report = self.judged(replica, read)
+        assert report is not None
         if not report.ok and not replica.adopted:
             self.context.stores.require_there(replica.store)
         return report
 
-    def _read(self, replica: ReplicaState, level: Level, pace: Pace | None, listener: Listener) -> Report:
-        if self.context.workers is not None and not replica.adopted:
-            settings = self.context.settings.store(replica.store)
-            (read,) = self.context.workers.prove(settings, [CopyToRead(self.id, replica, level)])
-            report = self.judged(replica, read)
-            if report is None:
-                raise Unreachable(read.silence, where=settings.url)
-            return report
-        try:
-            other = self.another_at(self.bundle(replica))
-        except Unreachable:
-            raise
-        except (DiademError, OSError):  # `prove` says what is wrong with it
-            other = ""
-        if other:
-            return self._replaced(replica, other)
-        files = partial(self.bundle, replica)
-        return prove(files, self.id, replica.path, level=level, pace=pace, listener=listener)
-
     def judged(self, replica: ReplicaState, read: CopyRead) -> Report | None:
-        """What a worker found; where another package that the node knows lies at the place, the copy is missing."""
+        """What was found; where another package that the node knows lies at the place, the copy is missing."""
         if read.found and self.context.catalogue.has(read.found):
             return self._replaced(replica, read.found)
         return read.report
@@ -345,15 +339,7 @@ class PackageCopies:
                 except DiademError as error:
                     debts.append(Debt(self.id, name, error.message))
                     continue
-                draft = statements.replicate(
-                    self.id,
-                    payload_id=row.payload_id,
-                    source=source,
-                    store=context.settings.stated_store(name),
-                    path=added.path,
-                    proof=added.proof,
-                    by=context.address,
-                )
+                draft = self.copy_draft(name, added.path, payload_id=row.payload_id, source=source, proof=added.proof)
                 context.say([draft])
                 copies.append(Copy(name, added.path, added.created, added.proof))
         return copies, debts
@@ -410,6 +396,29 @@ class PackageCopies:
         return error
 
     # -- stating ---------------------------------------------------------------------------------------------------
+
+    def copy_draft(
+        self,
+        store: str,
+        path: str,
+        *,
+        payload_id: str,
+        source: str,
+        proof: str,
+        by: str = "",
+        more: Mapping[str, Any] | None = None,
+    ) -> Draft:
+        """That a further copy is there, as who is at work says, or `by`; see `statements.replicate`."""
+        return statements.replicate(
+            self.id,
+            payload_id=payload_id,
+            source=source,
+            store=self.context.settings.stated_store(store),
+            path=path,
+            proof=proof,
+            by=by or self.context.address,
+            more=more,
+        )
 
     def note_damage(self, replica: ReplicaState, report: Report) -> Damage:
         """State what was found wrong with a copy, and let the copy count no longer."""

@@ -28,7 +28,8 @@ from diadem.node.context import Context
 from diadem.node.jobs import Job, workers_for, working
 from diadem.node.keep.copies import Damage, PackageCopies
 from diadem.node.keep.parity import check_parity
-from diadem.node.tasks import CopyRead, CopyToRead
+from diadem.node.read_copy import CopyRead
+from diadem.node.tasks import CopyToRead
 from diadem.store.contract import Pace
 
 if TYPE_CHECKING:

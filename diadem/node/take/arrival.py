@@ -18,7 +18,6 @@ from diadem.model.statements import Draft
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.follow.package_log import PackageLog
 from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
@@ -119,10 +118,11 @@ def record_ingest(
     The package has an outcome, for it was just written or found. `more` is said besides, as of an adopted folder.
     Without `with_user` the node alone signs.
     """
-    with PackageCopies(context, package.id).locked():
+    copies = PackageCopies(context, package.id)
+    with copies.locked():
         if not (package.outcome and package.outcome.created) and store != IN_PLACE:
-            _require_there(context, package, path, store)
-        log = PackageLog(context.ledger, package.id)
+            _require_there(copies, package, path, store)
+        log = copies.log()
         ingest, again = log.ingest(), log.is_deleted()
         draft = ingest_draft(context, package, path, store, source, predecessor=predecessor, more=more or {})
         if not context.catalogue.has(package.id):
@@ -135,23 +135,16 @@ def record_ingest(
         ):
             # A further copy of a package that was taken in before: archived anew from its source, or adopted.
             made = draft.predicate
-            copy = statements.replicate(
-                package.id,
-                payload_id=made["payload_id"],
-                source=made["source"],
-                store=context.settings.stated_store(store),
-                path=made["path"],
-                proof=made["proof"],
-                by=context.address,
-                more=more or {},
+            copy = copies.copy_draft(
+                store, path, payload_id=package.payload_id, source=made["source"], proof=made["proof"], more=more
             )
             context.say([copy])
     return again or ingest is None
 
 
-def _require_there(context: Context, package: Package, path: str, store: str) -> None:
+def _require_there(copies: PackageCopies, package: Package, path: str, store: str) -> None:
     """Refuse to state a copy that was found in a store, and given up by somebody else since."""
-    if not PackageCopies(context, package.id).lies_at(store, path):
+    if not copies.lies_at(store, path):
         raise Refused(
             f"the copy that was found in '{store}' was removed by somebody else in the meantime",
             where=package.url,

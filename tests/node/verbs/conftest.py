@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.node.node import Node
+from diadem.api.nodes import Node
 
 
 @dataclass(frozen=True)
