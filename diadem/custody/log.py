@@ -305,18 +305,6 @@ class Ledger(Closing):
 
     # -- the tree ----------------------------------------------------------------------------------------------------
 
-    def _hashes(self, epoch: int) -> tree.RangeHash:
-        """Hashes of the complete subtrees of an epoch."""
-        kept = self._file.hashes(epoch)
-
-        def look_up(start: int, stop: int) -> bytes:
-            found = kept(start, stop)
-            if len(found) != tree.HASH_SIZE:
-                raise self._file.damaged(f"the hash of the entries {start} to {stop - 1} of epoch {epoch} is lost")
-            return found
-
-        return look_up
-
     def _opened(self, text: str, epoch: int) -> Checkpoint:
         """A checkpoint of our own, its signature checked."""
         try:
@@ -331,7 +319,7 @@ class Ledger(Closing):
             raise self._file.damaged("it has no checkpoint")
         if self._verified is None or self._verified_text != batch.checkpoint:
             self._verified, self._verified_text = self._opened(batch.checkpoint, self.epoch), batch.checkpoint
-        frontier = edge(self._hashes(self.epoch), batch.stop)
+        frontier = edge(self._file.hashes(self.epoch), batch.stop)
         if self._verified.size != batch.stop or self._verified.root != frontier.root():
             raise self._file.damaged("its tree is not the one of its newest checkpoint")
         return frontier
@@ -341,16 +329,16 @@ class Ledger(Closing):
     def inclusion(self, index: int, size: int | None = None, *, epoch: int | None = None) -> list[bytes]:
         """Proof that an entry is in the tree of the first `size` entries (RFC 9162); None: of all."""
         epoch = epoch or self.epoch
-        return tree.inclusion_proof(index, self._hashes(epoch), self.size_of(epoch) if size is None else size)
+        return tree.inclusion_proof(index, self._file.hashes(epoch), self.size_of(epoch) if size is None else size)
 
     def consistency(self, first: int, size: int | None = None, *, epoch: int | None = None) -> list[bytes]:
         """Proof that the tree of `size` entries begins with that of the `first` (RFC 9162); None: of all."""
         epoch = epoch or self.epoch
-        return tree.consistency_proof(first, self.size_of(epoch) if size is None else size, self._hashes(epoch))
+        return tree.consistency_proof(first, self.size_of(epoch) if size is None else size, self._file.hashes(epoch))
 
     def root(self, size: int, *, epoch: int | None = None) -> bytes:
         """Root of the tree of the first `size` entries, 32 bytes."""
-        return edge(self._hashes(epoch or self.epoch), size).root()
+        return edge(self._file.hashes(epoch or self.epoch), size).root()
 
     def compare(self, text: str) -> Checkpoint:
         """Compare the log with a checkpoint that it signed earlier, and that someone kept.
@@ -453,8 +441,7 @@ class Ledger(Closing):
     def _check_entry(self, entry: Entry, grown: list[Subtree], newest: dict[str, str]) -> Iterator[str]:
         """What the file keeps beside the entry itself: subtrees, index, and the link to what was said before."""
         where = f"epoch {entry.epoch}, entry {entry.index}"
-        kept = self._file.hashes(entry.epoch)
-        if any(kept(part.start, part.stop) != part.hash for part in grown):
+        if any(self._file.hash_of(entry.epoch, part.start, part.stop) != part.hash for part in grown):
             yield f"{where}: the tree is another one"
         if not all(self._file.is_about(entry.place, sha256) for sha256 in entry.statement.prev):
             yield f"{where}: the index by subject has lost it"
