@@ -23,7 +23,7 @@ from diadem.node.archive_state import clock_behind, status_of
 from diadem.node.config import FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.jobs import jobs
-from diadem.node.key_verbs import KEY_FILE
+from diadem.node.keys import TLS_KEY
 from diadem.node.mirrors import policy_back
 from diadem.node.watch.verbs import WatchVerbs
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
@@ -299,7 +299,7 @@ def _network(context: Context) -> Iterator[Check]:
             yield Check("network", "wrong", f"network/{path.name} is damaged: {found}", aside_command(path))
     if not context.settings.server.listen:
         return
-    if not (context.keys.folder / KEY_FILE).exists():
+    if not (context.keys.folder / TLS_KEY).exists():
         yield Check("network", "note", "the node was never served: it has no TLS key yet", "diadem serve")
     yield from judge_sending(tcp_settings())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from diadem.errors import DiademError, Interrupted, Unreachable
 from diadem.model.manifest import TAGMANIFEST
@@ -18,6 +19,46 @@ from diadem.trust.hashing import sha256_hex
 _COPY_UNREADABLE = "copy-unreadable"
 #: Findings after which nothing was read of a copy.
 UNREAD = frozenset({COPY_MISSING, _COPY_UNREADABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRead:
+    """What was found of a copy.
+
+    `report` is None where it gave no answer, and `silence` says why; `found` is the id of the package that lies at its
+    place, where that is another one.
+    """
+
+    report: Report | None
+    found: str = ""
+    silence: str = ""
+
+
+def read_copy(
+    bundle: Callable[[], Bundle],
+    package_id: str,
+    path: str,
+    *,
+    level: Level,
+    pace: Pace | None = None,
+    listener: Listener = silent,
+) -> CopyRead:
+    """Read a copy whole, and where it is not right, look which package lies at its place.
+
+    Raises
+    ------
+    Unreachable
+        The store does not answer: nothing is said of the copy.
+    """
+    report, found = prove(bundle, package_id, path, level=level, pace=pace, listener=listener), ""
+    if not report.ok:
+        try:
+            found = package_at(bundle())
+        except Unreachable:
+            raise
+        except (DiademError, OSError):  # where nothing lies there, no other package does
+            found = ""
+    return CopyRead(report, found if found != package_id else "")
 
 
 def prove(

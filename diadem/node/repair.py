@@ -12,19 +12,21 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from diadem.custody import statements
 from diadem.errors import DiademError, Interrupted, Unreachable, machine_errors
 from diadem.model.display import Display
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
 from diadem.node.archive_state import case_of_copies
 from diadem.node.context import Context
+from diadem.node.follow.package_log import written_places
 from diadem.node.jobs import Job, working
-from diadem.node.keep.copies import Copy, Debt, KnownPlaces, PackageCopies
+from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.keep.mend import NotRepaired, Repair, mend, prove_files
 from diadem.node.keep.parity import drop_parity, make_parity, parity_of
 from diadem.node.keep.removal import finish_removals
@@ -208,7 +210,7 @@ class _Repair:
                 with suppress(DiademError):
                     self.result.notes += [
                         f"removed {swept.path} in {settings.name}, left by a run that was killed"
-                        for swept in store.sweep(keep=KnownPlaces(self.context, settings.name))
+                        for swept in store.sweep(keep=_KnownPlaces(self.context, settings.name))
                     ]
 
     # -- mending ---------------------------------------------------------------------------------------------------
@@ -308,7 +310,10 @@ class _Repair:
                 report,
                 name=replica.store,
                 parity=parity,
-                replicas=_others(copies, replica),
+                # What they give is proven before it is used.
+                replicas={
+                    one.store: bundle for one, bundle in copies.readable(but=replica) if one.state in (PRESENT, SUSPECT)
+                },
                 tag_files=context.catalogue.tag_files(package.id),
                 quarantine=self.set_aside,
                 repaired=told,
@@ -353,15 +358,17 @@ class _Repair:
                 continue
             job.check_cancelled()
             copies = PackageCopies(self.context, action.package)
+            replica = next((one for one in copies.in_order() if one.store == action.store), None)
+            if replica is None:  # somebody has given it up meanwhile
+                continue
             try:
                 with machine_errors():
-                    _write_parity(copies, action.store, self.listener)
+                    _write_parity(copies, replica, self.listener)
                 self.result.parity.append((action.package, action.store))
             except Interrupted:
                 raise
             except DiademError as error:
-                replica = _in_store(copies, action.store)
-                if replica is not None and error.exit_code == 1:
+                if error.exit_code == 1:
                     with suppress(Unreachable):
                         report = copies.check(replica, listener=self.listener)
                         if not report.ok:
@@ -384,32 +391,38 @@ def _is_gone(copies: PackageCopies, replica: ReplicaState) -> bool:
     return not files or bool(copies.another_at(bundle))
 
 
-def _others(copies: PackageCopies, damaged: ReplicaState) -> dict[str, Bundle]:
-    """The other copies that answer, by their stores; what they give is proven before it is used."""
-    found = {}
-    for replica in copies.in_order():
-        if replica.state in (PRESENT, SUSPECT) and (replica.store, replica.path) != (damaged.store, damaged.path):
-            with suppress(DiademError):
-                found[replica.store] = copies.bundle(replica)
-    return found
-
-
-def _in_store(copies: PackageCopies, name: str) -> ReplicaState | None:
-    return next((one for one in copies.in_order() if one.store == name), None)
-
-
-def _write_parity(copies: PackageCopies, name: str, listener: Listener) -> None:
-    context = copies.context
-    store = context.stores.open(name)
-    replica = next(one for one in copies.in_order() if one.store == name)
+def _write_parity(copies: PackageCopies, replica: ReplicaState, listener: Listener) -> None:
+    catalogue, store = copies.context.catalogue, copies.context.stores.open(replica.store)
     opened = open_tag_files(store.bundle(replica.path), expected_id=copies.id)
     make_parity(store, replica.path, opened, listener=listener)
-    with context.catalogue.together():  # it took a while: what others found of the copy, or did to it, stays
+    with catalogue.together():  # it took a while: what others found of the copy, or did to it, stays
         now = copies.now(replica)
         if now is not None and now.state != DROPPED:
-            context.catalogue.set_replica(copies.id, name, now.path, state=now.state, parity=True)
+            catalogue.set_replica(copies.id, now.store, now.path, state=now.state, parity=True)
             return
     drop_parity(store, copies.id)
+
+
+class _KnownPlaces:
+    """The paths in one store at which copies were written that nobody has given up: nobody sweeps there.
+
+    The log is read when the first path is asked about: mostly none is.
+    """
+
+    def __init__(self, context: Context, store: str) -> None:
+        self._context, self._store = context, store
+
+    def __contains__(self, path: object) -> bool:
+        """Whether a copy lies, or should lie, at this path, whatever it has lost."""
+        return path in self._paths
+
+    @cached_property
+    def _paths(self) -> set[str]:
+        written = written_places(self._context.ledger.all_entries())
+        kept = {(place.store, place.path) for places in written.values() for place in places}
+        for package in self._context.catalogue.package_states():
+            kept |= {(one.store, one.path) for one in package.replicas if one.state != DROPPED}
+        return {path for store, path in kept if store == self._store}
 
 
 # -- the node's own folder ---------------------------------------------------------------------------------------------
@@ -426,7 +439,12 @@ def _sweep_own(folder: Path) -> Iterator[Path]:
     """Remove what dead runs have left in the node's own folder."""
     places = [folder, *(path for path in folder.iterdir() if path.is_dir()), folder / "keys" / "users"]
     drafts = [path for place in places if place.is_dir() for path in place.iterdir() if _DRAFT.match(path.name)]
-    left = [path for path in drafts if _is_old_file(path)]
+    left = []
+    for path in drafts:
+        with suppress(OSError):  # its writer has just published it: then it is gone
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > _OLD:
+                left.append(path)
     building = FileLock(folder / "locks" / "reindex.lock")
     try:
         if building.acquire():
@@ -436,12 +454,3 @@ def _sweep_own(folder: Path) -> Iterator[Path]:
             yield path
     finally:
         building.release()
-
-
-def _is_old_file(path: Path) -> bool:
-    """Whether a draft has no writer any more; one that its writer has just published is gone."""
-    try:
-        found = path.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > _OLD

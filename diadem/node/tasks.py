@@ -22,10 +22,10 @@ from diadem.catalogue import Prepared, prepare
 from diadem.errors import DiademError, Unreachable
 from diadem.model.ports import silent
 from diadem.model.replicas import ReplicaState
-from diadem.model.report import Level, Report
+from diadem.model.report import Level
 from diadem.node.config import StoreSettings
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.read_copy import package_at, prove
+from diadem.node.read_copy import CopyRead, read_copy
 from diadem.node.stores import open_own
 from diadem.package.examine import open_tag_files
 from diadem.package.verify import verify
@@ -197,19 +197,6 @@ class CopyToRead:
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CopyRead:
-    """What was found of a copy.
-
-    `report` is None where it gave no answer, and `silence` says why; `found` is the id of the package that lies at its
-    place, where that is another one.
-    """
-
-    report: Report | None
-    found: str = ""
-    silence: str = ""
-
-
 def _prove(_: WorkerTools, *, store: StoreSettings, copies: Sequence[CopyToRead], rate: float | None) -> list[CopyRead]:
     """Read copies in one store whole, at so many bytes per second at most."""
     opened, pace = _opened(store), Pace(rate) if rate else None
@@ -220,16 +207,12 @@ def _prove_one(store: Store, settings: StoreSettings, copy: CopyToRead, pace: Pa
     """One copy. A store that is not to be seen any more gives no answer: it is not the copy that is missing."""
     path = copy.replica.path
     try:
-        report = prove(lambda: store.bundle(path), copy.package, path, level=copy.level or Level.FULL, pace=pace)
-        if report.ok:
-            return CopyRead(report)
-        open_own(settings, store=store)
+        read = read_copy(lambda: store.bundle(path), copy.package, path, level=copy.level or Level.FULL, pace=pace)
+        if read.report is not None and not read.report.ok:
+            open_own(settings, store=store)
     except Unreachable as error:
         return CopyRead(None, silence=f"{error.message} (as the worker on {socket.gethostname()} sees it)")
-    found = ""
-    with suppress(DiademError):  # where nothing lies there, no other package does
-        found = package_at(store.bundle(path))
-    return CopyRead(report, found if found != copy.package else "")
+    return read
 
 
 def _copy(
@@ -248,12 +231,11 @@ def _copy(
 class PackageToRead:
     """A package to read.
 
-    `path` is where it lies in the store, and `made_at` the path that it was made with; `said` is the predicate of its
-    `ingest` statement, where the log has one. Where it is not `wanted`, it is only looked whether it is there.
+    `path` is where it lies in the store; `said` is the predicate of its `ingest` statement, where the log has one.
+    Where it is not `wanted`, it is only looked whether it is there.
     """
 
     path: str
-    made_at: str
     said: Mapping[str, Any] | None
     wanted: bool
 
@@ -293,7 +275,7 @@ def _read_package(store: Store, sought: PackageToRead, *, hints: bool) -> Packag
         package = Package(bundle, opened=opened)
         if sought.said is None:  # one damaged line of a tag manifest makes another id: no package
             verify(bundle, level=Level.QUICK, expected_id=package.id).raise_for_findings()
-        prepared = prepare(package_entry(package, sought.made_at, sought.said)) if sought.wanted else None
+        prepared = prepare(package_entry(package, sought.path, sought.said)) if sought.wanted else None
     except DiademError as error:
         return PackageRead(sought.path, fault=error.message)
     except OSError as error:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable, line_of
 from diadem.node.config import StoreSettings
-from diadem.node.tasks import Answer, CopyRead, CopyToRead, PackageRead, PackageToRead, Task
+from diadem.node.read_copy import CopyRead
+from diadem.node.tasks import Answer, CopyToRead, PackageRead, PackageToRead, Task
 from diadem.store.contract import Added
 from diadem.store.source import SourceFile
 from diadem.workers.executors import submit_everywhere, worker_count

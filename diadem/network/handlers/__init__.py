@@ -1,14 +1,14 @@
-"""Who answers which request: one module a subject, each with its `ROUTES`; nothing of HTTP here."""
+"""Who answers which request: one module a subject, whose functions say their `route`; nothing of HTTP here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from diadem.network.exchange import Route
-from diadem.network.handlers import hub, identity, messages, packages, peers, statements, windows
+from diadem.network.handlers import hub, messages, packages, peers, statements, windows
 
 
 def routes() -> Sequence[Route]:
     """Every route that this room answers."""
-    everyone = (identity, peers, packages, statements, messages, windows, hub)
-    return tuple(route for one in everyone for route in one.ROUTES)
+    everyone = (peers, packages, statements, messages, windows, hub)
+    return tuple(one for module in everyone for one in vars(module).values() if isinstance(one, Route))

@@ -28,13 +28,12 @@ from diadem.network.http.connections import Connections
 from diadem.network.http.gate import Admitted, Gate, Head, TurnedAway
 from diadem.network.http.limits import Budget, Limits
 from diadem.network.http.metrics import Counts
+from diadem.network.limits import PORTION
 from diadem.trust.http_signature import body_digest
 
 T = TypeVar("T")
 
-#: Bytes of a body that are handed over at once where it is taken in as it comes, and what one takes of memory at most:
-#: such a portion, its pieces, and what is no whole leaf yet.
-_PORTION: Final = 1 << 20
+#: Memory of a body that is taken in as it comes: a portion, its pieces, and what is no whole leaf yet.
 _TAKEN_IN: Final = 8 << 20
 #: Seconds between two looks for news that a request waits for, and for which it may wait.
 _LOOK_AGAIN: Final = 1.0
@@ -43,6 +42,7 @@ _ORPHANED: Final = 5
 _LONGEST_WAIT: Final = 60.0
 #: What stands in every answer.
 _ALWAYS: Final = {"cache-control": "no-store", "server": "diadem"}
+_OTHER_BODY: Final = problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
 ACCESS: Final = logging.getLogger("diadem.network.http.access")
 FAULTS: Final = logging.getLogger("diadem.network.http")
 
@@ -199,7 +199,7 @@ class App:
                 async for piece in self._pieces(protocol, admitted.length):
                     parts.append(piece)
                     story.received += len(piece)
-                    if sum(map(len, parts)) >= _PORTION:
+                    if sum(map(len, parts)) >= PORTION:
                         data = b"".join(parts)
                         parts.clear()
                         await run(work.take, data)
@@ -244,7 +244,7 @@ class App:
     def _call(self, admitted: Admitted) -> Response:
         if admitted.digest and body_digest(admitted.request.body) != admitted.digest:
             self.counts.add("refused_total", reason="digest")
-            return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
+            return _OTHER_BODY
         try:
             response = admitted.route.handler(admitted.request, self.services)
         except Exception as error:
@@ -397,7 +397,7 @@ class BodyIntake:
         """The answer, when all came. What was taken in of a body that is not the one that was signed stays."""
         if self.refusal is None and self._intake is not None:
             if self._digest.digest() != self._admitted.digest:
-                return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
+                return _OTHER_BODY
             try:
                 return self._intake.end()
             except Exception as error:

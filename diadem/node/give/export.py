@@ -30,6 +30,7 @@ from diadem.node.context import Context
 from diadem.node.give.export_contents import Contents, ExportedPackages, Member
 from diadem.node.give.redact import Redaction
 from diadem.node.locks import node_lock
+from diadem.node.separation import IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.package_chain import Lacking, session_of
 from diadem.store.system import long_path
 
@@ -142,7 +143,7 @@ def export(
     return Exported(
         path=target,
         to=to,
-        packages=[one.id for one in session.packages],
+        packages=[one.id for one in packages.session.packages],
         files=sum(one.files for one in enclosed),
         content_bytes=sum(one.bytes for one in enclosed),
         only=only,
@@ -171,11 +172,10 @@ def _require(context: Context, target: Path, to: str, only: str) -> None:
     if not target.parent.is_dir():
         raise UsageError("there is no such folder", where=str(target.parent), next="Make it first.")
     place = Path(os.path.realpath(target.parent))
-    stores = [Path(os.path.realpath(store.url)) for store in context.stores if Path(store.url).is_absolute()]
-    for folder in (place, *place.parents):
-        if os.path.lexists(long_path(folder / "bagit.txt")):
-            raise Refused("the file would be inside a package", where=str(target), next="Name a place outside it.")
-        if folder in (*stores, Path(os.path.realpath(context.folder))):
+    if any(os.path.lexists(long_path(folder / "bagit.txt")) for folder in (place, *place.parents)):
+        raise Refused("the file would be inside a package", where=str(target), next="Name a place outside it.")
+    for folder in (context.folder, *(folder for _, folder in stores_of(context))):
+        if relation_of(place, folder) in (IS, LIES_IN):
             raise Refused("the file would be inside the archive", where=str(target), next="Name a place outside it.")
 
 

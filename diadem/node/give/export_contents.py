@@ -24,7 +24,7 @@ from diadem.model.ports import InMemory
 from diadem.model.quantities import quantity_text
 from diadem.model.record import Record
 from diadem.node.context import Context
-from diadem.node.give.read_copies import PackageReader
+from diadem.node.give.read_copies import PackageReader, readers_of
 from diadem.node.give.redact import Redaction, Redactor
 from diadem.node.quality.amend import sheet_of
 from diadem.node.take.package_chain import Session
@@ -69,8 +69,13 @@ class ExportedPackages:
     """The packages of one export, whole or in part, with people or without."""
 
     def __init__(self, context: Context, session: Session, only: str, *, redact: bool) -> None:
-        self._context, self.session, self.only = context, session, only
-        self._copies = {one.id: PackageReader(context, one.id) for one in session.packages}
+        self._context, self.only = context, only
+        if only == RAW:
+            self._copies = readers_of(context, session)
+        else:
+            self._copies = {one.id: PackageReader(context, one.id) for one in session.packages}
+        #: What is exported of it, a package after the one that it continues.
+        self.session = replace(session, packages=[one for one in session.packages if one.id in self._copies])
         self._moment = context.clock()
         self._folders = self._folder_names()
         self.redactor: Redactor | None = None

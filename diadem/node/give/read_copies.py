@@ -18,7 +18,8 @@ from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
-from diadem.package.examine import LIMITS, open_tag_files
+from diadem.node.take.package_chain import Session
+from diadem.package.examine import LIMITS
 from diadem.package.tags import parse_manifest
 from diadem.serialization.record_json import read_record, require_size
 from diadem.trust.hashing import sha256_hex
@@ -33,12 +34,11 @@ class PackageReader:
     """
 
     def __init__(self, context: Context, package_id: str) -> None:
-        self._context = context
-        best, replica = PackageCopies(context, package_id).best()
-        self.id = PackageId(package_id)
-        self.package = best
-        self._opened: list[tuple[Package, ReplicaState]] = [(best, replica)]
-        self._further = self._others(replica)
+        self._copies = PackageCopies(context, package_id)
+        self.id = self._copies.id
+        self.package, first = self._copies.best()
+        self._opened: list[tuple[Package, ReplicaState]] = [(self.package, first)]
+        self._further = self._copies.packages(but=first)
         self._doubted: set[str] = set()
 
     @property
@@ -49,37 +49,27 @@ class PackageReader:
     def __iter__(self) -> Iterator[tuple[Package, ReplicaState]]:
         """Every copy that can be opened."""
         number = 0
-        while number < len(self._opened) or self._opened_next():
+        while True:
+            if number == len(self._opened):
+                found = next(self._further, None)
+                if found is None:
+                    return
+                self._opened.append(found)
             yield self._opened[number]
             number += 1
-
-    def _opened_next(self) -> bool:
-        found = next(self._further, None)
-        self._opened += [] if found is None else [found]
-        return found is not None
-
-    def _others(self, first: ReplicaState) -> Iterator[tuple[Package, ReplicaState]]:
-        for replica, bundle in PackageCopies(self._context, self.id).readable():
-            if (replica.store, replica.path, replica.adopted) == (first.store, first.path, first.adopted):
-                continue
-            try:
-                opened = open_tag_files(bundle, expected_id=self.id)
-            except (DiademError, OSError):
-                continue
-            yield Package(bundle, opened=opened), replica
 
     def doubt(self, replica: ReplicaState, error: Exception) -> None:
         """State that a copy is damaged; an adopted folder that was edited is none of that.
 
         Where nothing can be stated now the catalogue alone notes it: what is read is given back all the same.
         """
-        counts = replica.state == PRESENT and not replica.adopted and self._context.writable
+        counts = replica.state == PRESENT and not replica.adopted and self._copies.context.writable
         if counts and isinstance(error, IntegrityError) and replica.store not in self._doubted:
             self._doubted.add(replica.store)
             try:
-                PackageCopies(self._context, self.id).note_misread(replica, error)
+                self._copies.note_misread(replica, error)
             except (DiademError, OSError):
-                self._context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
+                self._copies.context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
 
     @property
     def damaged(self) -> list[str]:
@@ -140,6 +130,19 @@ class PackageReader:
                 continue
             return file
         raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
+
+
+def readers_of(context: Context, session: Session) -> dict[PackageId, PackageReader]:
+    """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
+    needed = {file.package for file in session.files()}
+    found: dict[PackageId, PackageReader] = {}
+    for one in session.packages:
+        try:
+            found[one.id] = PackageReader(context, one.id)
+        except NotFound:
+            if one.id in needed:
+                raise
+    return found
 
 
 class CheckedFile(AbstractContextManager["CheckedFile"]):

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from diadem.archive.restore import Piece, Restored, Selection, restore_pieces
-from diadem.errors import NotFound
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
 from diadem.node.context import Context
-from diadem.node.give.read_copies import PackageReader
+from diadem.node.give.read_copies import readers_of
 from diadem.node.take.package_chain import Lacking, Session, session_of
 
 
@@ -100,7 +99,7 @@ def restore_session(
 ) -> RestoredSession:
     """Give back the session of a package, or the package alone; with `only` those files of it."""
     session = session_of(context, package, chain=chain)
-    copies = _copies(context, session)
+    copies = readers_of(context, session)
     pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in session.files()]
 
     def records() -> Iterable[Record]:
@@ -109,16 +108,3 @@ def restore_session(
     restored = restore_pieces(pieces, records, folder, only=only, listener=listener)
     damaged = sorted({store for one in copies.values() for store in one.damaged})
     return RestoredSession.of(restored, session, list(copies), damaged)
-
-
-def _copies(context: Context, session: Session) -> dict[PackageId, PackageReader]:
-    """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
-    needed = {file.package for file in session.files()}
-    found: dict[PackageId, PackageReader] = {}
-    for one in session.packages:
-        try:
-            found[one.id] = PackageReader(context, one.id)
-        except NotFound:
-            if one.id in needed:
-                raise
-    return found

@@ -10,24 +10,24 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from diadem.archive.package import Package
 from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.node.context import Context
-from diadem.node.follow.package_log import COPY_MISSING, PackageLog, written_places
-from diadem.node.read_copy import package_at, prove
-from diadem.node.tasks import CopyRead, CopyToRead
+from diadem.node.follow.package_log import COPY_MISSING, PackageLog
+from diadem.node.read_copy import CopyRead, package_at, read_copy
+from diadem.node.tasks import CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
-from diadem.policy.commands import move_store
+from diadem.policy.commands import move_store, short
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.bags import MemoryBundle
 from diadem.store.contract import Added, Pace
@@ -167,7 +167,7 @@ class PackageCopies:
     def require_kept(self) -> None:
         """Raise `NotFound` where the package was deleted."""
         if (gone := self.deleted()) is not None:
-            raise NotFound(f"the package was {gone}", where=self.id, next=f"See: diadem custody {self.id[:19]}")
+            raise NotFound(f"the package was {gone}", where=self.id, next=f"See: diadem custody {short(self.id)}")
 
     def same_files(self) -> str:
         """The id of another package with the same files of which a copy is proven; "" where there is none."""
@@ -185,14 +185,26 @@ class PackageCopies:
             return AdoptedFolders(self.context.folder / "adopted").bundle(self.id)
         return self.context.stores.open(replica.store).bundle(replica.path)
 
-    def readable(self) -> Iterator[tuple[ReplicaState, Bundle]]:
-        """Copies that answer, in order."""
+    def readable(self, but: ReplicaState | None = None) -> Iterator[tuple[ReplicaState, Bundle]]:
+        """Copies that answer, in order, all `but` one."""
         for replica in self.in_order():
+            if but is not None and (replica.store, replica.path) == (but.store, but.path):
+                continue
             try:
                 bundle = self.bundle(replica)
             except DiademError:
                 continue
             yield replica, bundle
+
+    def packages(self, but: ReplicaState | None = None) -> Iterator[tuple[Package, ReplicaState]]:
+        """The package in each copy that answers and whose tag files are sound, in order, in all `but` one."""
+        readers, extractor = tuple(self.context.tools.readers), self.context.tools.extractor
+        for replica, bundle in self.readable(but):
+            try:
+                opened = open_tag_files(bundle, expected_id=self.id)
+            except (DiademError, OSError):
+                continue
+            yield Package(bundle, opened=opened, readers=readers, extractor=extractor), replica
 
     def best(self) -> tuple[Package, ReplicaState]:
         """The package in the best of its copies whose tag files are sound.
@@ -202,18 +214,15 @@ class PackageCopies:
         Unreachable, NotFound
             No copy can be read, because a store that has one does not answer, or for other reasons; says why for each.
         """
-        for replica, bundle in self.readable():
-            with suppress(DiademError, OSError):
-                opened = open_tag_files(bundle, expected_id=self.id)
-                readers, extractor = tuple(self.context.tools.readers), self.context.tools.extractor
-                return Package(bundle, opened=opened, readers=readers, extractor=extractor), replica
+        if (found := next(self.packages(), None)) is not None:
+            return found
         self.require_kept()
         stores, known = self.context.stores, self.context.catalogue.replicas(self.id)
         reasons = "; ".join(self._why_not(replica) for replica in known)
         away = [one.store for one in known if one.store in stores.names and stores.why_away(one.store)]
         elsewhere = f"Reconnect {away[0]}; or, if it has moved: {move_store(away[0])}" if away else ""
         raise (Unreachable if away else NotFound)(
-            f"no copy of {self.id[:19]}… can be read ({reasons or 'it has none'})",
+            f"no copy of {shown_id(self.id)} can be read ({reasons or 'it has none'})",
             next=elsewhere or "See what is wrong: diadem status",
         )
 
@@ -279,39 +288,30 @@ class PackageCopies:
         Unreachable
             The store does not answer, or did not while it was read: nothing is said of the copy.
         """
-        report = self._read(replica, level or self.usual_level(), pace, listener)
+        level = level or self.usual_level()
+        if self.context.workers is not None and not replica.adopted:
+            settings = self.context.settings.store(replica.store)
+            (read,) = self.context.workers.prove(settings, [CopyToRead(self.id, replica, level)])
+            if read.report is None:
+                raise Unreachable(read.silence, where=settings.url)
+        else:
+            files = partial(self.bundle, replica)
+            read = read_copy(files, self.id, replica.path, level=level, pace=pace, listener=listener)
+        report = self.judged(replica, read)
+        assert report is not None
         if not report.ok and not replica.adopted:
             self.context.stores.require_there(replica.store)
         return report
 
-    def _read(self, replica: ReplicaState, level: Level, pace: Pace | None, listener: Listener) -> Report:
-        if self.context.workers is not None and not replica.adopted:
-            settings = self.context.settings.store(replica.store)
-            (read,) = self.context.workers.prove(settings, [CopyToRead(self.id, replica, level)])
-            report = self.judged(replica, read)
-            if report is None:
-                raise Unreachable(read.silence, where=settings.url)
-            return report
-        try:
-            other = self.another_at(self.bundle(replica))
-        except Unreachable:
-            raise
-        except (DiademError, OSError):  # `prove` says what is wrong with it
-            other = ""
-        if other:
-            return self._replaced(replica, other)
-        files = partial(self.bundle, replica)
-        return prove(files, self.id, replica.path, level=level, pace=pace, listener=listener)
-
     def judged(self, replica: ReplicaState, read: CopyRead) -> Report | None:
-        """What a worker found; where another package that the node knows lies at the place, the copy is missing."""
+        """What was found; where another package that the node knows lies at the place, the copy is missing."""
         if read.found and self.context.catalogue.has(read.found):
             return self._replaced(replica, read.found)
         return read.report
 
     def _replaced(self, replica: ReplicaState, other: str) -> Report:
         """That another package lies where a copy was: the copy is missing, and nothing is damaged."""
-        message = f"another package is at its place: {other[:19]}…"
+        message = f"another package is at its place: {shown_id(other)}"
         finding = Finding(Severity.ERROR, COPY_MISSING, message, next="Run: diadem repair")
         return Report(replica.path, Level.QUICK, [finding], self.id)
 
@@ -479,25 +479,3 @@ class CopiesAtHand:
     def __reduce__(self) -> tuple[type[tuple[Bundle, ...]], tuple[tuple[Bundle, ...]]]:
         """As a tuple."""
         return tuple, (tuple(self),)
-
-
-class KnownPlaces:
-    """The paths in one store at which copies were written that nobody has given up: nobody sweeps there.
-
-    The log is read when the first path is asked about: mostly none is.
-    """
-
-    def __init__(self, context: Context, store: str) -> None:
-        self._context, self._store = context, store
-
-    def __contains__(self, path: object) -> bool:
-        """Whether a copy lies, or should lie, at this path, whatever it has lost."""
-        return path in self._paths
-
-    @cached_property
-    def _paths(self) -> set[str]:
-        written = written_places(self._context.ledger.all_entries())
-        kept = {(place.store, place.path) for places in written.values() for place in places}
-        for package in self._context.catalogue.package_states():
-            kept |= {(one.store, one.path) for one in package.replicas if one.state != DROPPED}
-        return {path for store, path in kept if store == self._store}

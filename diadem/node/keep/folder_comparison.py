@@ -226,20 +226,15 @@ class FolderComparison:
     def changes(self) -> list[FileChange]:
         """Every file that is not unchanged."""
         return [
-            FileChange(path, state, self._now(path), text_of(self._place(path).name), self._is_quiet(path, state))
-            for path, state in sorted(self.states.items())
-            if state is not FileState.UNCHANGED
+            self._change(path, state) for path, state in sorted(self.states.items()) if state is not FileState.UNCHANGED
         ]
 
-    def _is_quiet(self, path: str, state: FileState) -> bool:
+    def _change(self, path: str, state: FileState) -> FileChange:
         place = self._place(path)
-        before = place.edited is not None and place.stamp.fits(place.edited)
-        return state is FileState.EDITED and (path in self._quiet or before)
-
-    def _now(self, path: str) -> str:
-        if path in self._names:
-            return text_of(self._names[path])
-        return "" if self.states[path] is FileState.MISSING else text_of(self._place(path).name)
+        now = b"" if state is FileState.MISSING else self._names.get(path, place.name)
+        was_quiet = place.edited is not None and place.stamp.fits(place.edited)
+        quiet = state is FileState.EDITED and (path in self._quiet or was_quiet)
+        return FileChange(path, state, text_of(now), text_of(place.name), quiet)
 
     def added(self) -> list[str]:
         """Files of the folder that are not part of the package."""

@@ -18,10 +18,10 @@ from diadem.model.statements import Draft
 from diadem.node.archive_state import stores_wanting
 from diadem.node.context import Context
 from diadem.node.follow.catalogue_rows import package_entry
-from diadem.node.follow.package_log import PackageLog
 from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
+from diadem.policy.commands import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Archived(Display):
     )
 
     def _display_title(self) -> str:
-        return f"{self.what} {self.package.id[7:19]}"
+        return f"{self.what} {short(self.package.id)}"
 
     def _display_pictures(self) -> Mapping[str, str]:
         return self.package._display_pictures()  # noqa: SLF001
@@ -119,10 +119,11 @@ def record_ingest(
     The package has an outcome, for it was just written or found. `more` is said besides, as of an adopted folder.
     Without `with_user` the node alone signs.
     """
-    with PackageCopies(context, package.id).locked():
+    copies = PackageCopies(context, package.id)
+    with copies.locked():
         if not (package.outcome and package.outcome.created) and store != IN_PLACE:
-            _require_there(context, package, path, store)
-        log = PackageLog(context.ledger, package.id)
+            _require_there(copies, package, path, store)
+        log = copies.log()
         ingest, again = log.ingest(), log.is_deleted()
         draft = ingest_draft(context, package, path, store, source, predecessor=predecessor, more=more or {})
         if not context.catalogue.has(package.id):
@@ -143,15 +144,15 @@ def record_ingest(
                 path=made["path"],
                 proof=made["proof"],
                 by=context.address,
-                more=more or {},
+                more=more,
             )
             context.say([copy])
     return again or ingest is None
 
 
-def _require_there(context: Context, package: Package, path: str, store: str) -> None:
+def _require_there(copies: PackageCopies, package: Package, path: str, store: str) -> None:
     """Refuse to state a copy that was found in a store, and given up by somebody else since."""
-    if not PackageCopies(context, package.id).lies_at(store, path):
+    if not copies.lies_at(store, path):
         raise Refused(
             f"the copy that was found in '{store}' was removed by somebody else in the meantime",
             where=package.url,

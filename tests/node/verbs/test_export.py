@@ -409,6 +409,31 @@ def test_the_files_of_a_session_in_their_newest_version(
     assert contents(tmp_path / "u" / lab.path(ids[0], "main").name) == contents(session)
 
 
+def test_raw_files_are_given_out_where_a_lost_package_holds_none_of_them_any_more(
+    lab: Lab, chain: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """As they are given back."""
+    session, ids = chain
+    shutil.rmtree(lab.path(ids[0], "main"))
+    lab.node.scrub()
+    assert lab.node.archive(session, now=True).lost == [ids[0]]
+    assert lab.node.restore(ids[1], tmp_path / "back").ok
+    done = export(lab, ids[1], chain=True, only="raw")
+    assert done.ok
+    assert ids[0] not in done.packages
+    (folder,) = set(unzip(done.path, tmp_path / "u")) - {PAGE, "manifest-sha256.txt"}
+    assert contents(tmp_path / "u" / folder) == contents(tmp_path / "back") == contents(session)
+
+
+def test_nothing_is_written_into_a_store_by_any_name_of_it(lab: Lab) -> None:
+    package = lab.archived("s")
+    lab.node.stores.add(lab.second.as_uri(), name="second", place="another disk")
+    (lab.root / "link").symlink_to(lab.second)
+    for folder in (lab.root / "main", lab.second, lab.root / "link", lab.node.path / "locks"):
+        with pytest.raises(Refused, match="inside the archive"):
+            lab.node.export(package, folder / "out.zip", for_=MARIE)
+
+
 # -- people taken out --------------------------------------------------------------------------------------------------
 
 METADATA = {
