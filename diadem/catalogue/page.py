@@ -203,7 +203,7 @@ def _wider(query: str, row: Sequence[Term], counted: Callable[[str], tuple[int, 
     """Searches that leave out one term each of a search that finds nothing, and find something."""
     if not 1 < len(row) <= MOST_TERMS:
         return
-    texts = [query[term.start : term.value.end] for term in row]
+    texts = [query[term.start : term.end] for term in row]
     for place, left_out in enumerate(texts):
         asked = " ".join(texts[:place] + texts[place + 1 :])
         total, exact = counted(asked)
