@@ -14,7 +14,7 @@ from diadem.model.transfers import IN, LOCAL, MOVING, OUT, Counts, Rule, State, 
 from diadem.network.desk import Desk, outgoing
 from diadem.network.grants import require_read
 from diadem.network.messages import ACCEPTANCE, DECLINE, REVOCATION
-from diadem.network.relay.book import relay_book
+from diadem.network.relay_book import relay_book
 from diadem.network.routing import choose
 
 #: Room that a store keeps beside what comes.

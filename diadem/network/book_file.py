@@ -1,7 +1,7 @@
 """`<node>/network/network.sqlite`: all that is under way between this node and others, its tables in one place.
 
 Each subject has its class over the one connection: `diadem.network.book` transfers, `diadem.network.route_book` the
-ways to others, `diadem.network.relay.book` what goes by carriers, `diadem.network.stating` what waits for a signature.
+ways to others, `diadem.network.relay_book` what goes by carriers, `diadem.network.stating` what waits for a signature.
 So what belongs together is one transaction, whatever it is about.
 
 Nodes of earlier versions have five files instead. They become one at once, or not at all: a draft beside them, counted

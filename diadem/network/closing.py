@@ -13,7 +13,7 @@ from diadem.model.transfers import Counts, State, Transfer
 from diadem.network.desk import Desk, outgoing
 from diadem.network.evidence import own_chain
 from diadem.network.messages import CLOSURE, MAX_CORRECTIONS, RECEIPT, Message, new_id
-from diadem.network.relay.book import relay_book
+from diadem.network.relay_book import relay_book
 from diadem.node.quality.amend import brought, came_from, sheet_of
 
 

@@ -12,7 +12,7 @@ from diadem.model.routes import DIRECT, HUB
 from diadem.model.times import read_time
 from diadem.model.transfers import IN, MOVING, Transfer
 from diadem.network.desk import Desk
-from diadem.network.relay.book import relay_book
+from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, Choice, choose, failing_since, health_of, hub_for, note_silence, working_hubs
 from diadem.node.peers.book import peer_book

@@ -20,13 +20,13 @@ from diadem.network.landing import forget_arrival, place_of
 from diadem.network.postman import collect, deliver_all
 from diadem.network.pulling import Wishes, receive_package
 from diadem.network.pushing import push_package
-from diadem.network.relay.book import relay_book
 from diadem.network.relay.carriers import carrier_for, clear, to_clear
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
 from diadem.network.relay.permitting import permit
 from diadem.network.relay.requesting import give_up
 from diadem.network.relay.silence import ask_where_silent
+from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import is_resting, require_route
 from diadem.network.serving import Serving

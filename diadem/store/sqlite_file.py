@@ -122,7 +122,8 @@ class SqliteFile:
         of the same thread it is a part of that.
         """
         with self._lock, self._translated():
-            if self._connection.in_transaction:
+            inner = self._connection.in_transaction
+            if inner:
                 yield self._connection
                 return
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")

@@ -26,13 +26,13 @@ from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
 from diadem.network.messages import WANTED, Message
 from diadem.network.postman import deliver_all
-from diadem.network.relay.book import relay_book
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay.depositing import Permitted
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.network.relay.requesting import request
+from diadem.network.relay_book import relay_book
 from diadem.network.serving import Serving
 from diadem.network.working import Movers, Wishes, collected, fetch_all, fetched, push_all
 from diadem.trust.base64_text import to_base64

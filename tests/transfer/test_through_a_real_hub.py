@@ -19,7 +19,7 @@ from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.network.accepting import accept
 from diadem.network.desk import desk_of
-from diadem.network.relay.book import relay_book
+from diadem.network.relay_book import relay_book
 from diadem.network.routing import hub_for
 from diadem.network.working import told
 from diadem.node.context import Context

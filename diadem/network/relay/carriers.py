@@ -16,10 +16,10 @@ from diadem.model.routes import HUB
 from diadem.model.transfers import OVER, State, Transfer
 from diadem.network.desk import Desk
 from diadem.network.hub.asking import hub_client
-from diadem.network.hub.carrier import HubCarrier
-from diadem.network.hub.evidence import keep_hub_chain
-from diadem.network.relay.book import Relay, relay_book
 from diadem.network.relay.guarded import Guarded
+from diadem.network.relay.hub_carrier import HubCarrier
+from diadem.network.relay.hub_evidence import keep_hub_chain
+from diadem.network.relay_book import Relay, relay_book
 from diadem.network.routing import hub_for
 from diadem.node.config import CarrierSettings
 from diadem.node.context import Context

@@ -27,11 +27,11 @@ from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.landing import Landing, go_on, note_fault, place_of
 from diadem.network.messages import PROGRESS
-from diadem.network.relay.book import Place, Relay, Spoilt, relay_book
 from diadem.network.relay.depositing import IN_HAND
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.network.relay.requesting import ask_again
+from diadem.network.relay_book import Place, Relay, Spoilt, relay_book
 from diadem.network.tag_parts import limit_of
 from diadem.network.windows import WINDOW
 from diadem.package.examine import TagFiles

@@ -15,7 +15,7 @@ from diadem.network.desk import Desk
 from diadem.network.intake import bits_of, numbers_of
 from diadem.network.landing import Landing, place_of
 from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message
-from diadem.network.relay.book import EVERYTHING, Place, Relay, Spoilt, relay_book
+from diadem.network.relay_book import EVERYTHING, Place, Relay, Spoilt, relay_book
 from diadem.network.routing import hub_for, working_hubs
 from diadem.network.windows import missing_windows, most_windows
 from diadem.trust.base64_text import from_base64, to_base64

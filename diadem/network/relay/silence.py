@@ -9,8 +9,8 @@ from typing import Final
 from diadem.model.transfers import MOVING, State, Transfer
 from diadem.network.desk import Desk
 from diadem.network.messages import ACCEPTANCE, WANTED
-from diadem.network.relay.book import Silence, relay_book
 from diadem.network.relay.requesting import request
+from diadem.network.relay_book import Silence, relay_book
 
 #: After so long without a byte, though the sender has heard what is wanted, it is asked for anew: the first time, when
 #: a person wants it to go on, and else; so often at most. The carrier has answered, and listed nothing of it: hardly

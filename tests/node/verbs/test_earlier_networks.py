@@ -15,7 +15,7 @@ import pytest
 
 import diadem
 from diadem.network.desk import desk_of
-from diadem.network.relay.book import relay_book
+from diadem.network.relay_book import relay_book
 from tests.cli.inside import said, said_json
 from tests.kill_points import killed
 from tests.node.verbs.test_earlier_nodes import account, unpacked

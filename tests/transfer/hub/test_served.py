@@ -25,10 +25,10 @@ from diadem.network.book_file import open_book
 from diadem.network.client import PeerClient, PeerRefused
 from diadem.network.exchange import BASE
 from diadem.network.hub.asking import hub_client
-from diadem.network.hub.carrier import HubCarrier
 from diadem.network.hub.client import HubClient, Noted
 from diadem.network.limits import MAX_SEALED
-from diadem.network.relay.book import RelayBook
+from diadem.network.relay.hub_carrier import HubCarrier
+from diadem.network.relay_book import RelayBook
 from diadem.node.peers.notes import endpoint_note
 from diadem.policy.policy_text import default_policy
 from diadem.trust.http_signature import body_digest

@@ -10,7 +10,7 @@ from typing import Final
 from diadem.errors import NotFound, Refused
 from diadem.model.carriers import Carried, NameTaken
 from diadem.network.hub.client import HubClient
-from diadem.network.relay.book import Tally
+from diadem.network.relay_book import Tally
 
 _LATER: Final = "It will be tried again. Ask the recipient's people to run: diadem transfer sync"
 
