@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import wraps
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Row, select
 
