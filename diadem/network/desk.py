@@ -161,7 +161,7 @@ class Desk:
     def reachable(self) -> list[str]:
         """Ids of the confirmed peers that can be called: a person who looks into the inbox has them asked."""
         known = peer_book(self.context).ls()
-        return [one.id for one in known if one.state is PeerState.CONFIRMED and one.note is not None and one.note.urls]
+        return [one.id for one in known if one.state is PeerState.CONFIRMED and one.has_address]
 
     def polled(self) -> list[str]:
         """Ids of the peers that are asked for messages again and again: they cannot reach this node."""
@@ -169,11 +169,12 @@ class Desk:
 
     def pushes(self, peer: str) -> bool:
         """Whether this node pushes what a peer accepted: the peer has nowhere to fetch it."""
-        return not self.context.settings.server.urls and peer in self.reachable()
+        return not self.context.settings.server.urls and not self.brings(peer)
 
     def brings(self, peer: str) -> bool:
         """Whether a peer pushes what this node accepted: this node cannot call it."""
-        return peer not in self.reachable()
+        found = self.known(peer)
+        return found is None or found.state is not PeerState.CONFIRMED or not found.has_address
 
     # -- transfers -------------------------------------------------------------------------------------------------
 

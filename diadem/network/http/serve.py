@@ -238,7 +238,7 @@ def _hub_numbers(context: Context) -> Iterable[tuple[str, float]]:
 def _require_nobody_pushes(context: Context) -> None:
     """That every peer has an address: one without pushes its packages, and one process alone can take them in."""
     for peer in peer_book(context).ls():
-        if peer.state is PeerState.CONFIRMED and (peer.note is None or not peer.note.urls):
+        if peer.state is PeerState.CONFIRMED and not peer.has_address:
             raise Refused(
                 f"the node '{peer.name}' has no address and pushes its packages, which a single process must receive",
                 next="Leave out --workers.",
