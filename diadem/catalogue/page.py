@@ -61,9 +61,19 @@ _packages, _numbers, _values = tables.packages.c, tables.numbers.c, tables.facet
 
 
 def search(
-    connection: Connection, query: str, *, limit: int | None, offset: int, order: str, within: Visible | None = None
+    connection: Connection,
+    query: str = "",
+    *,
+    limit: int | None = 50,
+    offset: int = 0,
+    order: str = "newest",
+    within: Visible | None = None,
 ) -> SearchResult:
-    """A page of the packages that match; see `Catalogue.search`."""
+    """Find packages, newest first, those of one day by id. The language is told in `query`.
+
+    With a `limit`, the total may be *at least* that many: see `SearchResult.exact`. `order` is ``newest`` or
+    ``oldest``; only packages that somebody may find lie `within`. Raises `UsageError`, with carets under the word.
+    """
     if order not in ORDERS:
         raise UsageError(f"'{order}' is not an order of packages", next=f"One of {', '.join(ORDERS)}.")
     if offset < 0 or (limit is not None and limit < 0):
@@ -239,8 +249,11 @@ def _goes_with(unit: str, text: str) -> bool:
     return True
 
 
-def facets(connection: Connection, query: str, fields: Sequence[str] | None, top: int) -> Facets:
-    """How many of the packages that match have which values; see `Catalogue.facets`."""
+def facets(connection: Connection, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
+    """How many of the packages that a search finds have which instrument, year, sample and so on.
+
+    Where very many packages match, the newest of them are counted: see `Facets.exact`. Raises `UsageError`.
+    """
     if top < 1:
         raise UsageError("at least one value of each field is counted", next="Example: --top 10")
     facet_counts.settle(connection)  # where something was written in the same transaction
@@ -267,7 +280,7 @@ def _newest(reader: FactReader, condition: Condition, *, kept: bool) -> tuple[di
     source = candidates_of(reader, condition)
     sizes: dict[int, int] = {}
     bits: dict[int, int] = {}
-    if not doubtful(condition) and all(part in source.covered for part in parts_of(condition)):
+    if not doubtful(condition) and source.covers(condition):
         # Every candidate matches.
         keys = source.keys(reader.connection, most + 1)
         for some in database.chunks(keys[:most]):
@@ -322,8 +335,8 @@ def stated(connection: Connection, query: str, ids: Sequence[str], fields: Seque
     columns = tables.datasets.c
     found: list[StatedDataset] = []
     for part in database.chunks(one.removeprefix(PREFIX) for one in ids):
-        packages = select(_packages.seq, _packages.id, _packages.datasets).where(among_texts(_packages.id, part))
-        rows = connection.execute(packages).all()
+        packages = select(_packages.seq, _packages.id, _packages.datasets)  # some may be deleted since the search
+        rows = connection.execute(packages.where(among_texts(_packages.id, part), tables.alive())).all()
         bits = matching(reader, condition, {row.seq: row.datasets for row in rows})
         wanted = {package: some & ~1 for package, some in bits.items()}
         values = {

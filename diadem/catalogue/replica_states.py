@@ -97,7 +97,7 @@ def set_replica(
     if state != PRESENT or written is not None:
         connection.execute(delete(tables.proofs).where(_proofs.package == seq, _proofs.store == store, _proofs.ok))
         row |= _UNPROVEN
-    connection.execute(database.of(connection).upsert(tables.replicas, "package", "store"), row)
+    connection.execute(database.of(connection).upsert(tables.replicas), row)
     if counted != (state == PRESENT):
         facet_counts.touch(connection, [seq])
 
@@ -205,7 +205,7 @@ def add_proofs(
 
 def _write_proof(connection: Connection, row: Mapping[str, Any]) -> None:
     """Note a check; the replica, if there is one, names its last proof, of two in one second the stronger."""
-    connection.execute(database.of(connection).upsert(tables.proofs, "package", "store", "level", "ok"), row)
+    connection.execute(database.of(connection).upsert(tables.proofs), row)
     if not row["ok"] or row["level"] not in PROOFS:
         return
     same = (_replicas.package == row["package"], _replicas.store == row["store"])

@@ -53,6 +53,11 @@ class PackageId(str):
         return self[len(PREFIX) :]
 
 
+def shown_id(package_id: str) -> str:
+    """The id as sentences have it, by its first digits: ``diadem:406f3245b359…``."""
+    return f"{package_id[: len(PREFIX) + 12]}…"
+
+
 def leaf_count(size: int, leaf_size: int = LEAF_SIZE) -> int:
     """Leaves in a file of `size` bytes; an empty file has none."""
     return -(-size // leaf_size)

@@ -29,8 +29,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "preparation": "preparation",
     "comment": "comment",
 }
-_MAKER: Final = {"maker": "name", "lab": "lab", "orcid": "orcid", "ror": "ror"}
-_TEXTS: Final = ("name", "composition", "comment")
+#: Columns of who made it, and the parts of the maker.
+MAKER: Final = {"maker": "name", "lab": "lab", "orcid": "orcid", "ror": "ror"}
 _DATED: Final = re.compile(r"(?P<date>\d{4}-\d{2}-\d{2})\s+(?P<step>\S.*)\Z")
 _MADE: Final = re.compile(rf"(?P<sample>.*\S)\s*\((?P<how>{'|'.join(WAYS)})\)\Z")
 
@@ -103,7 +103,7 @@ def sample_cells(sample: Sample, names: Mapping[str, str]) -> dict[str, str]:
         "called": "\n".join(map(_called, sample.names)),
         "identifiers": "\n".join(f"{kind}={name}" for kind, name in sample.identifiers.items()),
         "made from": "\n".join(_parent(one, names) for one in sample.parents),
-        **{column: str(getattr(maker, part)) for column, part in _MAKER.items()},
+        **{column: str(getattr(maker, part)) for column, part in MAKER.items()},
         "composition": sample.composition,
         "elements": ", ".join(sample.elements),
         "preparation": "\n".join(map(_step, sample.preparation)),
@@ -163,9 +163,9 @@ class CellReading:
             The text cannot be understood, or names a sample that is not known.
         """
         before = self._before
-        if column in _MAKER:
+        if column in MAKER:
             said = self._orcid(text) if column == "orcid" and text else text
-            return {_MAKER[column]: said}
+            return {MAKER[column]: said}
         if column == "called":
             names = self._lines(text, {_called(one): one for one in before.names}, read_other_name)
             return [{"name": one.name, "lab": one.lab} for one in dict.fromkeys(names)]

@@ -12,7 +12,7 @@ from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.model.tickets import FOR_PEER
 from diadem.model.times import read_time
-from diadem.network.network import Network
+from diadem.network.desk import Desk
 from diadem.network.route_book import route_book
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
@@ -26,7 +26,7 @@ _AGAIN: Final = timedelta(days=1)
 _NODES, _INVITATIONS = 1000, 100
 
 
-def tell_hub(context: Context, network: Network, hub: Peer) -> None:
+def tell_hub(desk: Desk, hub: Peer) -> None:
     """Tell a hub who may put something into the own box, where it does not have that list already.
 
     Raises
@@ -34,23 +34,23 @@ def tell_hub(context: Context, network: Network, hub: Peer) -> None:
     Unreachable, NotFound, Refused
         The hub does not answer, or does not take it.
     """
-    senders, invitations, now = _senders(context), _invitations(context), context.clock()
+    senders, invitations, now = _senders(desk.context), _invitations(desk.context), desk.now
     digest = hashlib.sha256(encode([senders, invitations], where="box")).hexdigest()
-    book = route_book(context)
+    book = route_book(desk.context)
     told = book.told_list(hub.id)
     if told is None or told[0] != digest or told[1] + _AGAIN < now:
-        network.hub(hub.id).set_box(senders, invitations)
+        desk.hub(hub.id).set_box(senders, invitations)
         book.tell_list(hub.id, digest, now)
         book.worked(hub.id, DIRECT, now)
 
 
-def tell_hubs(context: Context, network: Network) -> None:
+def tell_hubs(desk: Desk) -> None:
     """Tell every hub that answers; the others are told when they are asked for messages the next time."""
-    for hub in own_hubs(context, peer_book(context)):
+    for hub in own_hubs(desk.context, peer_book(desk.context)):
         try:
-            tell_hub(context, network, hub)
+            tell_hub(desk, hub)
         except DiademError as error:
-            route_book(context).failed(hub.id, DIRECT, context.clock(), error.message)
+            route_book(desk.context).failed(hub.id, DIRECT, desk.now, error.message)
 
 
 def _senders(context: Context) -> list[str]:

@@ -9,17 +9,15 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.network.box_lists import tell_hub
+from diadem.network.desk import Desk
 from diadem.network.messages import new_id
-from diadem.network.network import Network
 from diadem.network.route_book import Put, route_book
 from diadem.network.routing import through
 from diadem.network.sealed_messages import SealedMessage, seal_message
-from diadem.node.context import Context
 
 
 def put_sealed(
-    context: Context,
-    network: Network,
+    desk: Desk,
     hub: Peer,
     to: tuple[str, str],
     said: tuple[str, Any],
@@ -32,7 +30,7 @@ def put_sealed(
 
     Parameters
     ----------
-    context, network : Context and Network
+    desk : Desk
         Of this node.
     hub : Peer
         Where it is put down.
@@ -54,12 +52,12 @@ def put_sealed(
     NotFound, Refused
         The hub takes nothing from this node for that one.
     """
-    now, book = context.clock(), route_book(context)
-    one = SealedMessage(new_id(), context.settings.id, to[0], now.replace(microsecond=0), *said)
-    data = seal_message(one, context.keys.open("online"), to[1])
+    now, book = desk.now, route_book(desk.context)
+    one = SealedMessage(new_id(), desk.node, to[0], now.replace(microsecond=0), *said)
+    data = seal_message(one, desk.context.keys.open("online"), to[1])
     try:
-        tell_hub(context, network, hub)  # else what answers it would find no box
-        network.hub(hub.id).put_message(to[0], one.id, data, invitation=invitation)
+        tell_hub(desk, hub)  # else what answers it would find no box
+        desk.hub(hub.id).put_message(to[0], one.id, data, invitation=invitation)
     except DiademError as error:
         book.failed(to[0], through(hub), now, error.message)
         if isinstance(error, Unreachable) and not isinstance(error, CarrierFull):

@@ -29,7 +29,7 @@ from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, length_and_di
 
 if TYPE_CHECKING:
     from diadem.model.peers import Contact
-    from diadem.network.network import Incoming
+    from diadem.network.link import Incoming
     from diadem.trust.keys import PrivateKey
 
 __all__ = ["Answer", "Body", "Connect", "PeerClient", "PeerLink", "PeerRefused", "Poster", "dial"]
@@ -432,7 +432,7 @@ class OtherTime(Refused):
 
 @dataclass(frozen=True, slots=True)
 class PeerLink:
-    """A way to a peer over HTTPS. Implements `diadem.network.network.Link`."""
+    """A way to a peer over HTTPS. Implements `diadem.network.link.Link`."""
 
     client: PeerClient
 

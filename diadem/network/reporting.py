@@ -12,8 +12,8 @@ from diadem.model.transfers import MOVING, Counts, Transfer
 from diadem.network.desk import Desk
 from diadem.network.fetching import Fetch
 from diadem.network.limits import MAX_MESSAGE
+from diadem.network.link import Link
 from diadem.network.messages import PROGRESS, Message, new_id
-from diadem.network.network import Link
 from diadem.network.postman import collect
 
 #: Seconds between two notes in the book, and between two messages.

@@ -19,6 +19,7 @@ from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.desk import Desk
 from diadem.network.exchange import BYTES, FileRange, Response, WhileAllowed
+from diadem.network.grants import require_read
 from diadem.network.tag_parts import LENGTH, tag_files
 from diadem.network.windows import Span, WindowPlan
 from diadem.node.keep.copies import PackageCopies
@@ -114,7 +115,7 @@ class Serving:
         self._desk.peer(peer)
         if transfer.direction != OUT or transfer.state not in {*MOVING, State.FAILED} or not transfer.acceptance:
             raise NotFound("no such transfer")
-        self._desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=peer)
+        require_read(self._desk.context, transfer.package, to=transfer.recipient, recipient=peer)
         if transfer.paused:
             raise Refused("the sender paused the transfer", next="Continue later: diadem transfer resume")
         return transfer

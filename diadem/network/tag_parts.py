@@ -10,7 +10,7 @@ from typing import Final
 from diadem.errors import DigestMismatch, PackageError, Unreachable
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.names import require_sound_names
-from diadem.network.network import Reader
+from diadem.network.link import Reader
 from diadem.package.examine import LIMITS
 from diadem.package.tags import parse_manifest
 

@@ -20,10 +20,11 @@ from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
 from diadem.catalogue.database import chunks
 from diadem.catalogue.reindex_scratch import Places, ReindexScratch
+from diadem.custody import statements
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
@@ -34,14 +35,18 @@ from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
 from diadem.node.follow.follow import apply_all
 from diadem.node.follow.package_log import as_ingest
 from diadem.node.jobs import JobState, jobs, looked_after, workers_for, working
-from diadem.node.keep.adopted import enter_adopted
+from diadem.node.keep.adopted import enter_adopted, folders, where
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.removal import finish_removals
 from diadem.node.open import catalogue_at, change_over
+from diadem.node.take.arrival import ingest_draft, record_ingest
 from diadem.node.tasks import PackageRead, PackageToRead, read_packages
 from diadem.node.unlisted import Unlisted, killed_archives, unlisted
 from diadem.node.workers import Workers
+from diadem.pack.pack import Outcome
+from diadem.package.examine import open_tag_files
 from diadem.package.tags import CONTINUES, OMITTED
+from diadem.package.verify import verify
 from diadem.store.contract import Store, Stored
 from diadem.store.own_files import parity_packages
 from diadem.store.system import or_else
@@ -212,7 +217,7 @@ class _Rebuild:
         sought = []
         for one in stored:
             said = self.sightings.ingest(str(one.id))
-            sought.append(PackageToRead(one.path, _made_at(said, one.path), said, wanted=str(one.id) not in known))
+            sought.append(PackageToRead(one.path, said, wanted=str(one.id) not in known))
         return sought
 
     # The log
@@ -229,10 +234,8 @@ class _Rebuild:
                 if package_id not in known:
                     self.fresh.add_package(self._from_log(package_id, said))
                     if not PackageCopies(self.context, package_id).log().is_deleted():
-                        short = f"{package_id[:19]}…"
-                        self.notes.append(
-                            f"{short} can be read in no store that answers; it is entered as the log says"
-                        )
+                        name = shown_id(package_id)
+                        self.notes.append(f"{name} can be read in no store that answers; it is entered as the log says")
 
     def _from_log(self, package_id: str, said: Mapping[str, Any]) -> PackageEntry:
         old = self.context.catalogue
@@ -264,7 +267,7 @@ class _Rebuild:
                 if store and not PackageCopies(context, package_id).log().is_deleted():
                     package = Package(context.stores.open(store).bundle(places[store][0]))
                     said = self.sightings.ingest(package_id)
-                    self.fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
+                    self.fresh.add_package(package_entry(package, places[store][0], said))
 
     # Both
 
@@ -326,11 +329,6 @@ def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any
             yield entry.statement.kind, entry.statement.subjects[0].name, entry.statement.predicate
 
 
-def _made_at(said: Mapping[str, Any] | None, found_at: str) -> str:
-    """The path that a package was made with."""
-    return found_at if said is None or said.get("adopted") else str(said.get("path", found_at))
-
-
 def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequence[JobState]) -> Iterator[str]:
     """State the ingest of packages that killed archives left, in the name of who archived it where that is known.
 
@@ -353,10 +351,6 @@ def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequenc
 
 def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
     """State what a killed archive left: what is to be told, "" where nothing, and whether nothing is left to do."""
-    from diadem.node.take.arrival import record_ingest
-    from diadem.pack.pack import Outcome
-    from diadem.package.verify import verify
-
     bundle = context.stores.open(one.store).bundle(one.path)
     report = verify(bundle, level=Level.FULL, expected_id=one.package)
     if not report.ok:
@@ -382,12 +376,12 @@ def state_found(
 
     Packages that no statement names; copies that have `arrived`, of which it did not know; copies that are `lost`.
     """
-    yield from _packages(context)
-    yield from _copies(context, arrived)
-    yield from _losses(context, lost)
+    yield from _state_packages(context)
+    yield from _state_copies(context, arrived)
+    yield from _state_losses(context, lost)
 
 
-def _packages(context: Context) -> Iterator[str]:
+def _state_packages(context: Context) -> Iterator[str]:
     """State the ingest of packages that lie in a store and that no statement names: somebody copied them there.
 
     Their bytes are not proven by this: a scrub reads them. While an archive is at work, what is not in the log may be
@@ -414,9 +408,6 @@ def _packages(context: Context) -> Iterator[str]:
 
 def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> bool:
     """State that a package was found; False where somebody else has just stated its ingest."""
-    from diadem.node.keep.adopted import folders, where
-    from diadem.node.take.arrival import ingest_draft
-
     copies = PackageCopies(context, package_id)
     with copies.locked():
         if copies.log().ingest() is not None:
@@ -435,13 +426,11 @@ def _found_in(store: str) -> str:
     return f"found in the store {store}"
 
 
-def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+def _state_copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """State copies that lie where the log has none: copied by hand, or by a run that was killed before it said so.
 
     Who is writing one just now holds the package's lock until it is stated.
     """
-    from diadem.package.examine import open_tag_files
-
     for package_id, name, path in arrived:
         copies = PackageCopies(context, package_id)
         with copies.locked():
@@ -453,13 +442,21 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
             except (DiademError, OSError):  # it was being removed while the stores were read
                 context.follower.derive(package_id)
                 continue
-            payload_id = context.catalogue.get(package_id).payload_id
-            # It comes from the store in which it is.
-            context.say([copies.copy_draft(name, path, payload_id=payload_id, source=name, proof="none")])
-            yield f"a copy of {package_id[:19]}… at {path} in {name} was not in the log: it is entered, to be scrubbed"
+            draft = statements.replicate(
+                package_id,
+                payload_id=context.catalogue.get(package_id).payload_id,
+                source=name,  # it comes from the store in which it is
+                store=context.settings.stated_store(name),
+                path=path,
+                proof="none",
+                by=context.address,
+            )
+            context.say([draft])
+            found = f"a copy of {shown_id(package_id)} at {path} in {name}"
+            yield f"{found} was not in the log: it is entered, to be scrubbed"
 
 
-def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _state_losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
     """State what is wrong with copies that are not as the log says."""
     for package_id, store in lost:
         copies = PackageCopies(context, package_id)
@@ -473,4 +470,4 @@ def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
                             damage = copies.note_damage(replica, report)
                             what = "is not" if damage.state == MISSING else "is damaged"
                             command = "diadem rescan" if replica.adopted else "diadem repair"
-                            yield f"{package_id[:19]}… {what} in {store}, at {replica.path}: {command}"
+                            yield f"{shown_id(package_id)} {what} in {store}, at {replica.path}: {command}"

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +24,9 @@ from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageSta
 from diadem.model.report import Level, Report
 from diadem.node.archive_state import case_of_copies
 from diadem.node.context import Context
+from diadem.node.follow.package_log import written_places
 from diadem.node.jobs import Job, working
-from diadem.node.keep.copies import Copy, Debt, KnownPlaces, PackageCopies
+from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.keep.mend import NotRepaired, Repair, mend, prove_files
 from diadem.node.keep.parity import drop_parity, make_parity, parity_of
 from diadem.node.keep.removal import finish_removals
@@ -208,7 +210,7 @@ class _Repair:
                 with suppress(DiademError):
                     self.result.notes += [
                         f"removed {swept.path} in {settings.name}, left by a run that was killed"
-                        for swept in store.sweep(keep=KnownPlaces(self.context, settings.name))
+                        for swept in store.sweep(keep=_KnownPlaces(self.context, settings.name))
                     ]
 
     # -- mending ---------------------------------------------------------------------------------------------------
@@ -399,6 +401,28 @@ def _write_parity(copies: PackageCopies, replica: ReplicaState, listener: Listen
             catalogue.set_replica(copies.id, now.store, now.path, state=now.state, parity=True)
             return
     drop_parity(store, copies.id)
+
+
+class _KnownPlaces:
+    """The paths in one store at which copies were written that nobody has given up: nobody sweeps there.
+
+    The log is read when the first path is asked about: mostly none is.
+    """
+
+    def __init__(self, context: Context, store: str) -> None:
+        self._context, self._store = context, store
+
+    def __contains__(self, path: object) -> bool:
+        """Whether a copy lies, or should lie, at this path, whatever it has lost."""
+        return path in self._paths
+
+    @cached_property
+    def _paths(self) -> set[str]:
+        written = written_places(self._context.ledger.all_entries())
+        kept = {(place.store, place.path) for places in written.values() for place in places}
+        for package in self._context.catalogue.package_states():
+            kept |= {(one.store, one.path) for one in package.replicas if one.state != DROPPED}
+        return {path for store, path in kept if store == self._store}
 
 
 # -- the node's own folder ---------------------------------------------------------------------------------------------

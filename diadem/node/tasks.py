@@ -231,12 +231,11 @@ def _copy(
 class PackageToRead:
     """A package to read.
 
-    `path` is where it lies in the store, and `made_at` the path that it was made with; `said` is the predicate of its
-    `ingest` statement, where the log has one. Where it is not `wanted`, it is only looked whether it is there.
+    `path` is where it lies in the store; `said` is the predicate of its `ingest` statement, where the log has one.
+    Where it is not `wanted`, it is only looked whether it is there.
     """
 
     path: str
-    made_at: str
     said: Mapping[str, Any] | None
     wanted: bool
 
@@ -276,7 +275,7 @@ def _read_package(store: Store, sought: PackageToRead, *, hints: bool) -> Packag
         package = Package(bundle, opened=opened)
         if sought.said is None:  # one damaged line of a tag manifest makes another id: no package
             verify(bundle, level=Level.QUICK, expected_id=package.id).raise_for_findings()
-        prepared = prepare(package_entry(package, sought.made_at, sought.said)) if sought.wanted else None
+        prepared = prepare(package_entry(package, sought.path, sought.said)) if sought.wanted else None
     except DiademError as error:
         return PackageRead(sought.path, fault=error.message)
     except OSError as error:

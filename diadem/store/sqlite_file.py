@@ -118,9 +118,14 @@ class SqliteFile(Closing):
     def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction, serialised with those of all threads and processes: all of it is kept, or nothing.
 
-        One that is not `durable` may be lost with the power, but never in parts; it costs no flush.
+        One that is not `durable` may be lost with the power, but never in parts; it costs no flush. Within another one
+        of the same thread it is a part of that.
         """
         with self._lock, self._translated():
+            inner = self._connection.in_transaction
+            if inner:
+                yield self._connection
+                return
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             try:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 import diadem
+from diadem.custody import log_mirrors
 from diadem.custody.log import Ledger
 from diadem.custody.log_entry import position_of
 from diadem.custody.log_mirrors import Head, batch_key, head_key, read_head, unpack_batch
@@ -267,3 +271,37 @@ def test_damage_of_the_log_itself_is_no_fault_of_a_mirror(group: Group, mirror: 
     assert {key: data for key, data in mirror.files.items() if key in kept} == {
         key: data for key, data in kept.items() if key != head_key(group.node)
     }
+
+
+def test_who_is_interrupted_while_it_pushes_can_push_again(
+    group: Group, mirror: MemoryMirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may come between any two lines; a node that is closed then does not wait for itself."""
+    monkeypatch.setattr(log_mirrors, "_LONG_TURN", 0.2)  # how long it would wait; it is an hour
+    steps = 0
+
+    def interrupt(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal steps
+        if frame.f_code.co_filename != log_mirrors.__file__:
+            return None
+        if event == "line" and (steps := steps - 1) == 0:
+            raise KeyboardInterrupt
+        return interrupt
+
+    for number in range(1, 500):
+        group.say(ingest(number))
+        mirror.files.pop(head_key(group.node))
+        steps = number
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            group.ledger.mirrors.push()
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        assert group.ledger.mirrors.push() == {}, number
+    assert 20 < number < 499
+    assert lines_of(mirror, group.node) == ours(group.ledger)

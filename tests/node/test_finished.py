@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from diadem.api.tools import tools
 from diadem.errors import Interrupted, NotFound, Refused
 from diadem.model.ports import Progress
-from diadem.node.take.folder_look import Look, at_work, examined, look, only_browsing
+from diadem.node.take.folder_look import Look, Moment, at_work, examined, look, only_browsing
 from diadem.node.take.quiet import (
     EarlierLooks,
     Finished,
@@ -46,9 +46,8 @@ def session(tmp_path: Path) -> Path:
 
 def seen(folder: Path, later: datetime.timedelta = HOUR, *, own_clock: bool = True, **options: Any) -> Look:
     """A look by a clock that is later than the files."""
-    return look(
-        folder, now=utc_now() + later, steady=time.monotonic() + later.total_seconds(), own_clock=own_clock, **options
-    )
+    moment = Moment(utc_now() + later, time.monotonic() + later.total_seconds(), own_clock)
+    return look(folder, moment, **options)
 
 
 def unfinished(verdict: Finished | Unfinished, code: str) -> Unfinished:
@@ -247,10 +246,10 @@ def test_one_file_is_a_session_too(session: Path) -> None:
 
 
 def test_time_between_looks_is_the_shorter_of_two_clocks_and_survives_a_restart(session: Path) -> None:
-    first = look(session, now=utc_now(), steady=1000.0, own_clock=False)
+    first = look(session, Moment(utc_now(), 1000.0, own_clock=False))
 
     def after(wall: datetime.timedelta, steady: float) -> float:
-        return look(session, now=first.taken + wall, steady=steady).since(first).total_seconds()
+        return look(session, Moment(first.taken + wall, steady)).since(first).total_seconds()
 
     assert after(HOUR, 1010.0) == 10  # somebody set the clock
     assert after(datetime.timedelta(seconds=10), 5000.0) == 10

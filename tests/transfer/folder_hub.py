@@ -48,7 +48,7 @@ class FolderHub:
 
 @dataclass(frozen=True)
 class FolderBoxes:
-    """Implements `diadem.network.boxes.Boxes`."""
+    """What `diadem.network.hub.client.HubClient` answers about boxes."""
 
     hub: FolderHub
     node: str

@@ -29,7 +29,7 @@ from diadem.node.node import Node
 from diadem.store.system import return_large_blocks
 
 #: Seconds after which a change of settings or policy is seen at the latest.
-_FRESH: Final = 2.0
+_EVERY: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class Worker:
         return application(self.open_node(self.node), self.port, self.limits, table)
 
 
-class Fresh:
+class SettingsWatcher:
     """Sees changes that other processes make to settings and policy."""
 
-    def __init__(self, context: Context, *, every: float = _FRESH) -> None:
+    def __init__(self, context: Context, *, every: float = _EVERY) -> None:
         self._context, self._every = context, every
         self._looked, self._seen = time.monotonic(), self._stamps()
 
@@ -112,10 +112,10 @@ def numbers_folder(node: Path) -> Path:
 def application(node: Node, port: int, limits: Limits, routes: Sequence[Route]) -> App:
     """The application of an opened node, which it closes in the end."""
     context = node.context
-    fresh = Fresh(context)
+    watcher = SettingsWatcher(context)
 
     def asker(key_id: str) -> Signer | None:
-        fresh.look()
+        watcher.look()
         return find_asker(context, key_id)
 
     services = Services(context, asker, context.tools.software)

@@ -102,7 +102,7 @@ def put_introduction(desk: Desk, meeting: Meeting, *, seen: str = "") -> None:
     age, invitation = _addressed(desk, meeting)
     said = (INTRODUCTION, meeting.body.decode("utf-8"))
     about = {"about": meeting.nonce, "seen": seen}
-    put_sealed(desk.context, desk.network, hub, (meeting.peer, age), said, **about, invitation=invitation)
+    put_sealed(desk, hub, (meeting.peer, age), said, **about, invitation=invitation)
 
 
 def _addressed(desk: Desk, meeting: Meeting) -> tuple[str, str]:
@@ -152,7 +152,7 @@ def take_introduction(desk: Desk, hub: Peer, said: SealedMessage, envelope: Enve
         raise
     except DiademError as error:
         answer = (ANSWER, refusal(said.id, error, own_card(context).decode("utf-8")).to_dict())
-    put_sealed(context, desk.network, hub, to, answer)
+    put_sealed(desk, hub, to, answer)
 
 
 def refusal(to: str, error: DiademError, card: str = "") -> Answer:
@@ -186,7 +186,6 @@ def take_welcome(desk: Desk, said: SealedMessage, envelope: Envelope) -> None:
             if isinstance(met, Joining):
                 again = replace(meeting, nonce=met.nonce, seen=met.seen, body=met.body)
                 book.meet(again)
-                book.done(meeting.nonce)
                 put_introduction(desk, again)
                 return
         else:

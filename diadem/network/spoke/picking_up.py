@@ -48,9 +48,9 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
     StoreError
         Something cannot be written here now; it stays there, and what came after it was taken.
     """
-    book, boxes = route_book(desk.context), desk.network.hub(hub.id)
+    book, boxes = route_book(desk.context), desk.hub(hub.id)
     try:
-        tell_hub(desk.context, desk.network, hub)
+        tell_hub(desk, hub)
         meet_again(desk, hub)
         waiting = boxes.messages(wait=wait)
     except DiademError as error:
@@ -148,7 +148,7 @@ def _message(desk: Desk, hub: Peer, said: SealedMessage, envelope: Envelope) -> 
         answer = refusal(said.id, error)
     if peer.note is not None:
         to = (peer.id, peer.note.age)
-        put_sealed(desk.context, desk.network, hub, to, (sealed_messages.ANSWER, answer.to_dict()))
+        put_sealed(desk, hub, to, (sealed_messages.ANSWER, answer.to_dict()))
 
 
 def _answer(desk: Desk, said: SealedMessage, envelope: Envelope) -> None:

@@ -22,13 +22,15 @@ from diadem.store.bags import MemoryBundle
 from diadem.terms.fields import field_keys
 
 
-def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None) -> PackageEntry:
-    """What the catalogue keeps of a package, by any sound copy of it, its path in the stores and its ingest.
+def package_entry(package: Package, found_at: str, ingest: Mapping[str, Any] | None) -> PackageEntry:
+    """What the catalogue keeps of a package, by any sound copy of it, the path of that one, and the ingest.
 
-    `ingest` is the predicate; None where there is none, of a package that somebody copied in.
+    `ingest` is the predicate; None where there is none, of a package that somebody copied in. Its path in the stores is
+    the one that it was made with, which another copy may not have got.
     """
     record = package.record
     said = ingest or {}
+    path = found_at if said.get("adopted") else str(said.get("path", found_at))
     session = record.session
     stated = dict(package.bag_info)
     return PackageEntry(

@@ -19,7 +19,7 @@ from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.take.package_chain import Session
-from diadem.package.examine import LIMITS, open_tag_files
+from diadem.package.examine import LIMITS
 from diadem.package.tags import parse_manifest
 from diadem.serialization.record_json import read_record, require_size
 from diadem.trust.hashing import sha256_hex
@@ -34,12 +34,11 @@ class PackageReader:
     """
 
     def __init__(self, context: Context, package_id: str) -> None:
-        self._context = context
-        best, replica = PackageCopies(context, package_id).best()
-        self.id = PackageId(package_id)
-        self.package = best
-        self._opened: list[tuple[Package, ReplicaState]] = [(best, replica)]
-        self._further = self._others(replica)
+        self._copies = PackageCopies(context, package_id)
+        self.id = self._copies.id
+        self.package, first = self._copies.best()
+        self._opened: list[tuple[Package, ReplicaState]] = [(self.package, first)]
+        self._further = self._copies.packages(but=first)
         self._doubted: set[str] = set()
 
     @property
@@ -59,26 +58,18 @@ class PackageReader:
             yield self._opened[number]
             number += 1
 
-    def _others(self, first: ReplicaState) -> Iterator[tuple[Package, ReplicaState]]:
-        for replica, bundle in PackageCopies(self._context, self.id).readable(but=first):
-            try:
-                opened = open_tag_files(bundle, expected_id=self.id)
-            except (DiademError, OSError):
-                continue
-            yield Package(bundle, opened=opened), replica
-
     def doubt(self, replica: ReplicaState, error: Exception) -> None:
         """State that a copy is damaged; an adopted folder that was edited is none of that.
 
         Where nothing can be stated now the catalogue alone notes it: what is read is given back all the same.
         """
-        counts = replica.state == PRESENT and not replica.adopted and self._context.writable
+        counts = replica.state == PRESENT and not replica.adopted and self._copies.context.writable
         if counts and isinstance(error, IntegrityError) and replica.store not in self._doubted:
             self._doubted.add(replica.store)
             try:
-                PackageCopies(self._context, self.id).note_misread(replica, error)
+                self._copies.note_misread(replica, error)
             except (DiademError, OSError):
-                self._context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
+                self._copies.context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
 
     @property
     def damaged(self) -> list[str]:

@@ -18,7 +18,7 @@ from diadem.catalogue import Catalogue
 from diadem.custody import statements
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, IN_PLACE, PRESENT, PackageState
 from diadem.model.report import Level
@@ -76,7 +76,7 @@ def enter_adopted(
                 fresh.add_package(package_entry(package, location.path, ingest(package_id)))
         except (DiademError, OSError) as error:
             message = error.message if isinstance(error, DiademError) else str(error)
-            notes.append(f"what is noted about the adopted folder {package_id[:19]}… is damaged: {message}")
+            notes.append(f"what is noted about the adopted folder {shown_id(package_id)} is damaged: {message}")
         else:
             yield package_id, location.root
 

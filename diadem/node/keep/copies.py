@@ -10,25 +10,24 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from diadem.archive.package import Package
 from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
-from diadem.model.statements import Draft
 from diadem.node.context import Context
-from diadem.node.follow.package_log import COPY_MISSING, PackageLog, written_places
+from diadem.node.follow.package_log import COPY_MISSING, PackageLog
 from diadem.node.read_copy import CopyRead, package_at, read_copy
 from diadem.node.tasks import CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
-from diadem.policy.commands import move_store
+from diadem.policy.commands import move_store, short
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.bags import MemoryBundle
 from diadem.store.contract import Added, Pace
@@ -168,7 +167,7 @@ class PackageCopies:
     def require_kept(self) -> None:
         """Raise `NotFound` where the package was deleted."""
         if (gone := self.deleted()) is not None:
-            raise NotFound(f"the package was {gone}", where=self.id, next=f"See: diadem custody {self.id[:19]}")
+            raise NotFound(f"the package was {gone}", where=self.id, next=f"See: diadem custody {short(self.id)}")
 
     def same_files(self) -> str:
         """The id of another package with the same files of which a copy is proven; "" where there is none."""
@@ -197,6 +196,16 @@ class PackageCopies:
                 continue
             yield replica, bundle
 
+    def packages(self, but: ReplicaState | None = None) -> Iterator[tuple[Package, ReplicaState]]:
+        """The package in each copy that answers and whose tag files are sound, in order, in all `but` one."""
+        readers, extractor = tuple(self.context.tools.readers), self.context.tools.extractor
+        for replica, bundle in self.readable(but):
+            try:
+                opened = open_tag_files(bundle, expected_id=self.id)
+            except (DiademError, OSError):
+                continue
+            yield Package(bundle, opened=opened, readers=readers, extractor=extractor), replica
+
     def best(self) -> tuple[Package, ReplicaState]:
         """The package in the best of its copies whose tag files are sound.
 
@@ -205,18 +214,15 @@ class PackageCopies:
         Unreachable, NotFound
             No copy can be read, because a store that has one does not answer, or for other reasons; says why for each.
         """
-        for replica, bundle in self.readable():
-            with suppress(DiademError, OSError):
-                opened = open_tag_files(bundle, expected_id=self.id)
-                readers, extractor = tuple(self.context.tools.readers), self.context.tools.extractor
-                return Package(bundle, opened=opened, readers=readers, extractor=extractor), replica
+        if (found := next(self.packages(), None)) is not None:
+            return found
         self.require_kept()
         stores, known = self.context.stores, self.context.catalogue.replicas(self.id)
         reasons = "; ".join(self._why_not(replica) for replica in known)
         away = [one.store for one in known if one.store in stores.names and stores.why_away(one.store)]
         elsewhere = f"Reconnect {away[0]}; or, if it has moved: {move_store(away[0])}" if away else ""
         raise (Unreachable if away else NotFound)(
-            f"no copy of {self.id[:19]}… can be read ({reasons or 'it has none'})",
+            f"no copy of {shown_id(self.id)} can be read ({reasons or 'it has none'})",
             next=elsewhere or "See what is wrong: diadem status",
         )
 
@@ -305,7 +311,7 @@ class PackageCopies:
 
     def _replaced(self, replica: ReplicaState, other: str) -> Report:
         """That another package lies where a copy was: the copy is missing, and nothing is damaged."""
-        message = f"another package is at its place: {other[:19]}…"
+        message = f"another package is at its place: {shown_id(other)}"
         finding = Finding(Severity.ERROR, COPY_MISSING, message, next="Run: diadem repair")
         return Report(replica.path, Level.QUICK, [finding], self.id)
 
@@ -339,7 +345,15 @@ class PackageCopies:
                 except DiademError as error:
                     debts.append(Debt(self.id, name, error.message))
                     continue
-                draft = self.copy_draft(name, added.path, payload_id=row.payload_id, source=source, proof=added.proof)
+                draft = statements.replicate(
+                    self.id,
+                    payload_id=row.payload_id,
+                    source=source,
+                    store=context.settings.stated_store(name),
+                    path=added.path,
+                    proof=added.proof,
+                    by=context.address,
+                )
                 context.say([draft])
                 copies.append(Copy(name, added.path, added.created, added.proof))
         return copies, debts
@@ -396,29 +410,6 @@ class PackageCopies:
         return error
 
     # -- stating ---------------------------------------------------------------------------------------------------
-
-    def copy_draft(
-        self,
-        store: str,
-        path: str,
-        *,
-        payload_id: str,
-        source: str,
-        proof: str,
-        by: str = "",
-        more: Mapping[str, Any] | None = None,
-    ) -> Draft:
-        """That a further copy is there, as who is at work says, or `by`; see `statements.replicate`."""
-        return statements.replicate(
-            self.id,
-            payload_id=payload_id,
-            source=source,
-            store=self.context.settings.stated_store(store),
-            path=path,
-            proof=proof,
-            by=by or self.context.address,
-            more=more,
-        )
 
     def note_damage(self, replica: ReplicaState, report: Report) -> Damage:
         """State what was found wrong with a copy, and let the copy count no longer."""
@@ -488,25 +479,3 @@ class CopiesAtHand:
     def __reduce__(self) -> tuple[type[tuple[Bundle, ...]], tuple[tuple[Bundle, ...]]]:
         """As a tuple."""
         return tuple, (tuple(self),)
-
-
-class KnownPlaces:
-    """The paths in one store at which copies were written that nobody has given up: nobody sweeps there.
-
-    The log is read when the first path is asked about: mostly none is.
-    """
-
-    def __init__(self, context: Context, store: str) -> None:
-        self._context, self._store = context, store
-
-    def __contains__(self, path: object) -> bool:
-        """Whether a copy lies, or should lie, at this path, whatever it has lost."""
-        return path in self._paths
-
-    @cached_property
-    def _paths(self) -> set[str]:
-        written = written_places(self._context.ledger.all_entries())
-        kept = {(place.store, place.path) for places in written.values() for place in places}
-        for package in self._context.catalogue.package_states():
-            kept |= {(one.store, one.path) for one in package.replicas if one.state != DROPPED}
-        return {path for store, path in kept if store == self._store}

@@ -18,6 +18,7 @@ from typing import Any, Final
 from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.display import Display
+from diadem.model.manifest import shown_id
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, IN_PLACE, MISSING, PRESENT, PackageState, ReplicaState
 from diadem.model.report import Level
@@ -28,6 +29,7 @@ from diadem.node.keep.copies import PackageCopies
 from diadem.node.keep.parity import drop_parity
 from diadem.node.keep.removal import finish_earlier, is_given_up, remove, require_removable
 from diadem.node.mirrors import require_policy
+from diadem.policy.commands import short
 from diadem.policy.commands import write_off as advise_write_off
 from diadem.policy.drop import FreshProof, may_delete, may_drop
 from diadem.policy.tally import is_lost, safe_elsewhere
@@ -116,8 +118,8 @@ def drop(
         replica = next((one for one in in_stores if one.store == store), None)
         if replica is None:
             raise NotFound(
-                f"there is no copy of {package.id[:19]}… in '{store}'",
-                next=f"See: diadem custody {copies.id.hex[:12]}",
+                f"there is no copy of {shown_id(package.id)} in '{store}'",
+                next=f"See: diadem custody {short(copies.id)}",
             )
         require_removable(copies, [replica])
         if below_minimum:
@@ -165,7 +167,7 @@ def _give_up_adopted(context: Context, package_id: str, *, reason: str, dry_run:
             note = "the adopted folder was dropped already"
             return Dropped(package_id, [], title=package.title, notes=(note,))
         if replica is None:
-            raise NotFound(f"no folder is adopted as a copy of {package_id[:19]}…", next="See: diadem rescan")
+            raise NotFound(f"no folder is adopted as a copy of {shown_id(package_id)}", next="See: diadem rescan")
         if replica.state == PRESENT:
             raise Refused(
                 "an adopted folder is dropped only if it is gone or was changed",
@@ -222,7 +224,7 @@ def delete(
             raise Refused(
                 f"the package is not deleted: its retention is over only if a clock was right: {silence}",
                 where=package_id,
-                next=f"If it was: diadem delete {copies.id.hex[:12]} --clock-is-right --reason '...'   "
+                next=f"If it was: diadem delete {short(copies.id)} --clock-is-right --reason '...'   "
                 "(if not: set the clock; the package is kept)",
             )
         away = [replica.store for replica in replicas if not context.stores.reachable(replica.store)]
@@ -264,7 +266,7 @@ def _require_over(copies: PackageCopies, package: PackageState, store: str, *, c
         raise Refused(
             f"the copy in '{store}' is not dropped: the retention is over only if a clock was right: {silence}",
             where=package.id,
-            next=f"If it was: diadem drop {copies.id.hex[:12]} --store {store} --below-minimum "
+            next=f"If it was: diadem drop {short(copies.id)} --store {store} --below-minimum "
             "--clock-is-right --reason '...'   (if not: set the clock; the copy is kept)",
         )
 
@@ -375,7 +377,7 @@ def write_off(
 def _objections(copies: PackageCopies, package: PackageState, listener: Listener) -> Iterator[_Objection]:
     """What stands against it. Known places first: a store is gone through only where nothing else was found."""
     if package.tombstoned:
-        yield "it was deleted or written off already", f"See: diadem custody {copies.id.hex[:12]}"
+        yield "it was deleted or written off already", f"See: diadem custody {short(copies.id)}"
     for copy in package.replicas:
         if copy.state != DROPPED:
             yield from _of_copy(copies, copy)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import TAGMANIFEST, shown_id
 from diadem.model.ports import Bundle
 from diadem.model.replicas import DROPPED, ReplicaState
 from diadem.model.report import Level
@@ -146,7 +146,7 @@ def _finish(copies: PackageCopies, note: Path) -> list[str]:
     problems = _remove_files(copies, here)
     _keep(note, said, problems)
     finished = [store for store in here if store not in problems]
-    done = [f"finished the removal of {copies.id[:19]}… from {', '.join(finished)}"] if finished else []
+    done = [f"finished the removal of {shown_id(copies.id)} from {', '.join(finished)}"] if finished else []
     return done + [_unfinished(problem) for problem in problems.values()]
 
 

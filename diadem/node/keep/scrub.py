@@ -19,7 +19,7 @@ from diadem.custody import statements
 from diadem.errors import Interrupted, Unreachable, UsageError
 from diadem.model.agenda import Agenda, bundles
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import PackageId, shown_id
 from diadem.model.policy import SCRUB_LEVELS
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, PRESENT, READING_PROOFS, ReplicaState
@@ -326,7 +326,7 @@ class _Scrub:
                 if (now := copies.now(replica)) is not None:
                     catalogue.set_replica(copies.id, now.store, now.path, state=now.state, parity=False)
             self.result.notes.append(
-                f"the parity of {copies.id[:19]}… in {replica.store} is damaged; repair writes it again"
+                f"the parity of {shown_id(copies.id)} in {replica.store} is damaged; repair writes it again"
             )
 
     def _state(self, name: str) -> None:

@@ -30,6 +30,7 @@ from diadem.model.table_changes import (
 from diadem.node.context import Context
 from diadem.node.quality.assess import Judgement, assessment_of, check_judgement
 from diadem.node.sheets import STATEMENT, Cells, SheetImport, as_shown, in_cell, texts
+from diadem.policy.commands import short
 from diadem.serialization.validation import validate_draft
 
 #: Columns that say how something is judged.
@@ -365,7 +366,7 @@ def _about(package: str, path: str, said: Cells) -> str:
     criterion = f" ({said['criterion']})" if said["criterion"] else ""
     signal = f" {said['signal']}" if said["signal"] else ""
     question = said["purpose"] or said["scheme"] or "?"
-    return f"{question}{criterion}, {path or 'all'}{signal} of {package[7:19]}"
+    return f"{question}{criterion}, {path or 'all'}{signal} of {short(package)}"
 
 
 def _number(cell: str, *, comma: bool) -> float | None:

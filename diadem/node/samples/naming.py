@@ -18,6 +18,7 @@ from diadem.errors import NotFound, UsageError
 from diadem.model.display import Display
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.samples import PREFIX, Sample, is_sample_id
+from diadem.policy.commands import short
 
 #: Samples whose identifiers are compared with one that is not known.
 _COMPARED = 5_000
@@ -119,11 +120,7 @@ class Suggestion(Display):
     def command(self) -> str:
         """What sets it: a whole command, or before the session is archived the option that does."""
         said = quoted(f"sample.identifier={self.sample.identifier}")
-        return (
-            f"diadem amend {self.package.removeprefix('diadem:')[:12]} --set {said}"
-            if self.package
-            else f"--set {said}"
-        )
+        return f"diadem amend {short(self.package)} --set {said}" if self.package else f"--set {said}"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""

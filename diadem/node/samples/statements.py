@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypedDict
 
 from diadem.errors import NotFound, Refused, UsageError
-from diadem.model.sample_cells import merged_maker
+from diadem.model.sample_cells import MAKER, merged_maker
 from diadem.model.sample_custody import event_text
 from diadem.model.samples import HAPPENINGS, Event, Sample
 from diadem.serialization.validation import orcid_address
 
-_MAKER: Final = {"maker": "name", "lab": "lab", "ror": "ror", "orcid": "orcid"}
 _TEXTS: Final = ("name", "composition", "comment")
 
 
@@ -78,8 +77,8 @@ def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample 
     if "parents" in said:
         ids = dict.fromkeys(find(name).id for name in _several(said["parents"]))
         members["parents"] = [{"sample": one, "how": said.get("how", "other")} for one in ids]
-    if said.keys() & _MAKER.keys():
-        parts = {name: str(said[key]) for key, name in _MAKER.items() if key in said}  # type: ignore[literal-required]
+    if said.keys() & MAKER.keys():
+        parts = {name: str(said[key]) for key, name in MAKER.items() if key in said}  # type: ignore[literal-required]
         if parts.get("orcid"):
             parts["orcid"] = orcid_address(parts["orcid"], "maker")
         members["maker"] = merged_maker(before, parts)

@@ -31,7 +31,7 @@ from diadem.node.jobs import Job, workers_for, working
 from diadem.node.separation import require_no_secrets
 from diadem.node.take.archive import ArchiveOptions, archive_plan, require_finished, source_lock
 from diadem.node.take.arrival import Archived
-from diadem.node.take.continuation import related
+from diadem.node.take.continuation import related_as_known
 from diadem.node.take.first_copy import first_folder
 from diadem.node.workers import Workers
 from diadem.pack.plan import PackPlan, omitted_dict, parts_of, plan_session
@@ -209,7 +209,7 @@ def _would(
     if isinstance(plan, DiademError):
         return SessionResult(session, "failed", error=plan)
     left_out = [omitted_dict(omission) for omission in plan.tree.omissions]
-    known = related(context, plan, Path(session.folder), listener).to_dict()
+    known = related_as_known(context, plan, Path(session.folder), listener).to_dict()
     would = SessionResult(session, "planned", None, None, len(plan.files), plan.tree.size, left_out, known)
     try:
         if not options.wait:

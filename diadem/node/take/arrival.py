@@ -21,6 +21,7 @@ from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.keep.copies import Copy, Debt, PackageCopies
 from diadem.node.samples.naming import Suggestion
 from diadem.pack.pack import Outcome
+from diadem.policy.commands import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Archived(Display):
     )
 
     def _display_title(self) -> str:
-        return f"{self.what} {self.package.id[7:19]}"
+        return f"{self.what} {short(self.package.id)}"
 
     def _display_pictures(self) -> Mapping[str, str]:
         return self.package._display_pictures()  # noqa: SLF001
@@ -135,8 +136,15 @@ def record_ingest(
         ):
             # A further copy of a package that was taken in before: archived anew from its source, or adopted.
             made = draft.predicate
-            copy = copies.copy_draft(
-                store, path, payload_id=package.payload_id, source=made["source"], proof=made["proof"], more=more
+            copy = statements.replicate(
+                package.id,
+                payload_id=made["payload_id"],
+                source=made["source"],
+                store=context.settings.stated_store(store),
+                path=made["path"],
+                proof=made["proof"],
+                by=context.address,
+                more=more,
             )
             context.say([copy])
     return again or ingest is None

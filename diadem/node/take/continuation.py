@@ -23,7 +23,7 @@ from diadem.errors import DiademError, NotFound, Unreachable
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Listener
 from diadem.model.record import Record
 from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
@@ -236,7 +236,7 @@ class _Comparison:
 
     def excluded(self) -> str | None:
         """Why the folder cannot extend the chain, by names and sizes; None where it may."""
-        short = f"{self._chain[0].id[:19]}…"
+        short = shown_id(self._chain[0].id)
         alike, archived = len(self._alike), len(self._archived)
         if not alike:
             return f"{short}: none of its files is there"
@@ -259,7 +259,7 @@ class _Comparison:
             for stored, file in self._alike.items()
             if found[file.path] == self._archived[file.name].entry.sha256
         }
-        short = f"{self._chain[0].id[:19]}…"
+        short = shown_id(self._chain[0].id)
         if not self._alike or (not self.from_here and len(self._alike) < expected):
             return f"{short}: {expected - len(self._alike):,} of its files are there with other content"
         if len(self._alike) < _KEPT * len(self._archived):

@@ -27,7 +27,7 @@ from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.plain_text import count_text, duration_words, quoted, without_surrogates
 from diadem.model.ports import Listener, Progress, silent
-from diadem.node.take.folder_look import Look, at_work, examined, look
+from diadem.node.take.folder_look import Look, Moment, at_work, examined, look
 from diadem.store.whole import write_whole
 
 _ZERO = datetime.timedelta()
@@ -155,7 +155,7 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
         passed = now.since(earlier)
         if passed >= quiet:
             return None
-        seen, wanted = _words(passed), _words(quiet)
+        seen, wanted = span_words(passed), span_words(quiet)
         words = f"unchanged since the last look {seen} ago; it counts as finished after {wanted} without a change"
         return Reason("recent", _newest(now), words), quiet - passed
     left = quiet - age if now.own_clock and age > _ZERO else quiet
@@ -173,7 +173,7 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
     return Reason(
         "recent",
         _newest(now),
-        f"{what} {_words(age)} ago; it counts as finished after {_words(quiet)} without a change",
+        f"{what} {span_words(age)} ago; it counts as finished after {span_words(quiet)} without a change",
     ), left
 
 
@@ -228,13 +228,13 @@ def broken_advice(session: str) -> str:
     return f"it may be broken for good: diadem archive {quoted(session)} --now"
 
 
-def _words(span: datetime.timedelta) -> str:
-    """``40 seconds``, ``10 minutes``, ``3 hours``."""
+def span_words(span: datetime.timedelta) -> str:
+    """``40 seconds``, ``10 minutes``, ``3 hours``, ``2 days``."""
     seconds = max(0, round(span.total_seconds()))
-    for size, unit in ((3600, "hour"), (60, "minute")):
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= 2 * size:
             return f"{seconds // size:,} {unit}s"
-    return f"{seconds} second{'' if seconds == 1 else 's'}"
+    return count_text(seconds, "second")
 
 
 def utc_now() -> datetime.datetime:
@@ -288,7 +288,7 @@ class FinishWaiter:
     clock: Clock = utc_now
     #: The clock that nobody sets, in seconds.
     steady: Callable[[], float] = time.monotonic
-    #: See `look`.
+    #: See `Moment`.
     own_clock: bool | None = None
     _earlier: Look | None = None
 
@@ -299,7 +299,7 @@ class FinishWaiter:
 
     def verdict(self) -> Finished | Unfinished:
         """Look once more. Raises `NotFound`."""
-        now = look(self.session, parts=self.parts, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
+        now = look(self.session, Moment(self.clock(), self.steady(), self.own_clock), parts=self.parts)
         found = judge(self._earlier, now, self.quiet, readers=self.readers)
         if self._earlier is None or not self._earlier.same(now):
             self._earlier = now

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from diadem.model.scan import PlannedSession
 from diadem.node.node import Node
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage
@@ -174,6 +175,9 @@ def test_a_plan_says_what_is_archived_again(lab: Lab) -> None:
     archived = lab.node.plan(session)["archived"]
     assert (archived["relation"], archived["predecessor"]) == ("extends", second)
     assert archived["again"] == ["scan 0.bin", "scan 1.bin", "scan 2.bin"]
+    planned = PlannedSession("s", archive=True, title="s", date="", folder=str(session))
+    (would,) = lab.node.archive_all([planned], dry_run=True, now=True)
+    assert would.known == archived
 
 
 def test_a_copy_that_was_never_proven_is_read_and_one_that_was_is_not(lab: Lab) -> None:
