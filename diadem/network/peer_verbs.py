@@ -140,7 +140,7 @@ class PeerVerbs(DisplayList):
         UsageError
             The name, id, time or address is not valid.
         """
-        from diadem.network.box_lists import tell_hubs
+        from diadem.network.mailbox import tell_hubs
         from diadem.node.peers.tickets import add_url, invite_node
 
         if url:
