@@ -292,6 +292,11 @@ class LoadedChain:
     keys: tuple[ReadItem, ...]
     statements: tuple[ReadItem, ...]
 
+    @property
+    def key_entries(self) -> list[Entry]:
+        """The key statements that can be read."""
+        return [read.entry for read in self.keys if read.entry is not None]
+
 
 def load(file: str, data: bytes) -> LoadedChain:
     """Read a chain and each of its statements. Raises `DocumentError` where it is none, as `Chain.from_bytes` says."""

@@ -111,8 +111,7 @@ class CorrectionSheet:
         """
         for sheet in self.earlier:
             sheet.prove()
-        ring = KeyRing(self.node)
-        ring.learn(self.keys)
+        ring = KeyRing(self.node, self.keys)
         online = ring.newest(ONLINE)
         if online is None or not self.envelope.signers([online.public]):
             raise _untrue("it is not signed by the node that it names")

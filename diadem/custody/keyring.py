@@ -55,18 +55,19 @@ class SignatureVerdict:
 
 
 class KeyRing:
-    """The keys of one node. Feed it the `key` and `recovery` entries of its log, oldest first.
+    """The keys of one node, by the `key` and `recovery` entries of its log, oldest first; more can be fed to it.
 
     Nothing is trusted but the node's id, the SHA-256 of its root key.
     """
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, entries: Iterable[Entry] = ()) -> None:
         self.node = node
         self.name = ""
         self._by_owner: dict[tuple[str, str], list[Card]] = {}
         self._by_key: dict[str, list[Card]] = {}
         self._by_place: dict[int, Card] = {}
         self._root: PublicKey | None = None
+        self.learn(entries)
 
     def learn(self, entries: Iterable[Entry]) -> dict[str, str]:
         """Take key statements; returns the id of each that does not count, and why, in words."""

@@ -22,7 +22,7 @@ from diadem.serialization.validation import read_statement, validate_draft
 from diadem.trust import tree
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey
-from diadem.trust.note import Checkpoint, open_checkpoint
+from diadem.trust.note import Checkpoint
 from diadem.trust.tree import Frontier, Subtree
 
 __all__ = ["Entry", "Ledger", "Overtaken"]
@@ -65,26 +65,18 @@ class Ledger:
         self._file, self._log_key, self._clock = file, log_key, clock
         self._verified: Checkpoint | None = None
         self._verified_text = ""
-        about = file.about()
-        self._keys = {epoch: self._key(text) for epoch, text in file.epochs().items()}
-        self.node, self.origin = about["node"], about["origin"]
-        self.epoch = max(self._keys)
+        self._identity = file.identity()
+        self.node, self.origin, self.epoch = self._identity.node, self._identity.origin, self._identity.newest
         self.fault: DiademError | None = None
         self._tell: Callable[[Sequence[Entry]], None] = lambda _: None
         self._edge()
-        if self.size_of(min(self._keys)):
-            self.entry(0, epoch=min(self._keys))  # whose log it is stands there, hashed and signed
+        if self.size_of(self._identity.first):
+            self.entry(0, epoch=self._identity.first)  # whose log it is stands there, hashed and signed
         if log_key is not None:
             file.add_missing_index()
-        self.mirrors = LogMirrors(file, self.node, self.origin, self._keys)
-        if log_key is not None and log_key.public != self._keys[self.epoch]:
+        self.mirrors = LogMirrors(file, self._identity)
+        if log_key is not None and log_key.public != self.log_key():
             raise file.wrong_key()
-
-    def _key(self, text: str) -> PublicKey:
-        try:
-            return PublicKey.from_text(text)
-        except UsageError:
-            raise self._file.damaged("the key of its checkpoints cannot be read") from None
 
     # -- making and opening ------------------------------------------------------------------------------------------
 
@@ -251,11 +243,11 @@ class Ledger:
     @property
     def epochs(self) -> tuple[int, ...]:
         """Every epoch that this log holds, oldest first."""
-        return tuple(sorted(self._keys))
+        return tuple(sorted(self._identity.keys))
 
     def log_key(self, epoch: int | None = None) -> PublicKey:
         """The key that signs the checkpoints of an epoch."""
-        return self._keys[epoch or self.epoch]
+        return self._identity.keys[epoch or self.epoch]
 
     def checkpoint(self, *, epoch: int | None = None, size: int | None = None) -> str:
         """The signed note of the newest checkpoint, or of the one after so many entries.
@@ -342,7 +334,7 @@ class Ledger:
     def _opened(self, text: str, epoch: int) -> Checkpoint:
         """A checkpoint of our own, its signature checked."""
         try:
-            return open_checkpoint(text, self._keys[epoch], log_origin(self.origin, epoch))
+            return self._identity.opened(text, epoch)
         except IntegrityError as error:
             raise self._file.damaged(f"a checkpoint of epoch {epoch} does not hold: {error.message}") from None
 
@@ -379,9 +371,9 @@ class Ledger:
 
         Raises `IntegrityError` where it did not, or where it no longer begins with what the checkpoint saw.
         """
-        for epoch, key in reversed(self._keys.items()):
+        for epoch in reversed(self.epochs):
             if text.startswith(log_origin(self.origin, epoch) + "\n"):
-                seen = open_checkpoint(text, key, log_origin(self.origin, epoch))
+                seen = self._identity.opened(text, epoch)
                 if seen.size > self.size_of(epoch) or self.root(seen.size, epoch=epoch) != seen.root:
                     raise self._file.damaged(f"it does not begin with the {seen.size} entries that the checkpoint saw")
                 return seen
@@ -395,7 +387,7 @@ class Ledger:
         before: Entry | None = None
         for entry in found:
             prev = entry.statement.prev[sha256]
-            begun = before.epoch if before is not None else min(self.epochs)
+            begun = before.epoch if before is not None else self._identity.first
             if prev != (before.statement_id if before else None) and entry.epoch == begun:
                 message = f"entry {entry.index} of epoch {entry.epoch} does not follow the one before it"
                 raise self._file.damaged(message)
@@ -481,6 +473,6 @@ class Ledger:
         if not all(self._file.is_about(entry.place, sha256) for sha256 in entry.statement.prev):
             yield f"{where}: the index by subject has lost it"
         for sha256, prev in entry.statement.prev.items():
-            if prev != newest.get(sha256) and (sha256 in newest or entry.epoch == min(self.epochs)):
+            if prev != newest.get(sha256) and (sha256 in newest or entry.epoch == self._identity.first):
                 yield f"{where}: it does not follow the last statement on {sha256[:12]}…"
             newest[sha256] = entry.statement_id

@@ -13,20 +13,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
 from diadem.custody.keyring import KeyRing
 from diadem.custody.log_entry import MAX_ENTRIES, MAX_EPOCHS, Entry, log_origin, place_of, position_of
-from diadem.custody.log_tables import Batch, LogFile, edge
+from diadem.custody.log_tables import Batch, LogFile, LogIdentity, edge
 from diadem.custody.remedies import recover_command
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused, UsageError
 from diadem.model.canonical import decode, encode
+from diadem.store.own_files import home_of
 from diadem.store.system import FileLock
-from diadem.trust.keys import PublicKey
-from diadem.trust.note import MAX_NOTE, Checkpoint, open_checkpoint
+from diadem.trust.note import MAX_NOTE, open_checkpoint
 from diadem.trust.tree import Frontier, leaf_hash
 
 HEAD_FORMAT: Final = "diadem-head/1"
@@ -124,24 +124,6 @@ def read_head(mirror: Mirror, node: str) -> Head | None:
     return head if head is not None and head.node == node else None
 
 
-def nodes_in(mirror: Mirror) -> list[str]:
-    """Ids of the nodes that are mirrored there."""
-    found = set()
-    for key in mirror.keys("nodes"):
-        if key.endswith("/head.json"):
-            data = mirror.get(key)
-            with suppress(DocumentError):
-                head = Head.from_bytes(data) if data is not None else None
-                if head is not None and head_key(head.node) == key:
-                    found.add(head.node)
-    return sorted(found)
-
-
-def home_of(node: str) -> str:
-    """The folder of a node in a mirror."""
-    return f"nodes/{node[:16]}"
-
-
 def head_key(node: str) -> str:
     """Key of the object that says how far the mirror goes."""
     return f"{home_of(node)}/head.json"
@@ -192,7 +174,7 @@ def unpack_batch(data: bytes, where: str) -> tuple[list[bytes], str]:
 
 
 class LogMirrors:
-    """The mirrors of one log: node, origin and keys of the checkpoints (by epoch) are the log's.
+    """The mirrors of one log.
 
     Attributes
     ----------
@@ -200,9 +182,9 @@ class LogMirrors:
         The mirrors; looked at anew at each push, so that it may be a live list.
     """
 
-    def __init__(self, file: LogFile, node: str, origin: str, keys: Mapping[int, PublicKey]) -> None:
+    def __init__(self, file: LogFile, log: LogIdentity) -> None:
         self.stores: Iterable[Mirror] = ()
-        self._file, self._node, self._origin, self._keys = file, node, origin, keys
+        self._file, self._log = file, log
         self._met: set[str] = set()
         self._resting: dict[str, float] = {}
         self._fault: OtherLog | IntegrityError | None = None
@@ -275,7 +257,7 @@ class LogMirrors:
 
     def pending(self) -> int:
         """Batches that no mirror is known to have: if this disk is lost now, they are lost with it."""
-        return self._file.count_batches_after(self.reached())
+        return self._file.count_unmirrored()
 
     def forget(self, url: str) -> None:
         """Count a mirror no more that is given up, or lies elsewhere now. One that comes back is met anew."""
@@ -336,27 +318,26 @@ class LogMirrors:
         What it has is read before what we have: a writer beside us does no harm.
         """
         place = self._followed(mirror, self._said(mirror))
-        newest = max(self._keys)
-        end = place_of(newest, self._file.size(newest))
+        end = place_of(self._log.newest, self._file.size(self._log.newest))
         if place < end:
             self._followed(mirror, end)
         return place
 
     def _said(self, mirror: Mirror) -> int:
         """How far the mirror's head says that it goes; raises where that is further than, or beside, our log."""
-        head = read_head(mirror, self._node)
+        head = read_head(mirror, self._log.node)
         if head is None:
-            return place_of(min(self._keys), 0)
-        if head.epoch > max(self._keys) and self._is_begun(mirror, head):
-            raise self._refused(mirror, f"holds epoch {head.epoch} of this log, and this is epoch {max(self._keys)}")
-        if head.epoch not in self._keys:
-            return place_of(min(self._keys), 0)
+            return place_of(self._log.first, 0)
+        if head.epoch > self._log.newest and self._is_begun(mirror, head):
+            raise self._refused(mirror, f"holds epoch {head.epoch} of this log, and this is epoch {self._log.newest}")
+        if head.epoch not in self._log.keys:
+            return place_of(self._log.first, 0)
         try:
-            seen = self._opened(head.checkpoint, head.epoch)
+            seen = self._log.opened(head.checkpoint, head.epoch)
         except IntegrityError:  # damaged, or another log's: what the objects hold decides
             return place_of(head.epoch, 0)
         size = self._file.size(head.epoch)
-        if seen.size > size and head.epoch < max(self._keys):
+        if seen.size > size and head.epoch < self._log.newest:
             return place_of(head.epoch + 1, 0)  # it kept entries that the recovery could not read
         if seen.size > size:
             raise self._refused(mirror, f"holds {seen.size} entries of this log, and here are {size}")
@@ -369,15 +350,14 @@ class LogMirrors:
 
         Whoever can write in a store can say so, and would else stop the node.
         """
-        for key in set(self._keys.values()):
+        for key in set(self._log.keys.values()):
             with suppress(IntegrityError):
-                open_checkpoint(head.checkpoint, key, log_origin(self._origin, head.epoch))
+                open_checkpoint(head.checkpoint, key, log_origin(self._log.origin, head.epoch))
                 return True
         with suppress(DocumentError, UsageError):
-            lines, _ = unpack_batch(mirror.get(batch_key(self._node, head.epoch, 0)) or b"", "")
+            lines, _ = unpack_batch(mirror.get(batch_key(self._log.node, head.epoch, 0)) or b"", "")
             entries = [Entry.from_line(head.epoch, index, line) for index, line in enumerate(lines)]
-            ring = KeyRing(self._node)
-            ring.learn(entries)
+            ring = KeyRing(self._log.node, entries)
             return entries[0].statement.kind == "recovery" and ring.judge(entries[0]).problem is None
         return False
 
@@ -385,7 +365,7 @@ class LogMirrors:
         """The end of the run of objects that begins at a place and that our log has too: mostly there is none."""
         while True:
             epoch, start = position_of(place)
-            data = mirror.get(batch_key(self._node, epoch, start))
+            data = mirror.get(batch_key(self._log.node, epoch, start))
             try:
                 lines = self._compared(mirror, data, epoch, start) if data is not None else []
             except DocumentError:  # damaged: it is written again
@@ -404,10 +384,10 @@ class LogMirrors:
         OtherLog
             It holds what our log does not.
         """
-        lines, checkpoint = unpack_batch(data, batch_key(self._node, epoch, start))
+        lines, checkpoint = unpack_batch(data, batch_key(self._log.node, epoch, start))
         grown = self._grown(epoch, start, lines)  # damage of this log itself is no fault of the mirror
         try:
-            seen = self._opened(checkpoint, epoch)
+            seen = self._log.opened(checkpoint, epoch)
         except (IntegrityError, KeyError) as error:
             raise DocumentError("its checkpoint is not signed by this log") from error
         if (seen.size, seen.root) != (grown.size, grown.root()):
@@ -426,7 +406,7 @@ class LogMirrors:
         begun = place = self._file.mirrors().get(mirror.url, 0)
         while (owed := self._owed(place)) is not None:
             last, lines = owed
-            key, data = batch_key(self._node, last.epoch, last.start), pack_batch(lines, last.checkpoint)
+            key, data = batch_key(self._log.node, last.epoch, last.start), pack_batch(lines, last.checkpoint)
             start = place_of(last.epoch, last.start)
             if mirror.put(key, data, create=True):
                 place = start + len(lines)
@@ -436,7 +416,7 @@ class LogMirrors:
             epoch, size = position_of(place)
             batch = self._file.batch_to(epoch, size)
             text = batch.checkpoint if batch else ""
-            mirror.put(head_key(self._node), Head(self._node, self._origin, epoch, size, text).to_bytes())
+            mirror.put(head_key(self._log.node), Head(self._log.node, self._log.origin, epoch, size, text).to_bytes())
             self._note(mirror, place)
 
     def _owed(self, place: int) -> tuple[Batch, list[bytes]] | None:
@@ -456,7 +436,7 @@ class LogMirrors:
             batches.pop()
             del lines[batches[-1].stop - first.start :]
         last = Batch(first.epoch, first.start, batches[-1].stop, batches[-1].checkpoint)
-        grown, seen = self._grown(last.epoch, last.start, lines), self._opened(last.checkpoint, last.epoch)
+        grown, seen = self._grown(last.epoch, last.start, lines), self._log.opened(last.checkpoint, last.epoch)
         if (seen.size, seen.root) != (grown.size, grown.root()):  # a damaged log is not spread
             where = f"the entries {last.start} to {last.stop - 1} of epoch {last.epoch}"
             raise self._file.damaged(f"{where} are not what was logged")
@@ -464,9 +444,6 @@ class LogMirrors:
 
     def _lines(self, epoch: int, start: int, stop: int) -> list[bytes]:
         return [row.line for row in self._file.rows(place_of(epoch, start), place_of(epoch, stop), stop - start)]
-
-    def _opened(self, checkpoint: str, epoch: int) -> Checkpoint:
-        return open_checkpoint(checkpoint, self._keys[epoch], log_origin(self._origin, epoch))
 
     def _grown(self, epoch: int, start: int, lines: Sequence[bytes]) -> Frontier:
         """The tree of an epoch up to a place, with lines after it."""

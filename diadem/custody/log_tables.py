@@ -17,18 +17,18 @@ A place is epoch and index in one number (`log_entry.place_of`), so that places 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from diadem.custody.log_entry import MAX_ENTRIES, Entry, log_origin, place_of, position_of
 from diadem.custody.remedies import recover_here
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.statement_kinds import ACCESS_KINDS, KEY_KINDS
 from diadem.store.sqlite_file import SqliteFile
-from diadem.trust.keys import PrivateKey
-from diadem.trust.note import Checkpoint, sign_checkpoint
+from diadem.trust.keys import PrivateKey, PublicKey
+from diadem.trust.note import Checkpoint, open_checkpoint, sign_checkpoint
 from diadem.trust.tree import Frontier, RangeHash, Subtree
 
 #: Name of the log's file in its folder.
@@ -57,6 +57,29 @@ _ABOUT: Final = f"{_ENTRY} WHERE place IN (SELECT place FROM subjects WHERE sha2
 _HASH: Final = "SELECT hash FROM nodes WHERE place = ?"
 _BATCH: Final = "SELECT start, stop, checkpoint FROM batches"
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class LogIdentity:
+    """Whose log it is, the origin of its checkpoints without the epoch, and the key that signs those of each epoch."""
+
+    node: str
+    origin: str
+    keys: Mapping[int, PublicKey]
+
+    @property
+    def first(self) -> int:
+        """The first epoch that the log holds."""
+        return min(self.keys)
+
+    @property
+    def newest(self) -> int:
+        """The epoch that is written now."""
+        return max(self.keys)
+
+    def opened(self, checkpoint: str, epoch: int) -> Checkpoint:
+        """A checkpoint that this log has signed. Raises `IntegrityError` where it has not."""
+        return open_checkpoint(checkpoint, self.keys[epoch], log_origin(self.origin, epoch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +138,19 @@ class LogFile(SqliteFile):
         self.add_epoch(epoch, key.public.to_text())
         self.add_batch(Batch(epoch, 0, 0, signed_checkpoint(origin, epoch, Frontier(), key)), (), ())
 
-    def about(self) -> dict[str, str]:
-        """What `begin` was told. Raises `IntegrityError` where the file is no log of this version."""
+    def identity(self) -> LogIdentity:
+        """Whose log it is. Raises `IntegrityError` where the file is no log of this version."""
         marks = tuple(self._one(_number, f"PRAGMA {name}") for name in ("application_id", "user_version"))
         if marks != _MARKS or not self._one(bool, "SELECT 1 FROM sqlite_master WHERE name = 'about'"):
             raise self.damaged("it is not a log of this version of DIADEM")
         about = dict(self._all(lambda row: _columns(row, str, str), "SELECT name, value FROM about"))
-        if about.get("format") != FORMAT or not {"node", "origin"} <= about.keys() or not self.epochs():
+        keys = self._all(lambda row: _columns(row, int, str), "SELECT epoch, key FROM epochs ORDER BY epoch")
+        if about.get("format") != FORMAT or not {"node", "origin"} <= about.keys() or not keys:
             raise self.damaged("it does not say whose log it is")
-        return about
+        try:
+            return LogIdentity(about["node"], about["origin"], {epoch: PublicKey.from_text(key) for epoch, key in keys})
+        except UsageError:
+            raise self.damaged("the key of its checkpoints cannot be read") from None
 
     def add_missing_index(self) -> None:
         """Add to a log of an earlier version the index of who may what."""
@@ -139,10 +166,6 @@ class LogFile(SqliteFile):
     def add_epoch(self, epoch: int, key: str) -> None:
         """Note the public key of an epoch's checkpoints."""
         self._connection.execute("INSERT INTO epochs VALUES (?, ?)", (epoch, key))
-
-    def epochs(self) -> dict[int, str]:
-        """Epochs, oldest first, and the public key of each."""
-        return dict(self._all(lambda row: _columns(row, int, str), "SELECT epoch, key FROM epochs ORDER BY epoch"))
 
     # -- entries -----------------------------------------------------------------------------------------------------
 
@@ -239,9 +262,11 @@ class LogFile(SqliteFile):
         """Transactions that added entries at or after a place, oldest first, at most so many."""
         return self._all(_batch, f"{_BATCH} WHERE stop > ? AND stop > start ORDER BY stop LIMIT ?", place, limit)
 
-    def count_batches_after(self, place: int) -> int:
-        """How many transactions added entries at or after a place."""
-        return self._one(_number, "SELECT count(*) FROM batches WHERE stop > ? AND stop > start", place) or 0
+    def count_unmirrored(self) -> int:
+        """How many transactions added entries that no mirror had when it was last seen."""
+        reached = "SELECT coalesce(max(place), 0) FROM mirrors"
+        query = f"SELECT count(*) FROM batches WHERE stop > ({reached}) AND stop > start"  # noqa: S608
+        return self._one(_number, query) or 0
 
     def mirrors(self) -> dict[str, int]:
         """How far each mirror had got: the place of the next entry that it lacks."""

@@ -106,8 +106,7 @@ class NodeEvidence:
 
     def _open_checkpoints(self) -> None:
         """Open the checkpoints with any log key that the root vouches for: the places of the cards come later."""
-        first = KeyRing(self.node)
-        first.learn(read.entry for file in self._files for read in file.keys if read.entry is not None)
+        first = KeyRing(self.node, [entry for file in self._files for entry in file.key_entries])
         for file in self._files:
             for held in file.chain.checkpoints:
                 self._take_checkpoint(first, file, held)

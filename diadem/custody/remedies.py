@@ -16,6 +16,7 @@ from typing import Any
 from diadem.errors import DiademError
 from diadem.model.plain_text import quoted
 from diadem.store.addresses import local_path
+from diadem.store.own_files import home_of
 from diadem.store.sqlite_file import SQLITE_FAULTS
 
 
@@ -66,7 +67,7 @@ def _home(store: str, node: str) -> Path:
         place = local_path(store)
     except DiademError:
         place = None
-    return (place or Path(os.devnull)) / ".diadem" / "nodes" / node[:16]
+    return (place or Path(os.devnull)) / ".diadem" / home_of(node)
 
 
 def _known(folder: Path) -> _Known:

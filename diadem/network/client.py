@@ -21,8 +21,9 @@ from diadem.model.peers import Unproven
 from diadem.model.plain_text import one_line
 from diadem.model.times import read_time
 from diadem.network.exchange import BASE, BYTES, JSON
+from diadem.network.limits import MAX_ANSWER, PORTION
 from diadem.network.messages import MAX_CHECKPOINT
-from diadem.network.wire import READ, Connection, Pool, why
+from diadem.network.wire import READ, Connection, Pool, reason_of
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, length_and_digest, sign
 
 if TYPE_CHECKING:
@@ -32,14 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Body", "Connect", "PeerClient", "PeerLink", "PeerRefused", "Poster", "dial"]
 
-#: Bytes that are handed to TLS at once; larger ones cost memory, smaller ones calls.
-PIECE: Final = 1 << 20
 #: A body above this is not sent before a small request has shown that the peer takes us for who we are.
 _LARGE: Final = 64 * 1024
 #: How often a peer that is busy is asked again, and the seconds between at most.
 _BUSY_TRIES, _BUSY_WAIT = 4, 5.0
-#: Bytes of a JSON answer that are read.
-_MAX_JSON: Final = 8 << 20
 #: Characters of a peer's words that are shown.
 _TEXT: Final = 300
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/[0-9]{1,15}", re.ASCII)
@@ -50,14 +47,14 @@ Body = Data | Callable[[], Iterable[Data]]
 
 
 class Poster(Protocol):
-    """A node that can be asked. Paths are below ``/diadem/v1/``."""
+    """Of a client what peering needs, which tests give without sockets."""
 
     def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
-        """Post a JSON object, with the public key for who does not know it; the answer is an object too."""
+        """See `PeerClient.post_json`."""
         ...
 
     def close(self) -> None:
-        """End the connections."""
+        """See `PeerClient.close`."""
         ...
 
 
@@ -71,7 +68,7 @@ def dial(contact: Contact, key: PrivateKey) -> PeerClient:
 
 
 class PeerClient:
-    """One peer, as it is asked.
+    """One peer, as it is asked. Paths are below ``/diadem/v1/``; each request may raise what `Answer.refusal` knows.
 
     Parameters
     ----------
@@ -110,35 +107,13 @@ class PeerClient:
     def get_json(self, path: str, query: Mapping[str, str] | None = None, *, wait: float = 0.0) -> dict[str, Any]:
         """The JSON object at a path; {} where there is nothing (204).
 
-        Parameters
-        ----------
-        path : str
-            Below ``/diadem/v1/``.
-        query : mapping of str to str, optional
-            What stands after the question mark.
-        wait : float
-            Seconds that the peer may take besides the usual ones, where it waits for news.
-
-        Raises
-        ------
-        NotFound, PeerRefused, Unreachable
-            As for every request.
+        The peer may take `wait` seconds besides the usual ones, where it waits for news.
         """
         with self._ask("GET", path, query, wait=wait) as answer:
             return answer.json()
 
     def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
-        """Send a JSON object; the one that is answered.
-
-        Parameters
-        ----------
-        path : str
-            Below ``/diadem/v1/``.
-        document : mapping
-            What is sent, in canonical form.
-        introduce : bool
-            Send the public key along: to who does not know it yet.
-        """
+        """Send a JSON object; the one that is answered. With `introduce` the public key goes along."""
         return self.post_line(path, canonical.encode(dict(document), where=path), introduce=introduce)
 
     def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
@@ -158,20 +133,9 @@ class PeerClient:
         digest: bytes | None = None,
         media: str = BYTES,
     ) -> dict[str, Any]:
-        """Send bytes; the JSON object that is answered.
+        """Send bytes, or what a callable gives of them, each time from the beginning; the JSON object that is answered.
 
-        Parameters
-        ----------
-        path : str
-            Below ``/diadem/v1/``.
-        body : bytes-like, or callable
-            The bytes (an `mmap` in a `memoryview` is one); or what gives their pieces, each time from the beginning.
-        query : mapping of str to str, optional
-            What stands after the question mark.
-        length, digest : int and bytes
-            Bytes and SHA-256 of the body; needed with a callable.
-        media : str
-            What they are.
+        A callable needs the bytes and SHA-256 of the whole beside it.
         """
         if not callable(body):
             length = len(body) if length is None else length
@@ -185,14 +149,7 @@ class PeerClient:
             return answer.json()
 
     def stream(self, path: str, *, range: tuple[int, int | None] | None = None) -> Answer:  # noqa: A002
-        """The bytes at a path.
-
-        Parameters
-        ----------
-        path : str
-            Below ``/diadem/v1/``.
-        range : (int, int or None), optional
-            First byte and end (exclusive; None: to the end).
+        """The bytes at a path, or of them a `range`: the first, and the end (exclusive; None: to the end).
 
         Raises
         ------
@@ -292,8 +249,8 @@ def _pieces(body: Body) -> Iterator[Data]:
         yield from body()
         return
     view = memoryview(body)
-    for at in range(0, len(view), PIECE):
-        yield view[at : at + PIECE]
+    for at in range(0, len(view), PORTION):
+        yield view[at : at + PORTION]
 
 
 class Answer:
@@ -362,13 +319,13 @@ class Answer:
         """
         url = self._connection.url
         try:
-            data = self._response.read(_MAX_JSON + 1)
+            data = self._response.read(MAX_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:
             raise _broken(url, error) from error
         if not data and self.status == 204:
             return {}
         try:
-            found = canonical.decode(data, where=url, limit=_MAX_JSON)
+            found = canonical.decode(data, where=url, limit=MAX_ANSWER)
         except DocumentError as error:
             raise Unreachable(f"the answer is not JSON as DIADEM writes it: {error.message}", where=url) from None
         if not isinstance(found, dict):
@@ -382,7 +339,7 @@ class Answer:
         except DiademError:
             told = None
         told = told if isinstance(told, dict) else {}
-        #: Words of somebody else: short, and nothing that a terminal would obey.
+        # words of somebody else: short, and nothing that a terminal would obey.
         words = {key: one_line(value, _TEXT) for key, value in told.items() if isinstance(value, str)}
         code, after, url = words.get("code", ""), words.get("next"), self._connection.url
         message = f"{name}: {words.get('message') or one_line(self._response.reason, _TEXT)}"
@@ -452,7 +409,7 @@ class Answer:
 
 def _broken(url: str, error: Exception | None) -> Unreachable:
     """The error of a connection that ended too early."""
-    words = why(error) if isinstance(error, OSError) else "the connection broke before the answer was complete"
+    words = reason_of(error)[0] if isinstance(error, OSError) else "the connection broke before the answer was complete"
     return Unreachable(words, where=url, next="Try again; what has arrived is kept.")
 
 
@@ -484,13 +441,7 @@ class OtherTime(Refused):
 
 @dataclass(frozen=True, slots=True)
 class PeerLink:
-    """A way to a peer over HTTPS. Implements `diadem.network.network.Link`.
-
-    Parameters
-    ----------
-    client : PeerClient
-        Asks the peer.
-    """
+    """A way to a peer over HTTPS. Implements `diadem.network.network.Link`."""
 
     client: PeerClient
 

@@ -24,6 +24,7 @@ from diadem.errors import (
 from diadem.model import canonical
 from diadem.model.carriers import OBJECT, RELAY, CarrierFull
 from diadem.model.peers import Unproven
+from diadem.network.limits import ASKED_AGAIN, PORTION
 
 if TYPE_CHECKING:
     from diadem.model.ports import RangeReader
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
 BASE: Final = "/diadem/v1/"
 JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
-#: Bytes of a body where the route says nothing else: a control message with its chain.
-BODY: Final = 2 << 20
-_BLOCK: Final = 1 << 20
-#: Bytes of an answer after which it is asked again whether its asker may have it.
-ASKED_AGAIN: Final = 16 << 20
 #: What may stand in the places of a path. Anything else is no such path.
 PARAMETERS: Final[Mapping[str, str]] = {
     "transfer": "[0-9a-f]{32}",
@@ -156,7 +152,7 @@ class FileRange:
             raise
 
     def _read(self) -> bytes:
-        data = self._reader.read_at(self._at, min(_BLOCK, self._stop - self._at))
+        data = self._reader.read_at(self._at, min(PORTION, self._stop - self._at))
         self._at += len(data)
         return data
 
@@ -234,6 +230,21 @@ class Response:
     def json(cls, document: Mapping[str, Any], *, status: int = 200) -> Response:
         """A JSON object in canonical form."""
         return cls(status, {"content-type": JSON}, canonical.encode(dict(document), where="answer"))
+
+    @classmethod
+    def line(cls, line: bytes) -> Response:
+        """The same, with the bytes of it at hand."""
+        return cls(200, {"content-type": JSON}, line)
+
+    @classmethod
+    def of_file(cls, reader: RangeReader, request: Request, *, size: int) -> Response:
+        """The range that is asked for of an open file of `size` bytes; it is closed at the end of them."""
+        try:
+            start, stop = request.range(size) if size else (0, 0)
+        except BaseException:
+            reader.close()
+            raise
+        return cls.blocks(FileRange(reader, start, stop), start, stop, of=size)
 
     @classmethod
     def blocks(cls, blocks: Iterator[bytes], start: int, stop: int, *, of: int) -> Response:
@@ -328,6 +339,18 @@ class Route:
     def name(self) -> str:
         """How logs and counters call it: the template, never what stood in its places."""
         return f"{self.method} {self.path}"
+
+
+def route(method: str, path: str, **more: Any) -> Callable[[Handler], Route]:
+    """Declare who answers a route: the function's docstring is its summary, `more` as `Route` has it."""
+    return lambda handler: Route(method, path, handler, " ".join((handler.__doc__ or "").split()), **more)
+
+
+#: What a route says that gives bytes, or a range of them.
+RANGED: Final[Mapping[str, Any]] = {
+    "gives": BYTES,
+    "answers": {200: "all of it", 206: "the range that was asked for"},
+}
 
 
 def problem(status: int, code: str, message: str, *, next: str | None = None, **more: Any) -> Response:  # noqa: A002

@@ -16,12 +16,14 @@ from diadem.model.transfers import Counts
 from diadem.network.arrival import Arrival
 from diadem.network.intake import Follower, take_span
 from diadem.network.network import Incoming, Link
-from diadem.network.windows import Span, WindowPlan, chunks, missing_runs, missing_windows
+from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
-#: Connections where nobody says; at most 8, so that windows under way take at most 128 MiB.
+#: Connections where nobody says, and at most.
 CONNECTIONS: Final = 8
 MAX_CONNECTIONS: Final = 8
+#: Windows that are fetched with one request: the first, and the end (exclusive).
+Run = tuple[int, int]
 #: Bytes that are read and proven at once, a leaf at least: so much comes again where a connection breaks.
 _CHUNK: Final = 1 << 20
 #: Seconds that connections get to end when a person stopped it.
@@ -99,8 +101,10 @@ class Fetch:
         self._plan = WindowPlan(arrival.manifest)
         self._allowed = allowed
         self._tally = _Tally(self._plan.bytes - missing_bytes(arrival))
+        self._connections = max(1, min(wish.connections, MAX_CONNECTIONS))
         self._queue = missing_windows(self._plan, arrival.marks.proven)
-        self._again: list[int] = []
+        self._ahead = next(self._queue, None)
+        self._again: list[Run] = []
         self._busy = 0
         self._turn = threading.Condition()
         self._wrong: dict[int, int] = {}
@@ -135,9 +139,9 @@ class Fetch:
         Refused, NotFound
             The sender gives nothing more; or more came than was accepted.
         """
-        number = max(1, min(self._wish.connections, MAX_CONNECTIONS))
         threads = [
-            threading.Thread(target=self._work, name=f"diadem-fetch-{one}", daemon=True) for one in range(number)
+            threading.Thread(target=self._work, name=f"diadem-fetch-{one}", daemon=True)
+            for one in range(self._connections)
         ]
         for thread in threads:
             thread.start()
@@ -165,32 +169,41 @@ class Fetch:
 
     # -- windows ---------------------------------------------------------------------------------------------------
 
-    def _next(self) -> int | None:
-        """A window to fetch; None at the end: one that is under way may have to be fetched again."""
+    def _next(self) -> Run | None:
+        """Windows to fetch; None at the end: some that are under way may have to be fetched again."""
         with self._turn:
             while self._fault is None:
-                if self._again:
+                run = self._again.pop() if self._again else self._run()
+                if run is not None:
                     self._busy += 1
-                    return self._again.pop()
-                window = next(self._queue, None)
-                if window is not None:
-                    self._busy += 1
-                    return window
+                    return run
                 if not self._busy:
                     break
                 self._turn.wait()
             self._turn.notify_all()
             return None
 
+    def _run(self) -> Run | None:
+        """The next windows of which something is missing: the fewer, the fewer are left, so that all end together."""
+        first = end = self._ahead
+        if first is None or end is None:
+            return None
+        most = min(RUN, (len(self._plan) - first) // (2 * self._connections))
+        while self._ahead == end:
+            self._ahead, end = next(self._queue, None), end + 1
+            if end - first >= most:
+                break
+        return first, end
+
     def _work(self) -> None:
         buffer = memoryview(bytearray(max(_CHUNK, self._arrival.manifest.leaf_size)))
         try:
-            while (window := self._next()) is not None:
-                missing = self._fetch(window, buffer)
+            while (run := self._next()) is not None:
+                missing = self._fetch(run, buffer)
                 with self._turn:
                     self._busy -= 1
                     if missing:
-                        self._again.append(window)
+                        self._again.append(run)
                     self._turn.notify_all()
         except BaseException as error:
             self._fail(error)
@@ -200,17 +213,17 @@ class Fetch:
             self._fault = self._fault or error
             self._turn.notify_all()
 
-    def _fetch(self, window: int, buffer: memoryview) -> bool:
-        """Fetch what is missing of a window; whether something still is."""
+    def _fetch(self, run: Run, buffer: memoryview) -> bool:
+        """Fetch what is missing of some windows; whether something still is."""
         fruitless = 0
         while True:
-            spans = self._missing_from(window)
-            if not spans:
+            missing = self._missing_from(run)
+            if not missing:
                 return False
             before = self._arrival.marks.count
             try:
-                self._read(window, spans, buffer)
-                return bool(self._missing_from(window))
+                self._read(missing, buffer)
+                return bool(self._missing_from(run))
             except Unreachable:
                 fruitless = 0 if self._arrival.marks.count > before else fruitless + 1
                 if fruitless >= min(_RETRIES, len(self._wish.waits)):
@@ -226,28 +239,42 @@ class Fetch:
             if self._fault is not None:
                 raise Interrupted("stopped")
 
-    def _missing_from(self, window: int) -> list[Span]:
-        """The first run of leaves of a window that are missing, by file; none where nothing is missing."""
-        runs = missing_runs(self._plan.spans(window), self._arrival.marks.proven, self._arrival.manifest.leaf_size)
-        return next(runs, [])
+    def _missing_from(self, run: Run) -> list[tuple[int, list[Span]]]:
+        """The first leaves of some windows that are missing and lie together, by window and file; or none."""
+        proven, leaf_size, found = self._arrival.marks.proven, self._plan.leaf_size, list[tuple[int, list[Span]]]()
+        for window in range(*run):
+            spans = self._plan.spans(window)
+            missing = next(missing_runs(spans, proven, leaf_size), [])
+            if found and (not missing or missing[0].at):
+                break
+            if missing:
+                found.append((window, missing))
+                if missing[-1].at + missing[-1].length < spans[-1].at + spans[-1].length:
+                    break
+        return found
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
-    def _read(self, window: int, spans: list[Span], buffer: memoryview) -> None:
-        """Read these spans of a window, and keep what is right."""
-        start, stop = spans[0].at, spans[-1].at + spans[-1].length
-        with self._opened(window, start, stop) as incoming:
-            for chunk in chunks(spans, self._arrival.manifest.leaf_size, len(buffer)):
-                size = sum(span.length for span in chunk)
-                self._fill(incoming.readinto, buffer[:size])
-                at = 0
-                for span in chunk:
-                    self._take(span, buffer[at : at + span.length])
-                    at += span.length
+    def _read(self, missing: list[tuple[int, list[Span]]], buffer: memoryview) -> None:
+        """Read what is missing of windows that follow each other, and keep what is right.
+
+        A peer of an earlier version sends no more than the first of them has.
+        """
+        first, start = missing[0][0], missing[0][1][0].at
+        length = sum(span.length for _, spans in missing for span in spans)
+        with self._opened(first, start, start + length) as incoming:
+            for window, spans in missing:
+                for number, chunk in enumerate(chunks(spans, self._arrival.manifest.leaf_size, len(buffer))):
+                    size = sum(span.length for span in chunk)
+                    if not self._fill(incoming.readinto, buffer[:size], whole=window == first or number > 0):
+                        return
+                    at = 0
+                    for span in chunk:
+                        self._take(span, buffer[at : at + span.length])
+                        at += span.length
             if incoming.readinto(buffer[:1]):
-                raise DigestMismatch(
-                    f"{self._peer} sends more bytes than were asked for", where=spans[-1].entry.path, next=_MEND
-                )
+                where = missing[-1][1][-1].entry.path
+                raise DigestMismatch(f"{self._peer} sends more bytes than were asked for", where=where, next=_MEND)
 
     @contextmanager
     def _opened(self, window: int, start: int, stop: int) -> Iterator[Incoming]:
@@ -263,11 +290,14 @@ class Fetch:
                 with self._turn:
                     self._open.discard(incoming)
 
-    def _fill(self, readinto: Callable[[memoryview], int], buffer: memoryview) -> None:
+    def _fill(self, readinto: Callable[[memoryview], int], buffer: memoryview, *, whole: bool) -> bool:
+        """Fill the buffer; False where nothing comes any more, if that is no fault."""
         while buffer:
             if self._fault is not None:
                 raise Interrupted("stopped")
             count = readinto(buffer)
+            if not count and not whole:
+                return False
             if not count:
                 raise Unreachable(f"{self._peer} ended the connection in the middle of a window")
             if self._wish.pace is not None:
@@ -280,7 +310,8 @@ class Fetch:
                     f"{self._peer} sent more bytes than were accepted",
                     next="Cancel the transfer; ask the sender to repair the package and to offer it again.",
                 )
-            buffer = buffer[count:]
+            buffer, whole = buffer[count:], True
+        return True
 
     def _take(self, span: Span, data: memoryview) -> None:
         """Prove the leaves of a span, and keep those that are right."""

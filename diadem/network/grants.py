@@ -9,7 +9,7 @@ from diadem.errors import NotFound
 from diadem.model.access import DIRECT_ONLY, PEER, USER, Asker, Right
 from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft
-from diadem.node.access.askers import require
+from diadem.node.access.askers import require, require_still
 from diadem.node.access.grant import grant_draft, state_grant
 from diadem.node.context import Context
 
@@ -47,7 +47,7 @@ class GrantAccess:
 
     def require_read(self, package: str, *, to: str, recipient: str) -> None:
         """See `Access.require_read`."""
-        require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex)
+        require_still(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex)
 
     def draft(self, package: str, to: str, recipient: str, expires: datetime) -> Draft:
         """The grant that goes with an offer; it lifts nothing that the one demands which holds now."""

@@ -151,8 +151,7 @@ def finish_login(ticket: Ticket, key: PrivateKey, reply: bytes) -> LoggedIn:
     chain = found["chain"].encode("utf-8", "surrogatepass")
     loaded = load("card", chain)
     good = loaded.chain.node == ticket.node and verify_chains([chain], pins=[ticket.node]).ok
-    ring = KeyRing(ticket.node)
-    ring.learn(read.entry for read in loaded.keys if read.entry is not None)
+    ring = KeyRing(ticket.node, loaded.key_entries)
     card = ring.owner_of(key.public.key_id)
     vouched = good and card is not None and card.role == USER and card.name == found["address"]
     if not vouched or found["address"].partition("@")[0] != ticket.user:

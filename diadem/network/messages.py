@@ -22,11 +22,10 @@ from diadem.model import canonical
 from diadem.model.carriers import LAST_GENERATION
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
+from diadem.network.limits import MAX_MESSAGE
 from diadem.trust.base64_text import from_base64
 
 FORMAT: Final = "diadem-message/1"
-#: Bytes of a message, with chain and previews.
-MAX_BYTES: Final = 2 << 20
 MAX_PREVIEWS: Final = 8
 MAX_PREVIEW_BYTES: Final = 64 << 10
 #: Bytes of a record's summary, and of a checkpoint.
@@ -126,7 +125,7 @@ class Message:
         DocumentError
             Anything else; says which member.
         """
-        return cls.from_dict(canonical.decode(data, where="message", limit=MAX_BYTES))
+        return cls.from_dict(canonical.decode(data, where="message", limit=MAX_MESSAGE))
 
     @classmethod
     def from_dict(cls, document: Any) -> Self:

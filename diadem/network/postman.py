@@ -17,7 +17,8 @@ from diadem.network.closing import corrections_now
 from diadem.network.desk import Desk
 from diadem.network.evidence import own_chain
 from diadem.network.incoming import never_proven, note_refusal, receive
-from diadem.network.messages import CLOSURE, MAX_BYTES, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
+from diadem.network.limits import MAX_ANSWER
+from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
 from diadem.network.network import Link
 from diadem.network.outbox import Outgoing
 from diadem.network.route_book import route_book
@@ -27,7 +28,6 @@ from diadem.network.wire import no_answer
 from diadem.node.peers.book import peer_book
 
 #: Bytes of an answer: some messages.
-_ANSWER: Final = 4 * MAX_BYTES
 _MESSAGES: Final = 4
 #: Messages that are handed out at once; the others wait for the next time.
 _AT_ONCE: Final = 4
@@ -179,7 +179,7 @@ def _refused(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
 
 
 def _posted(link: Link, message: Message) -> dict[str, Any]:
-    found = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=_ANSWER)
+    found = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=MAX_ANSWER)
     listed = found.get("messages", []) if isinstance(found, dict) else None
     if not isinstance(found, dict) or not isinstance(listed, list) or len(listed) > _MESSAGES:
         raise UsageError("this version does not understand the answer of the other side", where="answer")
@@ -217,7 +217,7 @@ def collect(desk: Desk, peer: str) -> int:
 def _collected(desk: Desk, link: Link, peer: str, message: Message) -> str:
     """Take a message that was fetched; where its chain does not connect with what was seen, the checkpoint of that."""
     try:
-        answer = canonical.decode(receive(desk, peer, message.to_bytes()), where="answer", limit=_ANSWER)
+        answer = canonical.decode(receive(desk, peer, message.to_bytes()), where="answer", limit=MAX_ANSWER)
     except (StoreError, Unreachable):  # not now: it comes again
         return ""
     except DiademError as error:  # refused, and noted: it does not come again

@@ -11,7 +11,8 @@ from diadem.model import canonical
 from diadem.model.transfers import MOVING, Counts, Transfer
 from diadem.network.desk import Desk
 from diadem.network.fetching import Fetch
-from diadem.network.messages import MAX_BYTES, PROGRESS, Message, new_id
+from diadem.network.limits import MAX_MESSAGE
+from diadem.network.messages import PROGRESS, Message, new_id
 from diadem.network.network import Link
 from diadem.network.postman import collect
 
@@ -77,6 +78,6 @@ class Reporter:
         own, peer = self._desk.node, self._transfer.peer
         message = Message(new_id(), PROGRESS, self._transfer.id, own, peer, self._desk.now, "", about)
         with contextlib.suppress(DiademError):
-            answer = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=MAX_BYTES)
+            answer = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=MAX_MESSAGE)
             if isinstance(answer, dict) and answer.get("state") not in _STILL:
                 collect(self._desk, peer)

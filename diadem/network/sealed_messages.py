@@ -22,16 +22,13 @@ from diadem.model.peer_checks import HEX, matches
 from diadem.model.plain_text import one_line
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
+from diadem.network.limits import MAX_SEALED, MAX_SEALED_PAYLOAD
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.sealing import seal, unseal
 
 FORMAT: Final = "diadem-sealed-message/1"
 TYPE: Final = "application/vnd.diadem.message+json"
-#: Bytes of a sealed message: a control message of 2 MiB, in the base64 of an envelope.
-MAX_SEALED: Final = 3 << 20
-#: Bytes of what is inside of the envelope.
-_MAX_PAYLOAD: Final = (2 << 20) + (64 << 10)
 #: Room that age itself takes of a sealed message.
 _AGE: Final = 8 << 10
 
@@ -109,7 +106,7 @@ class SealedMessage:
         DocumentError
             Anything else.
         """
-        found = canonical.decode(data, where="sealed message", limit=_MAX_PAYLOAD)
+        found = canonical.decode(data, where="sealed message", limit=MAX_SEALED_PAYLOAD)
         _require(isinstance(found, dict) and found.get("format") == FORMAT, f"an object of {FORMAT} is expected")
         kinds = [kind for kind in KINDS if kind in found]
         _require(len(kinds) == 1 and found.keys() == _COMMON | set(kinds), "other members than one of its form")
@@ -191,8 +188,10 @@ def seal_message(said: SealedMessage, key: PrivateKey, recipient: str) -> bytes:
         It would be too large to be carried.
     """
     payload = said.to_payload()
-    if len(payload) > _MAX_PAYLOAD:
-        raise Refused(f"a message of {len(payload):,} bytes; hubs carry {_MAX_PAYLOAD:,}", next="Send fewer previews.")
+    if len(payload) > MAX_SEALED_PAYLOAD:
+        raise Refused(
+            f"a message of {len(payload):,} bytes; hubs carry {MAX_SEALED_PAYLOAD:,}", next="Send fewer previews."
+        )
     return seal(sign(payload, [key], TYPE).to_line(), recipient)
 
 

@@ -57,6 +57,28 @@ class _Asked:
     again: bool
 
 
+class _Windows:
+    """The blocks of a window, and then those of others, each begun when the one before it is given."""
+
+    def __init__(self, blocks: Iterator[bytes], behind: Iterator[Iterator[bytes]]) -> None:
+        self._blocks, self._behind = blocks, behind
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The blocks themselves."""
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes. Raises `NotFound` and `Refused` where the next window is not given any more."""
+        while not (data := next(self._blocks, b"")):
+            self._blocks = next(self._behind)
+        return data
+
+    def close(self) -> None:
+        """Let go of the file that is open."""
+        if isinstance(self._blocks, FileRange):
+            self._blocks.close()
+
+
 class Serving:
     """Gives out what was accepted. Safe for many threads.
 
@@ -136,8 +158,14 @@ class Serving:
 
         They are hashed first, and then sent: read twice, and never held as a whole. Raises as `window`.
         """
-        asked = self._asked(peer, transfer_id, number, lambda size: (start, size if stop is None else stop))
-        return partial(_pieces_of, asked)
+        transfer = self._called_for(peer, transfer_id)
+        plan = self._open(transfer.package).plan
+        if not 0 <= number < len(plan):
+            raise NotFound("no such window")
+        stop = plan.size(number) if stop is None else stop
+        if not 0 <= start < stop <= plan.size(number):
+            raise NotFound("no such bytes in the window")
+        return partial(_pieces_of, self._asked(transfer, number, start, stop))
 
     def windows(self, package: str) -> int:
         """How many windows a package has."""
@@ -159,7 +187,15 @@ class Serving:
                 return data
         raise StoreError("no copy has these bytes intact", next="Run: diadem scrub, then diadem repair")
 
-    def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
+    def window(
+        self,
+        peer: str,
+        transfer_id: str,
+        number: int,
+        range_of: Callable[[int], tuple[int, int]],
+        *,
+        windows: int = 1,
+    ) -> Response:
         """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.
 
         Parameters
@@ -169,7 +205,10 @@ class Serving:
         number : int
             The window.
         range_of : callable
-            From the bytes of the window to the first one and the end (exclusive) of what is asked for.
+            From the bytes that there are to the first one and the end (exclusive) of what is asked for.
+        windows : int
+            Those that there are, with the ones behind it, as one run of bytes. Before each it is asked again whether
+            the peer may have it.
 
         Raises
         ------
@@ -180,29 +219,42 @@ class Serving:
         StoreError
             No copy gives the bytes.
         """
-        asked = self._asked(peer, transfer_id, number, range_of)
+        transfer = self._called_for(peer, transfer_id)
+        plan = self._open(transfer.package).plan
+        if not 0 <= number < len(plan):
+            raise NotFound("no such window")
+        sizes = [plan.size(one) for one in range(number, min(number + windows, len(plan)))]
+        start, stop = range_of(sum(sizes))
+        if not 0 <= start < min(stop, sizes[0]) or stop > sum(sizes):
+            raise NotFound("no such bytes in the window")
+        blocks = self._blocks(transfer, number, start, min(stop, sizes[0]))
+        if stop > sizes[0]:
+            blocks = _Windows(blocks, self._behind(peer, transfer_id, number + 1, stop - sizes[0]))
+        return Response.blocks(blocks, start, stop, of=sum(sizes))
+
+    def _blocks(self, transfer: Transfer, number: int, start: int, stop: int) -> Iterator[bytes]:
+        """Bytes of one window; where nothing can be read that is said at once."""
+        asked = self._asked(transfer, number, start, stop)
         if not asked.again and (found := _one_file(asked)) is not None:
             first = asked.spans[0].offset
-            return Response.blocks(
-                FileRange(found, first + asked.start, first + asked.stop), asked.start, asked.stop, of=asked.size
-            )
+            return FileRange(found, first + start, first + stop)
         pieces = _pieces_of(asked)
-        said = chain([next(pieces)], pieces)  # where nothing can be read: said at once
-        return Response.blocks(said, asked.start, asked.stop, of=asked.size)
+        return chain([next(pieces)], pieces)
 
-    def _asked(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> _Asked:
-        """What is asked for, where it may be, counted as given."""
-        transfer = self._called_for(peer, transfer_id)
+    def _behind(self, peer: str, transfer_id: str, number: int, left: int) -> Iterator[Iterator[bytes]]:
+        """So many bytes of a window and those behind it, window by window, each while the peer may have it."""
+        while left:
+            transfer = self._called_for(peer, transfer_id)
+            stop = min(left, self._open(transfer.package).plan.size(number))
+            yield self._blocks(transfer, number, 0, stop)
+            number, left = number + 1, left - stop
+
+    def _asked(self, transfer: Transfer, number: int, start: int, stop: int) -> _Asked:
+        """What is asked for, counted as given."""
         package = self._open(transfer.package)
-        if not 0 <= number < len(package.plan):
-            raise NotFound("no such window")
-        spans = package.plan.spans(number)
-        size = spans[-1].at + spans[-1].length
-        start, stop = range_of(size)
-        if not 0 <= start < stop <= size:
-            raise NotFound("no such bytes in the window")
         self._spend(transfer, number, start, stop)
-        return _Asked(package, spans, start, stop, size, self._was_given(transfer.id, number))
+        again = self._was_given(transfer.id, number)
+        return _Asked(package, package.plan.spans(number), start, stop, package.plan.size(number), again)
 
     def _spend(self, transfer: Transfer, part: int, start: int, stop: int) -> None:
         self._desk.book.spend(transfer.id, part, start, stop)

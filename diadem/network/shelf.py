@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, Refused, Unreachable
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, VENDOR_PATH
-from diadem.model.ports import Bundle, RangeReader
+from diadem.model.ports import Bundle
 from diadem.model.record import Record
-from diadem.network.exchange import BYTES, FileRange, Request, Response
+from diadem.network.exchange import BYTES, Request, Response
 from diadem.network.serving import tag_blocks
 from diadem.network.tag_parts import LENGTH, tag_files
 from diadem.node.context import Context
@@ -112,7 +112,7 @@ class Shelf:
             if size is not None and reader.size != size:
                 reader.close()
                 continue
-            return _part(reader, request)
+            return Response.of_file(reader, request, size=reader.size)
         self._forget(package_id)
         raise Unreachable("no copy of it can be read now", next="Try again later.")
 
@@ -129,14 +129,3 @@ class Shelf:
 def shelf_of(context: Context) -> Shelf:
     """The shelf of an opened node, one for all threads."""
     return context.once("shelf", lambda: Shelf(context))
-
-
-def _part(reader: RangeReader, request: Request) -> Response:
-    """The range that is asked for of an open file."""
-    size = reader.size
-    try:
-        start, stop = request.range(size) if size else (0, 0)
-    except BaseException:
-        reader.close()
-        raise
-    return Response.blocks(FileRange(reader, start, stop), start, stop, of=size)

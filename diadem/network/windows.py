@@ -19,6 +19,8 @@ from diadem.model.manifest import FileEntry, Manifest, leaf_count
 WINDOW: Final = 16 << 20
 #: Leaves of a window at most: many tiny files are still few enough to be held at once.
 LEAVES: Final = 4096
+#: Windows that are asked for at once at most, one behind the other: a request costs both sides as much as 5 MiB.
+RUN: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

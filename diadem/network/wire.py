@@ -98,15 +98,7 @@ class WrongKey(Unreachable):
 
 
 class Connection(http.client.HTTPConnection):
-    """An HTTPS connection to one of a peer's addresses.
-
-    Parameters
-    ----------
-    url : str
-        ``https://host:port``, and the path before a gateway's where there is one.
-    pins : collection of str
-        SHA-256 of the public keys that it may show.
-    """
+    """An HTTPS connection to one of a peer's addresses, which may show a key of these SHA-256 and no other."""
 
     def __init__(self, url: str, pins: Collection[str]) -> None:
         parts = urlsplit(require_url(url))
@@ -137,7 +129,8 @@ class Connection(http.client.HTTPConnection):
         except BaseException as error:
             self.close()
             if isinstance(error, OSError) and not isinstance(error, Unreachable):
-                raise Unreachable(why(error), where=self.url, next=_advice(error)) from error
+                words, advice = reason_of(error)
+                raise Unreachable(words, where=self.url, next=advice) from error
             raise
 
     def be_patient(self, seconds: float) -> None:
@@ -169,25 +162,18 @@ class Connection(http.client.HTTPConnection):
             )
 
 
-def why(error: OSError) -> str:
-    """What went wrong with a connection, in plain words: the name, the port, the network, or TLS."""
+def reason_of(error: OSError) -> tuple[str, str]:
+    """What went wrong with a connection, in plain words: the name, the port, the network, or TLS; and what to do."""
+    ask = "Ask whether `diadem serve` runs there."
     if isinstance(error, socket.gaierror):
-        return "this host name is not known"
+        return "this host name is not known", "Check the address, and this machine's network."
     if isinstance(error, ssl.SSLError):
-        return f"what answers there does not speak TLS 1.3 ({error.reason or 'no reason given'})"
+        return f"what answers there does not speak TLS 1.3 ({error.reason or 'no reason given'})", ask
     if isinstance(error, TimeoutError):
-        return "nothing answers in time"
+        return "nothing answers in time", "A firewall may be in between: ask for the port to be opened."
     if isinstance(error, ConnectionRefusedError):
-        return "nothing listens on this port"
-    return f"the connection failed: {error.strerror or error}"
-
-
-def _advice(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "Check the address, and this machine's network."
-    if isinstance(error, TimeoutError):
-        return "A firewall may be in between: ask for the port to be opened."
-    return "Ask whether `diadem serve` runs there."
+        return "nothing listens on this port", ask
+    return f"the connection failed: {error.strerror or error}", ask
 
 
 def _context() -> ssl.SSLContext:
@@ -206,18 +192,9 @@ def no_answer(name: str, reason: str) -> str:
 
 
 class Pool:
-    """Connections to one peer, for many threads.
+    """Connections to one peer, for many threads: its addresses are tried in turn, the last good one first.
 
-    Parameters
-    ----------
-    urls : sequence of str
-        Its addresses, tried in turn, the last good one first.
-    pins : collection of str
-        SHA-256 of the public keys of its listeners.
-    name : str
-        What people call it.
-    most : int
-        Unused connections that are kept.
+    So many at `most` are kept while nobody uses them.
     """
 
     def __init__(self, urls: Sequence[str], pins: Collection[str], *, name: str, most: int) -> None:

@@ -34,45 +34,34 @@ def status_of(
     """
     from diadem.node.unlisted import killed_archives, unlisted
 
-    with _without_collection():
-        state = _archive_state(context, packages)
-        found = unlisted(context, killed_archives(context)) if context.writable else ()
-        left = tuple((one.path, one.store, one.job.words) for one in found)
-        node = replace(state.node, watch=watch() if watch and context.settings.watched else WatchState(), unlisted=left)
-        return engine.judge(context.policy, replace(state, node=node), context.clock())
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """No looking for cycles for a second or two: among 100,000 values are none, and each look goes through all."""
-    wanted = gc.isenabled()
-    gc.disable()
+    settings, ledger = context.settings, context.ledger
+    collecting = gc.isenabled()
+    gc.disable()  # for a second or two: among 100,000 values are no cycles, and each look for some goes through all
     try:
-        yield
+        if packages is None:
+            packages = context.catalogue.package_states(context.policy.metadata.required)
+        other, lost, fault = ledger.mirrors.superseded(), context.policy_lost(), next(context.key_faults(), None)
+        left = unlisted(context, killed_archives(context)) if context.writable else ()
+        node = NodeState(
+            name=settings.name,
+            recovery_confirmed=bool(settings.recovery_confirmed),
+            recovery_in_place=settings.recovery_in_place,
+            log_pending=ledger.mirrors.pending(),
+            clock_ok=not clock_behind(context),
+            superseded=other.message if other else "",
+            recover=other.mirror if other else "",
+            key_fault=fault.message if fault else "",
+            key_back=(fault.next or "") if fault else "",
+            policy_lost=lost,
+            policy_back=policy_back(context) if lost else "",
+            unlisted=tuple((one.path, one.store, one.job.words) for one in left),
+            watch=watch() if watch and settings.watched else WatchState(),
+        )
+        state = ArchiveState(_with_findings(context, packages), _stores(context), node)
+        return engine.judge(context.policy, state, context.clock())
     finally:
-        if wanted:
+        if collecting:
             gc.enable()
-
-
-def _archive_state(context: Context, packages: Iterable[PackageState] | None) -> ArchiveState:
-    """Everything the policy asks but of watched folders and unfinished archiving."""
-    if packages is None:
-        packages = context.catalogue.package_states(context.policy.metadata.required)
-    other, lost, fault = context.ledger.mirrors.superseded(), context.policy_lost(), next(context.key_faults(), None)
-    node = NodeState(
-        name=context.settings.name,
-        recovery_confirmed=bool(context.settings.recovery_confirmed),
-        recovery_in_place=context.settings.recovery_in_place,
-        log_pending=context.ledger.mirrors.pending(),
-        clock_ok=not clock_behind(context),
-        superseded=other.message if other else "",
-        recover=other.mirror if other else "",
-        key_fault=fault.message if fault else "",
-        key_back=(fault.next or "") if fault else "",
-        policy_lost=lost,
-        policy_back=policy_back(context) if lost else "",
-    )
-    return ArchiveState(_with_findings(context, packages), _stores(context), node)
 
 
 def clock_behind(context: Context) -> timedelta:

@@ -23,7 +23,7 @@ from diadem.node.archive_state import clock_behind, status_of
 from diadem.node.config import FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.jobs import jobs
-from diadem.node.key_verbs import KEY_FILE
+from diadem.node.keys import TLS_KEY
 from diadem.node.mirrors import policy_back
 from diadem.node.watch.verbs import WatchVerbs
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
@@ -64,9 +64,15 @@ class Check(Display):
         return {"name": self.name, "verdict": self.verdict, "message": self.message, "next": self.next}
 
 
-def examine(context: Context) -> Iterator[Check]:
-    """Every check, one after the other; one that fails itself is told as wrong."""
+def examine(context: Context) -> dict[str, Any]:
+    """Every check, one after the other, as a JSON object; and whether nothing is wrong."""
     context.require_writable()
+    checks = list(_checks(context))
+    return {"ok": all(check.verdict != "wrong" for check in checks), "checks": [check.to_dict() for check in checks]}
+
+
+def _checks(context: Context) -> Iterator[Check]:
+    """What each look finds; one that fails itself is told as wrong."""
     looks: tuple[tuple[str, Callable[[Context], Iterator[Check]]], ...] = (
         ("versions", _versions),
         ("clock", _clock),
@@ -268,7 +274,7 @@ def _open_to_others(name: str, folder: Path | None) -> Iterator[Check]:
 
 
 def _jobs(context: Context) -> Iterator[Check]:
-    found = jobs(context)
+    found = jobs(context.folder)
     killed = [job for job in found if job.state == "killed"]
     running = [job for job in found if job.state == "running"]
     yield Check("jobs", "ok", f"{len(running)} running")
@@ -293,7 +299,7 @@ def _network(context: Context) -> Iterator[Check]:
             yield Check("network", "wrong", f"network/{path.name} is damaged: {found}", aside_command(path))
     if not context.settings.server.listen:
         return
-    if not (context.keys.folder / KEY_FILE).exists():
+    if not (context.keys.folder / TLS_KEY).exists():
         yield Check("network", "note", "the node was never served: it has no TLS key yet", "diadem serve")
     yield from judge_sending(tcp_settings())
 
@@ -349,13 +355,3 @@ def _access(_: Context) -> Iterator[Check]:
     )
     if os.name != "nt" and hasattr(os, "geteuid") and os.geteuid() == 0:
         yield Check("access", "note", "this is the account root", "An account of its own is safer.")
-
-
-def healthy(checks: list[Check]) -> bool:
-    """Whether nothing is wrong."""
-    return all(check.verdict != "wrong" for check in checks)
-
-
-def as_document(checks: list[Check]) -> dict[str, Any]:
-    """A JSON object."""
-    return {"ok": healthy(checks), "checks": [check.to_dict() for check in checks]}

@@ -229,7 +229,12 @@ def _taken(context: Context, folder: Path, kind: str, words: str, source: str) -
         _forget_old(folder)
         last = next((job for job in _states(folder) if (job.kind, job.words) == (kind, words)), None)
         resumed = last is not None and last.resumable and context.clock() - read_time(last.started) < _STALE
-        state = replace(last, state="running", ended="", message="") if last and resumed else _new(context, kind, words)
+        if last and resumed:
+            state = replace(last, state="running", ended="", message="")
+        else:
+            now = time_text(context.clock())
+            name = f"{now.replace(':', '').replace('-', '')}-{kind}-{uuid.uuid4().hex[:8]}"
+            state = JobState(name, kind, words, "running", now)
         state = replace(state, process=os.getpid(), user=context.user, source=source)
         lock = FileLock(folder / f"{state.id}.lock")
         lock.acquire(wait=PATIENCE)
@@ -240,12 +245,7 @@ def _taken(context: Context, folder: Path, kind: str, words: str, source: str) -
     return state, lock, resumed
 
 
-def jobs(context: Context) -> list[JobState]:
-    """Every job, the newest first."""
-    return jobs_in(context.folder)
-
-
-def jobs_in(folder: Path) -> list[JobState]:
+def jobs(folder: Path) -> list[JobState]:
     """Every job of the node in a folder, the newest first."""
     with translated(str(folder / "jobs"), "the jobs were not listed"):
         return _states(folder / "jobs")
@@ -273,19 +273,13 @@ def stop(context: Context, job_id: str) -> JobState:
     NotFound
         There is no such job running.
     """
-    for job in jobs(context):
+    for job in jobs(context.folder):
         if job.id.startswith(job_id) and job.state == "running":
             wish = context.folder / "jobs" / f"{job.id}.stop"
             with translated(str(wish), "the job goes on"):
                 wish.touch()
             return job
     raise NotFound(f"no job '{job_id}' is running", next="See: diadem jobs")
-
-
-def _new(context: Context, kind: str, words: str) -> JobState:
-    now = time_text(context.clock())
-    name = f"{now.replace(':', '').replace('-', '')}-{kind}-{uuid.uuid4().hex[:8]}"
-    return JobState(name, kind, words, "running", now, user=context.user)
 
 
 def _end(context: Context, folder: Path, state: JobState, how: str, message: str) -> None:
@@ -302,16 +296,15 @@ def _write(folder: Path, state: JobState) -> None:
 
 
 def _states(folder: Path) -> list[JobState]:
+    def age(path: Path) -> tuple[str, float]:
+        """When a job began, to the second, and then which was heard of last."""
+        with contextlib.suppress(OSError):
+            return path.name.partition("-")[0], path.stat().st_mtime
+        return path.name, 0.0
+
     # A set: a file that is exchanged while the folder is read may be listed twice.
-    paths = sorted(set(folder.glob("*.json")), key=_age, reverse=True)
+    paths = sorted(set(folder.glob("*.json")), key=age, reverse=True)
     return [_judged(folder, state) for path in paths if (state := _read(path)) is not None]
-
-
-def _age(path: Path) -> tuple[str, float]:
-    """When a job began, to the second, and then which was heard of last."""
-    with contextlib.suppress(OSError):
-        return path.name.partition("-")[0], path.stat().st_mtime
-    return path.name, 0.0
 
 
 def _judged(folder: Path, state: JobState) -> JobState:

@@ -6,20 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from diadem.custody import statements
+from diadem.custody.keyring import KeyRing
+from diadem.custody.log import Ledger
+from diadem.custody.statements import LOG, ONLINE, ROOT, node_card
 from diadem.errors import Refused
 from diadem.model.display import Display
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
-from diadem.node.jobs import jobs_in
-from diadem.node.keys import rotate, rotation_lock
+from diadem.node.jobs import jobs
+from diadem.node.keys import TLS_CERTIFICATE, TLS_KEY, KeyCabinet
 from diadem.node.locks import SERVE_LOCK, WATCH_LOCK, node_lock
 from diadem.node.mirrors import mirror_settings
 from diadem.node.recovery_file import read_recovery
 from diadem.store.whole import write_whole
 from diadem.trust.tls_key import is_due, new_certificate, new_tls_key, pin_of_key
+
+if TYPE_CHECKING:
+    from diadem.trust.keys import PrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class KeyVerbs(Display):
         if secret.root.public.key_id != settings.id:
             raise Refused("this recovery file is another node's", where=str(recovery_file), next="Name this node's.")
         with alone(context.folder):
-            version, before = rotate(context.keys, context.ledger, secret.root, settings.name)
+            version, before = _rotate(context.keys, context.ledger, secret.root, settings.name)
             context.follower.catch_up()
             if since:
                 stolen = statements.peer(
@@ -107,14 +113,56 @@ class KeyVerbs(Display):
                 )
                 context.say([stolen])
         mirror_settings(context)
-        return Rotated(version, context.keys.open("online").public.to_text(), before, since)
+        return Rotated(version, context.keys.open(ONLINE).public.to_text(), before, since)
+
+
+# -- a new online key --------------------------------------------------------------------------------------------------
+
+#: The new key, from before the log knows it until it has taken the old one's place; and the lock for that time.
+_NEXT: Final = "online-next"
+_ROTATION: Final = "rotation"
+
+
+def _rotate(keys: KeyCabinet, ledger: Ledger, root: PrivateKey, name: str) -> tuple[int, str]:
+    """Make a new online key, let the root key sign a card of the next version, and put the key in its place.
+
+    Nobody else may write in the log meanwhile. Returns the version, and the public key that was replaced.
+    """
+    from diadem.trust.keys import PrivateKey
+
+    ring = KeyRing(ledger.node, ledger.keys())
+    cards = [card for role in (ROOT, ONLINE, LOG) if (card := ring.newest(role)) is not None]
+    version = max(card.version for card in cards) + 1
+    before, new = keys.open(ONLINE).public.to_text(), PrivateKey.generate()
+    keys.keep(_NEXT, new)
+    drafts = node_card(name=name, root=root.public, online=new.public, log=ledger.log_key(), version=version)
+    try:
+        ledger.append(drafts, [root])
+    finally:
+        if ledger.of_subject(new.public.key_id):  # it is in the log, also where the catalogue could not follow
+            keys.replace(ONLINE, _NEXT)
+    return version, before
+
+
+def finish_rotation(folder: Path, keys: KeyCabinet, ledger: Ledger) -> None:
+    """End a rotation that was interrupted after the log had learned the new key; of another, nobody uses the key."""
+    if not keys.has(_NEXT):
+        return
+    lock = node_lock(folder, _ROTATION)
+    if not lock.acquire():  # it is under way
+        return
+    try:
+        if keys.has(_NEXT) and ledger.of_subject(keys.open(_NEXT).public.key_id):
+            keys.replace(ONLINE, _NEXT)
+    finally:
+        lock.release()
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """While nothing else that signs is at work on the node in a folder, as far as can be seen."""
-    busy = [job.kind for job in jobs_in(folder) if job.state == "running"]
-    locks = rotation_lock(folder), *(node_lock(folder, name) for name in (WATCH_LOCK, SERVE_LOCK))
+    busy = [job.kind for job in jobs(folder) if job.state == "running"]
+    locks = [node_lock(folder, name) for name in (_ROTATION, WATCH_LOCK, SERVE_LOCK)]
     try:
         if busy or not all(lock.acquire() for lock in locks):
             what = ", ".join(busy) or "a watcher or a server"
@@ -128,8 +176,7 @@ def alone(folder: Path) -> Iterator[None]:
             lock.release()
 
 
-KEY_FILE: Final = "tls.pem"
-CERTIFICATE_FILE: Final = "tls.crt"
+# -- the keys of the listener ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +193,7 @@ class TlsFiles:
 def tls_files(context: Context) -> TlsFiles:
     """The listener's files; made where they are missing. A certificate that ends soon is made anew for the same key."""
     folder = context.keys.folder
-    found = TlsFiles(folder / KEY_FILE, folder / CERTIFICATE_FILE, "")
+    found = TlsFiles(folder / TLS_KEY, folder / TLS_CERTIFICATE, "")
     now = context.clock()
     with context.locked("tls"):
         is_new = not found.key.exists()

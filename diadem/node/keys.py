@@ -6,6 +6,7 @@
     <node>/keys/log.pem             signs the checkpoints of the log
     <node>/keys/age.txt             opens what is sealed for the node
     <node>/keys/users/alice.pem     signs what Alice says
+    <node>/keys/tls.pem             what the listener is known by, and its certificate, `tls.crt`
 
 The root key is not here: it is in the recovery file. PEM files are PKCS #8; one that is protected by a passphrase is
 encrypted with it, and the passphrase comes from a person, from DIADEM_PASSPHRASE, or from the system's keyring.
@@ -16,20 +17,17 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.custody.keyring import KeyRing
-from diadem.custody.log import Ledger
 from diadem.custody.remedies import recover_here
-from diadem.custody.statements import LOG, ONLINE, ROOT, node_card
 from diadem.errors import DocumentError, IntegrityError, NotFound, Refused, UsageError
-from diadem.node.locks import node_lock
-from diadem.store.system import FileLock, flush_folder, patiently, translated
+from diadem.store.system import flush_folder, patiently, translated
 from diadem.store.whole import write_whole
+from diadem.trust.tls_key import pin_of_key
 
 if TYPE_CHECKING:
     from diadem.trust.keys import PrivateKey
@@ -38,19 +36,25 @@ if TYPE_CHECKING:
 AskPassphrase = Callable[[str], str]
 PROTECTIONS = ("file", "passphrase", "keyring")
 _IDENTITY = "age.txt"
+TLS_KEY, TLS_CERTIFICATE = "tls.pem", "tls.crt"
 PASSPHRASE_VARIABLE = "DIADEM_PASSPHRASE"  # noqa: S105  the name of a variable
 
 
 @dataclass(frozen=True, slots=True)
 class KeyCabinet:
-    """The keys of one node, in `folder`; the system's keyring keeps passphrases under the id of the `node`.
+    """The keys of the node in a folder, `home`; the system's keyring keeps passphrases under the id of the `node`.
 
     Without `ask`, who asks a person for a passphrase, only DIADEM_PASSPHRASE and the keyring count.
     """
 
-    folder: Path
+    home: Path
     node: str
     ask: AskPassphrase | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the key files lie."""
+        return self.home / "keys"
 
     def make(self) -> None:
         """Make the folder, for its owner only."""
@@ -88,7 +92,7 @@ class KeyCabinet:
         """
         with self._named(name):
             data = self._path(name).read_bytes()
-            if public is not None and public_key(data) != public:
+            if public is not None and _public_key(data) != public:
                 raise IntegrityError("it is not the key that the log knows")
             return b"ENCRYPTED" in data
 
@@ -99,7 +103,7 @@ class KeyCabinet:
         try:
             yield
         except FileNotFoundError as error:
-            raise NotFound(f"the key {path.name} is gone", where=str(path), next=recover_here(self._node)) from error
+            raise NotFound(f"the key {path.name} is gone", where=str(path), next=recover_here(self.home)) from error
         except PermissionError as error:
             raise Refused(
                 f"the key '{name}' may not be read by this account",
@@ -111,12 +115,8 @@ class KeyCabinet:
             raise
         except (DocumentError, IntegrityError) as error:
             raise type(error)(
-                f"the key {path.name} is damaged: {error.message}", where=str(path), next=recover_here(self._node)
+                f"the key {path.name} is damaged: {error.message}", where=str(path), next=recover_here(self.home)
             ) from error
-
-    @property
-    def _node(self) -> Path:
-        return self.folder.parent
 
     def replace(self, name: str, successor: str) -> None:
         """Let one key take the place of another; both without a passphrase."""
@@ -168,7 +168,7 @@ class KeyCabinet:
     def age_identity(self) -> str:
         """What opens what is sealed for the node: ``AGE-SECRET-KEY-1…``."""
         with self._named(_IDENTITY):
-            return require_identity((self.folder / _IDENTITY).read_bytes())
+            return _identity((self.folder / _IDENTITY).read_bytes())
 
     # -- for the recovery ------------------------------------------------------------------------------------------
 
@@ -177,6 +177,23 @@ class KeyCabinet:
         for path in sorted(self.folder.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(self.folder).as_posix(), path.read_bytes()
+
+    def is_whole(self, name: str, known: Collection[str]) -> bool:
+        """Whether a file that `files` told of holds what it should; `known` are the public keys that the log knows.
+
+        The listener's key is not in the log, and its certificate is made anew where it does not fit.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            return False
+        try:
+            if name == _IDENTITY:
+                return bool(_identity(path.read_bytes()))
+            if name == TLS_KEY:
+                return bool(pin_of_key(path.read_bytes()))
+            return not name.endswith(".pem") or _public_key(path.read_bytes()) in known
+        except (DocumentError, IntegrityError):
+            return False
 
     def put_back(self, name: str, data: bytes) -> None:
         """Put a key file back as it was, under the name that `files` gave it, which must not lead out of the folder."""
@@ -193,7 +210,7 @@ class KeyCabinet:
         return [path for path in (self.folder, *files) if path.stat().st_mode & 0o077]
 
 
-def public_key(data: bytes) -> str:
+def _public_key(data: bytes) -> str:
     """The public half of the key in a file, ``ed25519:…``; of one that stays shut by its passphrase, what it states."""
     from diadem.trust.keys import PrivateKey
 
@@ -204,7 +221,7 @@ def public_key(data: bytes) -> str:
         return stated.group(1).decode("ascii", "replace") if stated else ""
 
 
-def require_identity(data: bytes) -> str:
+def _identity(data: bytes) -> str:
     """The age identity in a file. Raises `DocumentError` where it holds none."""
     import pyrage
 
@@ -232,50 +249,3 @@ def _keyring() -> Any:
             "this system has no keyring", next="Protect the key by a passphrase: --protect passphrase."
         ) from error
     return keyring
-
-
-# -- a new online key -------------------------------------------------------------------------------------------------
-
-#: The new key, from before the log knows it until it has taken the old one's place.
-_NEXT = "online-next"
-
-
-def rotate(keys: KeyCabinet, ledger: Ledger, root: PrivateKey, name: str) -> tuple[int, str]:
-    """Make a new online key, let the root key sign a card of the next version, and put the key in its place.
-
-    Nobody else may write in the log meanwhile. Returns the version, and the public key that was replaced.
-    """
-    from diadem.trust.keys import PrivateKey
-
-    ring = KeyRing(ledger.node)
-    ring.learn(ledger.keys())
-    cards = [card for role in (ROOT, ONLINE, LOG) if (card := ring.newest(role)) is not None]
-    version = max(card.version for card in cards) + 1
-    before, new = keys.open(ONLINE).public.to_text(), PrivateKey.generate()
-    keys.keep(_NEXT, new)
-    drafts = node_card(name=name, root=root.public, online=new.public, log=ledger.log_key(), version=version)
-    try:
-        ledger.append(drafts, [root])
-    finally:
-        if ledger.of_subject(new.public.key_id):  # it is in the log, also where the catalogue could not follow
-            keys.replace(ONLINE, _NEXT)
-    return version, before
-
-
-def rotation_lock(folder: Path) -> FileLock:
-    """The lock of a node's folder that is held while its key changes."""
-    return node_lock(folder, "rotation")
-
-
-def finish_rotation(folder: Path, keys: KeyCabinet, ledger: Ledger) -> None:
-    """End a rotation that was interrupted after the log had learned the new key; of another, nobody uses the key."""
-    if not keys.has(_NEXT):
-        return
-    lock = rotation_lock(folder)
-    if not lock.acquire():  # it is under way
-        return
-    try:
-        if keys.has(_NEXT) and ledger.of_subject(keys.open(_NEXT).public.key_id):
-            keys.replace(ONLINE, _NEXT)
-    finally:
-        lock.release()

@@ -186,7 +186,7 @@ class NewNode:
             recovery_recipient=secret.recipient,
             catalogue=stated_address(self.catalogue, secret.root.public.key_id[:16]),
         )
-        cabinet = KeyCabinet(draft / "keys", settings.id)
+        cabinet = KeyCabinet(draft, settings.id)
         cabinet.make()
         cabinet.keep("online", online)
         cabinet.keep("log", log)

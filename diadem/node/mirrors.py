@@ -22,6 +22,7 @@ from diadem.node.config import FILE, StoreSettings, parse_settings, read_setting
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.serialization.toml_text import person_text
+from diadem.store.own_files import home_of
 from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
@@ -52,11 +53,6 @@ _NOTE: Final = "snapshot.json"
 _SCRATCH: Final = ".snapshot.sqlite"
 #: A snapshot that takes longer than these seconds is made more rarely: this part of the time is spent on it at most.
 _QUICK, _SHARE = 1.0, 0.01
-
-
-def home(short_id: str) -> str:
-    """The folder of a node in a store, below `.diadem/`."""
-    return f"nodes/{short_id}"
 
 
 def mirror(context: Context) -> None:
@@ -135,7 +131,7 @@ def _put(context: Context, files: Mapping[str, bytes], *, changed: bool = False)
     """Write files into the stores that answer; with `changed` only those that a store has otherwise."""
     for _, store in context.stores.opened():
         for name, data in files.items():
-            key = f"{home(context.settings.short_id)}/{name}"
+            key = f"{home_of(context.settings.id)}/{name}"
             with contextlib.suppress(DiademError):  # what a store does not take now it gets the next time
                 if not changed or store.get(key) != data:
                     store.put(key, data)
@@ -178,7 +174,7 @@ def policy_back(context: Context) -> str:
 
     Of a store that is not a folder, it says where the copy lies: there is no command for that.
     """
-    key = f"{home(context.settings.short_id)}/{POLICY_FILE}"
+    key = f"{home_of(context.settings.id)}/{POLICY_FILE}"
     for _, store in sorted(context.stores.opened(), key=lambda item: not item[1].is_folder):
         with contextlib.suppress(DiademError):
             if store.get(key) is not None:
@@ -200,7 +196,7 @@ def _owes_chains(context: Context) -> bool:
 
 def _mirror_chains(context: Context) -> None:
     """Write what other nodes signed about transfers into the stores that lack it; a longer chain replaces a shorter."""
-    folder, place = context.folder / KEPT_CHAINS, f"{home(context.settings.short_id)}/{_CHAINS}"
+    folder, place = context.folder / KEPT_CHAINS, f"{home_of(context.settings.id)}/{_CHAINS}"
     if not folder.is_dir():
         return
     given: set[str] = set()
@@ -294,7 +290,7 @@ def mirror_catalogue(context: Context) -> None:
     begun = time.time()
     of_this_machine = contextlib.suppress(StoreError, Unreachable)  # a store that fails is passed over below
     # Beside the catalogue, where there is room for one: a folder for temporary files may be of memory.
-    path, place = context.folder / _SCRATCH, home(context.settings.short_id)
+    path, place = context.folder / _SCRATCH, home_of(context.settings.id)
     with of_this_machine, context.locked("mirror"), translated(str(path)), ExitStack() as end:
         end.callback(_remove_scratch, context.folder)
         _remove_scratch(context.folder)  # of a process that was killed

@@ -183,7 +183,7 @@ class Node(Reopenable, Display):
         """Long jobs, the newest first: what runs, what was killed, how each ended."""
         from diadem.node.jobs import jobs
 
-        return Rows(jobs(self.context))
+        return Rows(jobs(self.context.folder))
 
     def stop_job(self, job: str) -> JobState:
         """Stop a running job; the same command resumes it.
@@ -199,9 +199,9 @@ class Node(Reopenable, Display):
 
     def doctor(self) -> dict[str, Any]:
         """Check the node: clock, disks, permissions, keys, stores, log, versions; each with what to do."""
-        from diadem.node.doctor import as_document, examine
+        from diadem.node.doctor import examine
 
-        return Document(as_document(list(examine(self.context))))
+        return Document(examine(self.context))
 
     # -- taking in ----------------------------------------------------------------------------------------------------
 

@@ -35,13 +35,15 @@ from diadem.node.config import (
     read_settings,
 )
 from diadem.node.context import Attached, Clock, Context, Gather, Unavailable, retired, utc_now
-from diadem.node.keys import AskPassphrase, KeyCabinet, finish_rotation
-from diadem.node.mirrors import SNAPSHOT, SNAPSHOT_DIGEST, home, mirror_settings
+from diadem.node.key_verbs import finish_rotation
+from diadem.node.keys import AskPassphrase, KeyCabinet
+from diadem.node.mirrors import SNAPSHOT, SNAPSHOT_DIGEST, mirror_settings
 from diadem.node.stores import StoreSet, read_store_file
 from diadem.store import open_store
 from diadem.store.addresses import local_path
 from diadem.store.contract import Store
 from diadem.store.disks import is_network_folder
+from diadem.store.own_files import home_of
 from diadem.store.system import move, user_cache, user_config
 from diadem.store.whole import write_whole
 
@@ -78,7 +80,7 @@ def open_context(
             raise retired(f"{found.name}@{settings.name}", found.successor)
     else:  # the first who has not left; "" where there is none
         chosen = next((one.name for one in settings.users if not one.successor), "")
-    keys = KeyCabinet(folder / "keys", settings.id, ask)
+    keys = KeyCabinet(folder, settings.id, ask)
     stores = StoreSet(settings, storage_options)
     with _read_from_stores(settings, folder), ExitStack() as opened:
         try:
@@ -224,7 +226,7 @@ def attach(
     return Attached(
         folder=snapshot.parent,
         settings=settings,
-        keys=KeyCabinet(snapshot.parent / "keys", node),
+        keys=KeyCabinet(snapshot.parent, node),
         catalogue=Catalogue.open(snapshot, read_only=True),
         stores=stores,
         user=user or "",
@@ -255,7 +257,7 @@ def _snapshot(store: Store, settings: NodeSettings, url: str) -> Path:
     """The store's snapshot of the catalogue, in this account's cache: on a share a database is read slowly."""
     folder = user_cache("stores") / settings.short_id
     folder.mkdir(parents=True, exist_ok=True)
-    place = home(settings.short_id)
+    place = home_of(settings.id)
     digest = (store.get(f"{place}/{SNAPSHOT_DIGEST}") or b"").decode("ascii", "replace").strip()
     if _HEX.match(digest) and (kept := folder / f"catalogue-{digest}.sqlite").exists():
         return kept

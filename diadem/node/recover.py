@@ -8,7 +8,7 @@ never looks like forgery, and what the mirror does not hold is not invented.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,10 +33,10 @@ from diadem.node.config import (
     write_settings,
 )
 from diadem.node.context import POLICY_FILE, utc_now
-from diadem.node.key_verbs import KEY_FILE, alone
-from diadem.node.keys import KeyCabinet, public_key, require_identity
+from diadem.node.key_verbs import alone
+from diadem.node.keys import KeyCabinet
 from diadem.node.make import draft_of, give_name, making, nearest_folder, require_free
-from diadem.node.mirrors import SEALED_KEYS, WRITTEN, bring_chains, home
+from diadem.node.mirrors import SEALED_KEYS, WRITTEN, bring_chains
 from diadem.node.open import CATALOGUE_FILE, require_local
 from diadem.node.recovery_file import RecoverySecret, open_keys
 from diadem.node.stores import read_store_file
@@ -44,10 +44,10 @@ from diadem.policy.policy_text import default_policy
 from diadem.serialization.toml_text import is_blank, person_text
 from diadem.store import open_store
 from diadem.store.contract import Store
+from diadem.store.own_files import home_of
 from diadem.store.stage import remove_tree
 from diadem.store.system import move, or_else, translated
 from diadem.store.whole import write_whole
-from diadem.trust.tls_key import pin_of_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class _Lost:
         """Read what the store has of the node; what cannot be recovered from is refused before anything is made."""
         self._folder, self._store, self._secret, self._reason = folder, store, secret, reason
         self._node = secret.root.public.key_id
-        self._home = home(self._node[:16])
+        self._home = home_of(self._node)
         self._lacking: list[str] = []
         self._text, settings = _settings(store, self._home, self._node)
         found = read_store_file(store) or {}
@@ -226,7 +226,7 @@ class _Lost:
             if ledger.node != self._node:
                 settings = replace(self._settings, id=ledger.node)
             settings = settings or self._settings
-        cabinet = KeyCabinet(self._folder / "keys", self._node)
+        cabinet = KeyCabinet(self._folder, self._node)
         same = any(self._keys.get(name) == data for name, data in cabinet.files())
         if settings.id != self._node if settings is not None else not same:
             raise Refused(
@@ -274,7 +274,7 @@ class _Lost:
     def _log(self, draft: Path) -> Recovered:
         """The log made anew in a draft, and the node's keys beside it."""
         draft.mkdir(mode=0o700)
-        cabinet = KeyCabinet(draft / "keys", self._node)
+        cabinet = KeyCabinet(draft, self._node)
         cabinet.make()
         for name, data in self._keys.items():
             cabinet.put_back(name, data)
@@ -293,15 +293,13 @@ class _Lost:
 
     def _own_keys(self, ledger: Ledger) -> list[str]:
         """Put back the keys that are gone, damaged, or not those of the log; returns their names."""
-        ring = KeyRing(self._node)
-        ring.learn(ledger.keys())
+        ring = KeyRing(self._node, ledger.keys())
         cards = [*(ring.newest(role) for role in (ONLINE, LOG)), *ring.users()]
         known = {card.public.to_text() for card in cards if card is not None}
-        cabinet, brought = KeyCabinet(self._folder / "keys", self._node), []
+        cabinet, brought = KeyCabinet(self._folder, self._node), []
         cabinet.make()
         for name, data in self._keys.items():
-            path = self._folder / "keys" / name
-            if not (path.is_file() and _is_whole(name, path.read_bytes(), known)):
+            if not cabinet.is_whole(name, known):
                 cabinet.put_back(name, data)
                 brought.append(f"keys/{name}")
         return brought
@@ -319,18 +317,6 @@ class _Lost:
                     brought.append(name)
         chains, self._lacking = bring_chains(self._store, self._home, folder)
         return brought + chains
-
-
-def _is_whole(name: str, data: bytes, known: Collection[str]) -> bool:
-    """Whether a key file holds what it should; the listener's key is not in the log, and its certificate is renewed."""
-    try:
-        if name == "age.txt":
-            return bool(require_identity(data))
-        if name == KEY_FILE:
-            return bool(pin_of_key(data))
-        return not name.endswith(".pem") or public_key(data) in known
-    except (DocumentError, IntegrityError):
-        return False
 
 
 def _settings(store: Store, place: str, node: str) -> tuple[str, NodeSettings]:
@@ -356,8 +342,7 @@ def _settings(store: Store, place: str, node: str) -> tuple[str, NodeSettings]:
 
 def _require_own_keys(ledger: Ledger, node: str, cabinet: KeyCabinet, store: Store) -> None:
     """Refuse keys that are not those of the node's cards: whoever can write in the store can seal his own for it."""
-    ring = KeyRing(node)
-    ring.learn(ledger.keys())
+    ring = KeyRing(node, ledger.keys())
     for name, role in (("online", ONLINE), ("log", LOG)):
         card = ring.owner_of(cabinet.open(name).public.key_id)
         if card is None or card.role != role:

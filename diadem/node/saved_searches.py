@@ -18,7 +18,8 @@ from diadem.errors import DiademError, DocumentError, NotFound, Refused, UsageEr
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.times import time_text
 from diadem.node.context import Context
-from diadem.node.mirrors import QUERIES_FILE, home, mirror_settings
+from diadem.node.mirrors import QUERIES_FILE, mirror_settings
+from diadem.store.own_files import home_of
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-queries/1"
@@ -179,7 +180,7 @@ class QueryVerbs(DisplayList):
             return path.read_bytes() if path.exists() else None
         for _, store in self.context.stores.opened():
             try:
-                return store.get(f"{home(self.context.settings.short_id)}/{QUERIES_FILE}")
+                return store.get(f"{home_of(self.context.settings.id)}/{QUERIES_FILE}")
             except DiademError:
                 continue
         return None

@@ -107,7 +107,7 @@ class StoreVerbs(DisplayList):
             self.context.reread_settings()
             added = self._added(url, name, kind, place, options)
             mirror_everything(self.context)
-            return self._state(added)
+            return self.context.stores.state(added)
 
     def _added(
         self, url: str, name: str | None, kind: str | None, place: str, options: Mapping[str, Any] | None
@@ -152,9 +152,6 @@ class StoreVerbs(DisplayList):
         context.stores.put(chosen, store)
         context.stores.keep_options(chosen, options)
         return chosen
-
-    def _state(self, name: str) -> StoreState:
-        return next(state for state in self.context.stores.states() if state.name == name)
 
     def _require_same(self, known: StoreSettings, name: str | None, kind: str | None, place: str) -> None:
         """A run that was killed is gone on with, unless it is said otherwise now."""
@@ -235,7 +232,7 @@ class StoreVerbs(DisplayList):
         if here.url != known.url:
             forget_mirror(context, known)
         mirror_everything(context)
-        return self._state(name)
+        return context.stores.state(name)
 
     def rm(self, name: str) -> None:
         """Remove a store that holds no copy any more.

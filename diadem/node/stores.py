@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
@@ -40,6 +41,25 @@ _TRUST_FOLDER, _TRUST = 0.5, 30.0
 #: A store for whose silence one waited longer than these seconds, a server's time-out, is left alone for twenty times
 #: as long as that took, `_TRUST` at most: a look at a hundred packages waits once. Any other is asked each time.
 _TIMED_OUT, _REST = 0.5, 20
+#: What a folder's file shows of itself without being read.
+_Mark = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What this process knows of a store; moments are those of `time.monotonic`."""
+
+    #: None until it has answered once.
+    store: Store | None = None
+    #: When it answered last.
+    seen: float | None = None
+    #: What its own file showed when that was read; None where it is to be read, always of a server.
+    mark: _Mark | None = None
+    #: Whether it is asked before it is believed again.
+    doubted: bool = False
+    #: What a server said that took its time to be silent, and until when it is not asked again.
+    silence: Unreachable | None = None
+    silent_until: float = 0.0
 
 
 class StoreSet:
@@ -48,10 +68,7 @@ class StoreSet:
     def __init__(self, settings: NodeSettings, storage_options: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._settings = settings
         self._options = dict(storage_options or {})
-        self._opened: dict[str, Store] = {}
-        self._away: dict[str, tuple[float, Unreachable]] = {}
-        self._seen: dict[str, float] = {}
-        self._own: dict[str, _Mark] = {}
+        self._known: dict[str, _Known] = {}
 
     def __iter__(self) -> Iterator[StoreSettings]:
         """The settings of every store, in order."""
@@ -66,16 +83,12 @@ class StoreSet:
         """Take over changed settings; a store whose settings are others now is opened anew."""
         same = {store.name for store in settings.stores if store in self._settings.stores}
         self._settings = settings
-        for name in [name for name in self._opened if name not in same]:
-            del self._opened[name]
-            self._own.pop(name, None)
+        for name in [name for name in self._known if name not in same]:
+            del self._known[name]
 
     def put(self, name: str, store: Store) -> None:
         """Use this object for a store: tests put one that fails, programs one with options of their own."""
-        self._opened[name] = store
-        self._away.pop(name, None)
-        self._own.pop(name, None)
-        self._seen[name] = time.monotonic()
+        self._known[name] = _Known(store, time.monotonic())
 
     def options(self, name: str) -> Mapping[str, Any] | None:
         """What fsspec is told for a store, in this process."""
@@ -96,76 +109,33 @@ class StoreSet:
         is not this store (a disk that is not plugged in).
         """
         settings = self._settings.store(name)  # an unknown name is a mistake, not a store that is away
-        until, away = self._away.get(name, (0.0, None))
-        started = time.monotonic()
-        if away is not None and started < until:
-            raise away
-        store = self._opened.get(name)
-        trust = _TRUST_FOLDER if store is None or store.is_folder else _TRUST
-        if store is None or started - self._seen.get(name, -_TRUST) >= trust:
-            known = self._own.pop(name, None)
-            try:
-                mark = _mark(settings)  # before it is read: what changes meanwhile is seen the next time
-                store = open_own(settings, self._options.get(name), store, is_known=mark is not None and mark == known)
-            except Unreachable as error:
-                now = time.monotonic()
-                if now - started > _TIMED_OUT:
-                    self._away[name] = (now + min(_TRUST, _REST * (now - started)), error)
-                raise
-            self._opened[name], self._seen[name] = store, time.monotonic()
-            if mark is not None:
-                self._own[name] = mark
-            self._away.pop(name, None)
+        known, started = self._known.setdefault(name, _Known()), time.monotonic()
+        if known.silence is not None and started < known.silent_until:
+            raise known.silence
+        trust = _TRUST_FOLDER if known.store is None or known.store.is_folder else _TRUST
+        if known.store is not None and known.seen is not None and not known.doubted and started - known.seen < trust:
+            return known.store
+        read, known.mark = known.mark, None
+        try:
+            mark = _mark(settings)  # before it is read: what changes meanwhile is seen the next time
+            store = open_own(settings, self._options.get(name), known.store, is_known=mark is not None and mark == read)
+        except Unreachable as error:
+            now = time.monotonic()
+            if now - started > _TIMED_OUT:
+                known.silence, known.silent_until = error, now + min(_TRUST, _REST * (now - started))
+            raise
+        known.store, known.seen, known.mark, known.doubted, known.silence = store, time.monotonic(), mark, False, None
         return store
-
-    def at_hand(self, name: str) -> Store | None:
-        """A store that this process has opened; nothing is asked of it."""
-        return self._opened.get(name)
 
     def require_there(self, name: str) -> Store:
         """As `open`, a store that answers now: before something is written there, and where it cannot be read."""
-        self._seen.pop(name, None)
-        self._away.pop(name, None)
+        known = self._known.setdefault(name, _Known())
+        known.doubted, known.silence = True, None
         return self.open(name)
 
-    def reachable(self, name: str) -> bool:
-        """Whether a store answers."""
-        if name not in self.names:
-            return False
-        try:
-            self.open(name)
-        except Unreachable:
-            return False
-        return True
-
-    def note_answers(self, folder: Path, now: datetime) -> dict[str, datetime]:
-        """When each store last answered, by its name; kept in the node, since a store that is away cannot say so.
-
-        A store of which nothing is known, because the file was lost or a clock was ahead, counts from now on: an alarm
-        comes later by once the time that the policy allows, and it comes.
-        """
-        path = folder / ANSWERED_FILE
-        kept = _answers(path)
-        noted: dict[str, datetime] = {}
-        for store in self._settings.stores:
-            known = [at for at in (kept.get(store.id),) if at is not None and at <= now]
-            if store.name in self._seen:
-                known.append(now - timedelta(seconds=time.monotonic() - self._seen[store.name]))
-            noted[store.id] = max(known, default=now)
-        if kept.keys() != noted.keys() or any(noted[key] - at > _OFTEN or at > now for key, at in kept.items()):
-            document = {"format": _ANSWERED, "stores": {key: time_text(at) for key, at in noted.items()}}
-            with contextlib.suppress(OSError, DiademError):  # the node's disk is full or read-only: others say that
-                write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
-        return {store.name: noted[store.id] for store in self._settings.stores}
-
-    def opened(self) -> Iterator[tuple[StoreSettings, Store]]:
-        """Every store that answers now; of a folder seen half a second ago, whether its own file is the same still."""
-        for settings in self._settings.stores:
-            store = self._opened.get(settings.name)
-            if store is not None and store.is_folder and self._own.get(settings.name) != _mark(settings):
-                self._seen.pop(settings.name, None)
-            if self.reachable(settings.name):
-                yield settings, self.open(settings.name)
+    def at_hand(self, name: str) -> Store | None:
+        """A store that this process has opened; nothing is asked of it."""
+        return self._known[name].store if name in self._known else None
 
     def why_away(self, name: str) -> str:
         """Why a store does not answer; "" if it does."""
@@ -175,29 +145,68 @@ class StoreSet:
             return error.message
         return ""
 
+    def reachable(self, name: str) -> bool:
+        """Whether it is a store of the node, and answers."""
+        return name in self.names and self._answering(name) is not None
+
+    def _answering(self, name: str) -> Store | None:
+        try:
+            return self.open(name)
+        except Unreachable:
+            return None
+
+    def opened(self) -> Iterator[tuple[StoreSettings, Store]]:
+        """Every store that answers now; of a folder seen half a second ago, whether its own file is the same still."""
+        for settings in self._settings.stores:
+            known = self._known.get(settings.name)
+            if known is not None and known.store is not None and known.store.is_folder:
+                known.doubted |= known.mark != _mark(settings)
+            if (store := self._answering(settings.name)) is not None:
+                yield settings, store
+
     def states(self) -> list[StoreState]:
         """What the policy asks of each store."""
-        states = []
-        for one in self._settings.stores:
-            store = self.open(one.name) if self.reachable(one.name) else None
-            state = StoreState(
-                name=one.name,
-                kind=one.kind,
-                place=one.place or (store.place() if store is not None else one.seen or None),
-                url=one.url,
-                reachable=store is not None,
-                free=store.free() if store is not None else None,
-                total=store.total() if store is not None else None,
-                read_only=one.retired,
-                is_folder=local_path(one.url) is not None,
-                retired=one.retired,
-            )
-            states.append(state)
-        return states
+        return [self.state(name) for name in self.names]
 
+    def state(self, name: str) -> StoreState:
+        """What the policy asks of one."""
+        one, store = self._settings.store(name), self._answering(name)
+        return StoreState(
+            name=name,
+            kind=one.kind,
+            place=one.place or (store.place() if store is not None else one.seen or None),
+            url=one.url,
+            reachable=store is not None,
+            free=store.free() if store is not None else None,
+            total=store.total() if store is not None else None,
+            read_only=one.retired,
+            is_folder=local_path(one.url) is not None,
+            retired=one.retired,
+        )
 
-#: What a folder's file shows of itself without being read.
-_Mark = tuple[int, ...]
+    def note_answers(self, folder: Path, now: datetime) -> dict[str, datetime]:
+        """When each store last answered, by its name; kept in the node, since a store that is away cannot say so.
+
+        A store of which nothing is known, because the file was lost or a clock was ahead, counts from now on: an alarm
+        comes later by once the time that the policy allows, and it comes.
+        """
+        path = folder / ANSWERED_FILE
+        try:
+            kept = {str(key): read_time(at) for key, at in json.loads(path.read_bytes())["stores"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, DiademError):
+            kept = {}  # it cannot be understood
+        noted: dict[str, datetime] = {}
+        for store in self._settings.stores:
+            known = [at for at in (kept.get(store.id),) if at is not None and at <= now]
+            here = self._known.get(store.name)
+            if here is not None and here.seen is not None:
+                known.append(now - timedelta(seconds=time.monotonic() - here.seen))
+            noted[store.id] = max(known, default=now)
+        if kept.keys() != noted.keys() or any(noted[key] - at > _OFTEN or at > now for key, at in kept.items()):
+            document = {"format": _ANSWERED, "stores": {key: time_text(at) for key, at in noted.items()}}
+            with contextlib.suppress(OSError, DiademError):  # the node's disk is full or read-only: others say that
+                write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
+        return {store.name: noted[store.id] for store in self._settings.stores}
 
 
 def _mark(settings: StoreSettings) -> _Mark | None:
@@ -213,14 +222,6 @@ def _mark(settings: StoreSettings) -> _Mark | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _answers(path: Path) -> dict[str, datetime]:
-    """What was kept; empty where it cannot be understood."""
-    try:
-        return {str(key): read_time(at) for key, at in json.loads(path.read_bytes())["stores"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, DiademError):
-        return {}
 
 
 def open_own(

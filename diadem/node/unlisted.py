@@ -32,7 +32,7 @@ def killed_archives(context: Context) -> list[JobState]:
 
     None while an archive is at work: what it has published just now is stated in a moment.
     """
-    archives = [job for job in jobs(context) if job.kind == "archive"]
+    archives = [job for job in jobs(context.folder) if job.kind == "archive"]
     if any(job.state == "running" for job in archives):
         return []
     return [job for job in archives if job.state == "killed" and not job.ended]

@@ -76,8 +76,12 @@ def decide(asker: Asker, right: Right, facts: PackageFacts, now: datetime) -> De
         return Decision(False, ("This node has no such package.",))
     if facts.deleted:
         return Decision(False, ("The package was deleted; what was said of it remains (its tombstone).",))
+    reasons: tuple[str, ...] = ("Nobody owns the package, so nobody can grant it.",)
+    if holders := facts.ownership.holders:
+        said = f" [{facts.owned_by[:12]}]" if facts.owned_by else ""
+        later = "".join(f", then of {one.name}" for one in holders[1:])
+        reasons = (f"The package belongs to {holders[0].name}{said}{later}.",)
     owner = facts.ownership.now
-    reasons: tuple[str, ...] = (_owned(facts),)
     at_home = asker.kind == USER and asker.node == facts.node
     if at_home and owner and asker.address == owner:
         return Decision(True, (*reasons, f"{asker} is its owner, who may {_DEEDS[right]} it."))
@@ -97,15 +101,6 @@ def decide(asker: Asker, right: Right, facts: PackageFacts, now: datetime) -> De
     return _by_grants(asker, right, facts, now, reasons)
 
 
-def _owned(facts: PackageFacts) -> str:
-    holders = facts.ownership.holders
-    if not holders:
-        return "Nobody owns the package, so nobody can grant it."
-    said = f" [{facts.owned_by[:12]}]" if facts.owned_by else ""
-    later = "".join(f", then of {one.name}" for one in holders[1:])
-    return f"The package belongs to {holders[0].name}{said}{later}."
-
-
 def _by_default(right: Right, facts: PackageFacts) -> tuple[str, bool]:
     """What the policy lets colleagues do."""
     if facts.default != "node":
@@ -118,9 +113,11 @@ def _by_default(right: Right, facts: PackageFacts) -> tuple[str, bool]:
 def _by_grants(asker: Asker, right: Right, facts: PackageFacts, now: datetime, reasons: tuple[str, ...]) -> Decision:
     best, misses = None, list[tuple[int, str, Grant]]()
     for given in sorted(facts.grants, key=lambda one: one.grant.place):
-        passed, fault = _weighed(given, asker, right, facts, now)
+        unmet = ((met, fault) for met, fault in enumerate(_conditions(given, asker, right, facts, now)) if fault)
+        met, fault = next(unmet, (0, ""))  # the first that it does not meet
         if fault:
-            misses.append((passed, fault, given.grant))
+            why = f"A grant to {given.grant.to} exists [grant {given.grant.id[:12]}], but it {fault}."
+            misses.append((met, why, given.grant))
         elif best is None or len(given.grant.require) < len(best.grant.require):
             best = given  # of several the one that demands least
     if best is not None:
@@ -133,8 +130,10 @@ def _by_grants(asker: Asker, right: Right, facts: PackageFacts, now: datetime, r
 
 
 def _granted(grant: Grant, asker: Asker, right: Right, reasons: tuple[str, ...]) -> Decision:
-    until = f" until {_day(grant.expires)}" if grant.expires else " until it is revoked"
-    told = [*reasons, f"{grant.by} allows {grant.to} to {_deeds(grant)} {_what(grant)}{until} [grant {grant.id[:12]}]."]
+    deeds = " and ".join(_DEEDS[one] for one in Right if one in grant.rights)
+    what = "it" if grant.scope == PACKAGE else f"what belongs to the {grant.scope} {grant.label}".rstrip()
+    until = f"until {_day(grant.expires)}" if grant.expires else "until it is revoked"
+    told = [*reasons, f"{grant.by} allows {grant.to} to {deeds} {what} {until} [grant {grant.id[:12]}]."]
     if right not in grant.rights:
         told.append("Whoever may read or assess a package may also find it.")
     if DIRECT_ONLY in grant.require:
@@ -142,14 +141,6 @@ def _granted(grant: Grant, asker: Asker, right: Right, reasons: tuple[str, ...])
     if grant.user == EVERYBODY:
         told.append(f"{asker} belongs to that node.")
     return Decision(True, tuple(told), grant, tuple(sorted(grant.require)))
-
-
-def _weighed(given: GrantFacts, asker: Asker, right: Right, facts: PackageFacts, now: datetime) -> tuple[int, str]:
-    """How many conditions a grant has met, and in words the first that it does not; "" where it meets all."""
-    for passed, fault in enumerate(_conditions(given, asker, right, facts, now)):
-        if fault:
-            return passed, f"{_called(given.grant)} {fault}."
-    return 0, ""
 
 
 def holds(given: GrantFacts, asker: Asker, right: Right, node: str, now: datetime) -> bool:
@@ -207,18 +198,6 @@ def _membership(given: GrantFacts, facts: PackageFacts) -> str:
     if given.names.intersection(facts.partly.get(grant.scope, ())):
         return f"is for the {grant.scope} {label}, to which only some datasets of the package belong"
     return f"is for the {grant.scope} {label}, to which the package does not belong by its record and its owner's word"
-
-
-def _called(grant: Grant) -> str:
-    return f"A grant to {grant.to} exists [grant {grant.id[:12]}], but it"
-
-
-def _deeds(grant: Grant) -> str:
-    return " and ".join(_DEEDS[right] for right in Right if right in grant.rights)
-
-
-def _what(grant: Grant) -> str:
-    return "it" if grant.scope == PACKAGE else f"what belongs to the {grant.scope} {grant.label}".rstrip()
 
 
 def _day(moment: datetime) -> str:

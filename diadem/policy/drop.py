@@ -6,7 +6,7 @@ read. As many copies stay as the policy wants; below one proven copy nothing eve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -73,14 +73,35 @@ def may_drop(
     `stores`, those of the node, is no own copy. `reason` stands in the log. With `below_policy` a person said that
     there may be fewer copies than the policy wants; one proven copy always stays. `window` is how old a reading may be.
     """
-    case = _Drop(policy, package, store, now, fresh_proofs, {item.name: item for item in stores}, window)
-    against = [*case.not_there(), *_no_reason(reason)]
-    if not against:
-        against = [*case.unproven_others(), *case.unread_itself(), *([] if below_policy else case.too_few())]
-    if against:
-        return DropDecision(False, tuple(text for text, _ in against), against[0][1])
-    proven = ", ".join(copy.store for copy in case.fresh_others())
-    return DropDecision(True, (f"read whole just now, and right: {proven}",))
+    known = {item.name: item for item in stores}
+    # An adopted folder is a person's own, and anybody may edit it.
+    own = [copy for copy in package.replicas if copy.state != DROPPED and not copy.adopted and copy.store in known]
+    itself = next((copy for copy in own if copy.store == store), None)
+    against: list[_Objection] = []
+    if package.tombstoned:
+        against.append(("the package was deleted", ""))
+    elif itself is None:
+        against.append((f"there is no copy in '{store}' that could be dropped", "See: diadem status"))
+    against += _no_reason(reason)
+    if against or itself is None:
+        return _decided(against)
+    others = [copy for copy in own if copy.store != store]
+    read = {copy.store for copy in own if _is_read(copy.store, fresh_proofs, now - window, now)}
+    proven = [
+        copy.store
+        for copy in others
+        if copy.state == PRESENT and copy.store in read and _place(copy, known) != _place(itself, known)
+    ]
+    if not proven:
+        against.append(_unproven([copy.store for copy in others], read))
+    # Of the last two copies both must have been read: two that agree, not one that is taken on trust.
+    if itself.state == PRESENT and sum(copy.state == PRESENT for copy in own) <= 2 and store not in read:
+        text = "it is one of the last two copies, and was not itself read and found right just now"
+        against.append((text, f"See why: diadem scrub {store}"))
+    if not below_policy:
+        refuted = {proof.store for proof in fresh_proofs if not proof.ok}
+        against += _too_few(policy, [copy for copy in package.replicas if copy.store not in refuted], store, known)
+    return _decided(against, f"read whole just now, and right: {', '.join(proven)}")
 
 
 _ANOTHER: Final = "Make another copy first: diadem store add PLACE, then diadem repair"
@@ -88,122 +109,68 @@ _ANOTHER: Final = "Make another copy first: diadem store add PLACE, then diadem 
 _Objection = tuple[str, str]
 
 
+def _decided(against: Sequence[_Objection], because: str = "") -> DropDecision:
+    if against:
+        return DropDecision(False, tuple(text for text, _ in against), against[0][1])
+    return DropDecision(True, (because,))
+
+
 def _no_reason(reason: str) -> Iterator[_Objection]:
     if not reason.strip():
         yield "no reason is given", "Give one: --reason 'two copies elsewhere, disk full'"
 
 
-@dataclass(frozen=True, slots=True)
-class _Drop:
-    """One question about one copy."""
-
-    policy: Policy
-    package: PackageState
-    store: str
-    now: datetime
-    proofs: Collection[FreshProof]
-    stores: dict[str, StoreState]
-    window: timedelta
-
-    def not_there(self) -> Iterator[_Objection]:
-        """There is no such copy of ours."""
-        if self.package.tombstoned:
-            yield "the package was deleted", ""
-        elif self._itself() is None:
-            yield f"there is no copy in '{self.store}' that could be dropped", "See: diadem status"
-
-    def unproven_others(self) -> Iterator[_Objection]:
-        """No other copy was just read whole, on another place."""
-        if self.fresh_others():
-            return
-        others = [copy.store for copy in self._own() if copy.store != self.store]
-        if not others:
-            yield "it is the only copy", _ANOTHER
-        elif any(self._is_fresh(name) for name in others):
-            where = "is, or may be, on the same disk or share"
-            yield (
-                f"the copy in {', '.join(others)} {where}",
-                "Make a copy on another disk first: diadem store add PLACE",
-            )
-        else:
-            commands = " and ".join(f"diadem scrub {name}" for name in others)
-            yield (
-                f"no other copy ({', '.join(others)}) was just read whole and found right",
-                f"See why: {commands}",
-            )
-
-    def unread_itself(self) -> Iterator[_Objection]:
-        """Of the last two copies both must have been read: two that agree, not one that is taken on trust."""
-        itself = self._itself()
-        present = [copy for copy in self._own() if copy.state == PRESENT]
-        if itself is not None and itself.state == PRESENT and len(present) <= 2 and not self._is_fresh(self.store):
-            yield (
-                "it is one of the last two copies, and was not itself read and found right just now",
-                (f"See why: diadem scrub {self.store}"),
-            )
-
-    def too_few(self) -> Iterator[_Objection]:
-        """The policy's copies stay, also when the retention is over: then the package may be deleted, not neglected."""
-        now, then = self._counted(without=""), self._counted(without=self.store)
-        want, left = self.policy.copies.minimum, len({place for _, place in then})
-        if left < want and left < len({place for _, place in now}):
-            copies = "copy" if left == 1 else "copies"
-            yield f"{left} proven {copies} would remain; the policy wants {want}", _ANOTHER
-        for kind, least in self.policy.copies.kinds.items():
-            remain = _of_kind(then, kind)
-            if remain < least and remain < _of_kind(now, kind):
-                advice = f"Make another copy of that kind first: diadem store add PLACE --kind {kind}"
-                yield f"{remain} of {least} copies on a store of kind {kind} would remain", advice
-
-    def fresh_others(self) -> list[ReplicaState]:
-        """Own copies on another place that were read whole just now and found right."""
-        itself = self._itself()
-        here = self._place(itself) if itself else None
-        return [
-            copy
-            for copy in self._own()
-            if copy.store != self.store
-            and copy.state == PRESENT
-            and self._is_fresh(copy.store)
-            and self._place(copy) != here
-        ]
-
-    def _own(self) -> list[ReplicaState]:
-        """Copies in stores of this node. An adopted folder is a person's own, and anybody may edit it."""
-        copies = self.package.replicas
-        return [copy for copy in copies if copy.state != DROPPED and not copy.adopted and copy.store in self.stores]
-
-    def _itself(self) -> ReplicaState | None:
-        return next((copy for copy in self._own() if copy.store == self.store), None)
-
-    def _is_fresh(self, store: str) -> bool:
-        """Whether a copy was read whole within the window, and no reading within it says that it is damaged."""
-        recent = [
-            proof for proof in self.proofs if proof.store == store and self.now - self.window <= proof.at <= self.now
-        ]
-        whole = any(proof.level in READING_PROOFS and not proof.sampled for proof in recent)
-        return whole and all(proof.ok for proof in recent)
-
-    def _counted(self, *, without: str) -> set[tuple[str, str | None]]:
-        """Kind and place of every copy that the policy counts, one left out."""
-        counted = set()
-        for copy in self.package.replicas:
-            known = self.stores.get(copy.store)
-            counts = self.policy.copies.adopted_counts if copy.adopted else known is not None
-            if counts and copy.proven and (copy.adopted or copy.store != without) and not self._is_refuted(copy):
-                counted.add((known.kind if known else "disk", self._place(copy)))
-        return counted
-
-    def _is_refuted(self, copy: ReplicaState) -> bool:
-        return any(proof.store == copy.store and not proof.ok for proof in self.proofs)
-
-    def _place(self, copy: ReplicaState) -> str | None:
-        known = self.stores.get(copy.store)
-        return copy.place or (known.place if known else None)
+def _is_read(store: str, proofs: Collection[FreshProof], since: datetime, now: datetime) -> bool:
+    """Whether a copy was read whole within the window, and no reading within it says that it is damaged."""
+    recent = [proof for proof in proofs if proof.store == store and since <= proof.at <= now]
+    whole = any(proof.level in READING_PROOFS and not proof.sampled for proof in recent)
+    return whole and all(proof.ok for proof in recent)
 
 
-def _of_kind(spots: set[tuple[str, str | None]], kind: str) -> int:
-    return len({place for its_kind, place in spots if its_kind == kind})
+def _place(copy: ReplicaState, known: Mapping[str, StoreState]) -> str | None:
+    store = known.get(copy.store)
+    return copy.place or (store.place if store else None)
+
+
+def _unproven(others: Sequence[str], read: Collection[str]) -> _Objection:
+    """No other copy was just read whole, on another place."""
+    if not others:
+        return "it is the only copy", _ANOTHER
+    if any(name in read for name in others):
+        where = "is, or may be, on the same disk or share"
+        return (
+            f"the copy in {', '.join(others)} {where}",
+            "Make a copy on another disk first: diadem store add PLACE",
+        )
+    commands = " and ".join(f"diadem scrub {name}" for name in others)
+    return f"no other copy ({', '.join(others)}) was just read whole and found right", f"See why: {commands}"
+
+
+def _too_few(
+    policy: Policy, copies: Sequence[ReplicaState], store: str, known: Mapping[str, StoreState]
+) -> Iterator[_Objection]:
+    """The policy's copies stay, also when the retention is over: then the package may be deleted, not neglected."""
+    now: set[tuple[str, str | None]] = set()
+    then: set[tuple[str, str | None]] = set()
+    for copy in copies:
+        counts = policy.copies.adopted_counts if copy.adopted else copy.store in known
+        if counts and copy.proven:
+            spot = known[copy.store].kind if copy.store in known else "disk", _place(copy, known)
+            now.add(spot)
+            if copy.adopted or copy.store != store:
+                then.add(spot)
+
+    def places(spots: set[tuple[str, str | None]], kind: str = "") -> int:
+        return len({place for its_kind, place in spots if kind in ("", its_kind)})
+
+    want, left = policy.copies.minimum, places(then)
+    if left < want and left < places(now):
+        yield f"{left} proven {'copy' if left == 1 else 'copies'} would remain; the policy wants {want}", _ANOTHER
+    for kind, least in policy.copies.kinds.items():
+        remain = places(then, kind)
+        if remain < least and remain < places(now, kind):
+            advice = f"Make another copy of that kind first: diadem store add PLACE --kind {kind}"
+            yield f"{remain} of {least} copies on a store of kind {kind} would remain", advice
 
 
 def may_delete(policy: Policy, package: PackageState, now: datetime, *, reason: str) -> DropDecision:
@@ -217,6 +184,4 @@ def may_delete(policy: Policy, package: PackageState, now: datetime, *, reason: 
         years = policy.retention.years
         text = f"the policy keeps it until {ends.date().isoformat()}: {years} years from the day of archiving"
         against.append((text, "Change [retention] in policy.toml if the group agrees."))
-    if against:
-        return DropDecision(False, tuple(text for text, _ in against), against[0][1])
-    return DropDecision(True, (f"its {policy.retention.years} years of retention are over",))
+    return _decided(against, f"its {policy.retention.years} years of retention are over")

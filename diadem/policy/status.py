@@ -355,21 +355,17 @@ def _header(document: Mapping[str, Any]) -> str:
         what += f", {totals['unseen']:,} of them cannot be seen now"
     if totals["tombstoned"]:
         what += f"; {totals['tombstoned']:,} deleted or written off"
-    moment = str(document["time"]).replace("T", " ").removesuffix("Z")[:16]
-    return f"{name}: {what}\n{_verdict(document)} ({moment} UTC)"
-
-
-def _verdict(document: Mapping[str, Any]) -> str:
-    """The outcome in one sentence."""
     marks = [line["mark"] for line in document["rules"]]
-    hidden = document["totals"]["unseen"]
     broken, warnings = marks.count("broken"), marks.count("warning")
-    warned = f"; {count_text(warnings, 'warning')}" if warnings else ""
+    warned = count_text(warnings, "warning") if warnings else ""
     if broken:
-        return f"{count_text(broken, 'rule is', 'rules are')} broken{warned.replace(';', ',')}"
-    if hidden:
-        return f"No rule is broken{warned}; {count_text(hidden, 'copy', 'copies')} cannot be seen now"
-    return f"Every rule holds{warned}"
+        verdict = count_text(broken, "rule is", "rules are") + " broken" + (f", {warned}" if warned else "")
+    else:
+        hidden = totals["unseen"]
+        verdict = ("No rule is broken" if hidden else "Every rule holds") + (f"; {warned}" if warned else "")
+        verdict += f"; {count_text(hidden, 'copy', 'copies')} cannot be seen now" if hidden else ""
+    moment = str(document["time"]).replace("T", " ").removesuffix("Z")[:16]
+    return f"{name}: {what}\n{verdict} ({moment} UTC)"
 
 
 def _shown(text: str) -> str:
@@ -383,30 +379,23 @@ def _shown(text: str) -> str:
 def _stores(stores: Sequence[Mapping[str, Any]], width: int) -> str:
     if not stores:
         return ""
-    rows = [("store", "kind", "copies", "size", "free", "proven since", "place"), *map(_store, stores)]
+    rows: list[tuple[str, ...]] = [("store", "kind", "copies", "size", "free", "proven since", "place")]
+    for store in stores:
+        since = (store["proven_since"] or "")[:10] or ("never" if store["packages"] else "-")
+        free = "-" if store["free"] is None else size_text(store["free"])
+        amount = f"{store['packages']:,}", size_text(store["bytes"])
+        rows.append((store["name"], store["kind"], *amount, free, since, _shown(store["url"])))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    lines = [_row(rows[0], widths)]
-    for row, store in zip(rows[1:], stores, strict=True):
-        line, notes = _row(row, widths), ", ".join(_notes(store))
+    lines = []
+    for row, notes in zip(rows, ["", *(", ".join(_notes(store)) for store in stores)], strict=True):
+        cells = [  # names to the left, figures to the right; the place, which may be long, last
+            text.rjust(width) if column in (2, 3, 4) else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=False))
+        ]
+        line = ("  " + "  ".join([*cells, row[-1]])).rstrip()
         noted = f"{line}  ({notes})" if notes else line
         lines += [noted] if len(noted) <= width or not notes else [line, f"{'':{2 + widths[0]}}  ({notes})"]
     return "\n".join(lines)
-
-
-def _row(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Names to the left, figures to the right; the place, which may be long, last."""
-    cells = [
-        text.rjust(width) if column in (2, 3, 4) else text.ljust(width)
-        for column, (text, width) in enumerate(zip(row, widths, strict=False))
-    ]
-    return ("  " + "  ".join([*cells, row[-1]])).rstrip()
-
-
-def _store(store: Mapping[str, Any]) -> tuple[str, ...]:
-    since = (store["proven_since"] or "")[:10] or ("never" if store["packages"] else "-")
-    free = "-" if store["free"] is None else size_text(store["free"])
-    amount = f"{store['packages']:,}", size_text(store["bytes"])
-    return store["name"], store["kind"], *amount, free, since, _shown(store["url"])
 
 
 def _notes(store: Mapping[str, Any]) -> Iterator[str]:
@@ -440,21 +429,17 @@ def _rules(document: Mapping[str, Any], marks: Mapping[str, str], width: int) ->
 def _told(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Each finding in a sentence, with the first packages that it is about."""
     for finding in findings[:_FINDINGS]:
-        concerned = zip(finding["packages"], finding["titles"], strict=True)
-        named = [_package(package, title) for package, title in list(concerned)[:_PACKAGES]]
+        named = []
+        for package, title in list(zip(finding["packages"], finding["titles"], strict=True))[:_PACKAGES]:
+            short, shown = package.removeprefix("diadem:")[:_ID], _shown(title.strip())
+            shown = shown if len(shown) <= _TITLE else shown[: _TITLE - 1] + "…"
+            named.append(f"{shown} ({short})" if shown else short)
         more = finding["count"] - len(named)
         if named and more:
             named.append(f"and {more:,} more")
         yield _shown(finding["message"]) + (f": {', '.join(named)}" if named else "")
     if len(findings) > _FINDINGS:
         yield f"and {len(findings) - _FINDINGS} more findings; --json has all"
-
-
-def _package(package: str, title: str) -> str:
-    short = package.removeprefix("diadem:")[:_ID]
-    title = _shown(title.strip())
-    title = title if len(title) <= _TITLE else title[: _TITLE - 1] + "…"
-    return f"{title} ({short})" if title else short
 
 
 def _hanging(head: str, bodies: Sequence[str], width: int) -> Iterator[str]:

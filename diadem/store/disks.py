@@ -12,6 +12,7 @@ r"""On which disk or share a folder lies: two copies on one disk are one copy, a
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import subprocess
@@ -69,7 +70,16 @@ def disk_of(path: str | os.PathLike[str]) -> str | None:
     if sys.platform == "darwin":
         match = re.match(r"/dev/(disk\d+)", mount.source)
         return f"disk:{match.group(1)}" if match else None
-    return _linux_disk(folder, mount)
+    if mount.plain_kind == "zfs":
+        return f"disk:zfs:{mount.source.partition('/')[0]}"
+    devices = [os.stat(folder).st_dev]
+    if mount.source.startswith("/dev/"):
+        with contextlib.suppress(OSError):
+            devices.append(os.stat(mount.source).st_rdev)  # Btrfs shows only this
+    for device in devices:
+        if disks := disks_below(f"{os.major(device)}:{os.minor(device)}"):
+            return "disk:" + "+".join(disks)
+    return None
 
 
 def _mounts() -> Iterator[Mount]:
@@ -83,29 +93,16 @@ def _mounts() -> Iterator[Mount]:
         return
 
 
-# -- Linux -------------------------------------------------------------------------------------------------------------
-
-
-def _linux_disk(folder: str, mount: Mount) -> str | None:
-    """The physical disks below a file system, by sysfs."""
-    if mount.plain_kind == "zfs":
-        return f"disk:zfs:{mount.source.partition('/')[0]}"
-    devices = [os.stat(folder).st_dev]
-    if mount.source.startswith("/dev/"):
-        with contextlib.suppress(OSError):
-            devices.append(os.stat(mount.source).st_rdev)  # Btrfs shows only this
-    for device in devices:
-        if disks := disks_below(f"{os.major(device)}:{os.minor(device)}"):
-            return "disk:" + "+".join(disks)
-    return None
+# -- the disks of Linux, by sysfs --------------------------------------------------------------------------------------
 
 
 def disks_below(device: str, root: str = _SYSTEM_BLOCK) -> tuple[str, ...]:
     """Names of the physical disks below a block device, looked for through partitions, LVM, RAID and encryption.
 
-    `device` is ``major:minor``; none for one that does not exist.
+    `device` is ``major:minor``; none for one that does not exist. A disk is called as its hardware says, if no other
+    disk here is called so; else by its number, which may change.
     """
-    names: set[str] = set()
+    disks: set[str] = set()
     pending, seen = [os.path.realpath(os.path.join(root, device))], set()
     while pending:
         place = pending.pop()
@@ -114,22 +111,19 @@ def disks_below(device: str, root: str = _SYSTEM_BLOCK) -> tuple[str, ...]:
         seen.add(place)
         if os.path.isfile(os.path.join(place, "partition")):
             pending.append(os.path.dirname(place))
-        elif below := _entries(os.path.join(place, "slaves")):
+        elif below := glob.glob("*", root_dir=os.path.join(place, "slaves")):  # none where it cannot be listed
             pending += [os.path.realpath(os.path.join(place, "slaves", name)) for name in below]
         else:
-            names.add(_disk_name(place, root))
+            disks.add(place)
+    names = []
+    for disk in disks:
+        name, number = _hardware_name(disk), _read(os.path.join(disk, "dev"))
+        others = {os.path.realpath(os.path.join(root, entry)) for entry in glob.glob("*", root_dir=root)} - {disk}
+        whole = (other for other in others if not os.path.isfile(os.path.join(other, "partition")))
+        if name and any(_hardware_name(other) == name for other in whole):
+            name = f"{name}@{number}"
+        names.append(name or number)
     return tuple(sorted(names))
-
-
-def _disk_name(place: str, root: str) -> str:
-    """What the hardware calls a disk, if no other disk here is called so; else its number, which may change."""
-    number = _read(os.path.join(place, "dev"))
-    name = _hardware_name(place)
-    if not name:
-        return number
-    others = {os.path.realpath(os.path.join(root, entry)) for entry in _entries(root)} - {place}
-    whole = (other for other in others if not os.path.isfile(os.path.join(other, "partition")))
-    return f"{name}@{number}" if any(_hardware_name(other) == name for other in whole) else name
 
 
 def _hardware_name(place: str) -> str:
@@ -137,13 +131,6 @@ def _hardware_name(place: str) -> str:
         if name := re.sub(r"[^A-Za-z0-9._-]+", "-", _read(os.path.join(place, file))).strip("-"):
             return name
     return ""
-
-
-def _entries(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
 
 
 def _read(file: str) -> str:

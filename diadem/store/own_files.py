@@ -4,6 +4,7 @@
 
     <store>/.diadem/parity/<64 hex of the package id>.pq   parity, in a folder store; beside it the `.part` of a writer
     <store>/.diadem/drafts/<random>                        any other file before it has its name
+    <store>/.diadem/nodes/<16 hex of the node id>/         what the store keeps of its node: `diadem.node.mirrors`
 """
 
 from __future__ import annotations
@@ -255,6 +256,11 @@ class FolderFiles(OwnFiles):
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
+
+
+def home_of(node: str) -> str:
+    """The folder below `.diadem/` in which a store keeps what it has of a node."""
+    return f"nodes/{node[:16]}"
 
 
 def refuse_key(key: str) -> None:

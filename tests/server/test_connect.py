@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.custody.statements import StatedStore, ingest, transfer_subject
+from diadem.custody.statements import ingest, transfer_subject
 from diadem.errors import (
     DiademError,
     DigestMismatch,
@@ -345,7 +345,7 @@ def test_a_package_without_a_record_gives_its_files(laptop: Laptop, tmp_path: Pa
                 software="others",
                 source="a disk",
                 owner=context.address,
-                store=StatedStore(context.settings.stores[0].name),
+                store=context.settings.stated_store("main"),
                 path=f"2026/{bag.name}",
                 proof="none",
                 omitted=0,

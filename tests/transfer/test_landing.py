@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -29,6 +30,7 @@ from diadem.errors import (
     Refused,
     StoreError,
     Unreachable,
+    UsageError,
 )
 from diadem.model import canonical
 from diadem.model.manifest import DERIVED_PATHS, PackageId
@@ -45,6 +47,7 @@ from diadem.network.pushed import Pushed
 from diadem.network.pushed_place import PushedPackage
 from diadem.network.pushing import push_package
 from diadem.network.serving import Serving
+from diadem.network.windows import RUN
 from diadem.network.working import fetch_all, tidy
 from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
@@ -66,8 +69,9 @@ def payload(seed: int = 1) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows of two leaves, so that small packages have several."""
+    """Windows of two leaves, asked for one by one, so that small packages have several."""
     monkeypatch.setattr("diadem.network.windows.WINDOW", 2 * MIB)
+    monkeypatch.setattr("diadem.network.fetching.RUN", 1)
 
 
 def folder_of(side: Side, package: str) -> Path:
@@ -86,6 +90,12 @@ def look(folder: Path) -> dict[str, tuple[bytes, int, int]]:
             time = status.st_mtime_ns if name.startswith("data/") and name not in DERIVED_PATHS else 0
             found[name] = (path.read_bytes(), status.st_mode, time)
     return found
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows are asked for as they are in earnest."""
+    monkeypatch.setattr("diadem.network.fetching.RUN", RUN)
 
 
 def accepted(pair: Pair, files: dict[str, bytes] | None = None, name: str = "session") -> Transfer:
@@ -187,6 +197,58 @@ def test_wrong_leaves_come_again_and_too_often_stop_it(pair: Pair) -> None:
     assert done.counts.again == 6 * MIB
     assert pair.b.wire.windows.count((0, 0)) == 1, "only what is missing came"
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+@pytest.mark.usefixtures("runs")
+def test_windows_are_asked_for_several_at_once_and_only_what_is_missing_of_them_comes_again(pair: Pair) -> None:
+    size = 16 * MIB + 77
+    transfer = accepted(pair, {"stack.bin": random.Random(3).randbytes(size), "notes.txt": b"notes"})
+    times = [0]
+
+    def spoil(kind: str, number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 0 and not times[0]:
+            times[0] = len(data)
+            return data[: 5 * MIB + 5] + bytes([data[5 * MIB + 5] ^ 1]) + data[5 * MIB + 6 : 7 * MIB + 9]
+        return data
+
+    pair.b.wire.spoil = spoil
+    done = fetch(pair, transfer, connections=1)
+    assert 7 * MIB < times[0] <= 8 * MIB, "four windows of two leaves"
+    asked = pair.b.wire.windows
+    assert asked[0] == (0, 0)
+    assert asked[1][0] == 2, "the wrong leaf, and what did not come"
+    assert len(asked) < 9
+    assert done.counts.again == MIB
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_revocation_stops_the_next_window_of_several_that_were_asked_for_at_once(pair: Pair) -> None:
+    transfer = accepted(pair, {"stack.bin": random.Random(3).randbytes(16 * MIB)})
+    wanted = "GET", "transfers/{transfer}/windows/{number}"
+    whole = pair.b.wire._ask(*wanted, span=f"bytes=0-{8 * MIB - 1}", transfer=transfer.id, number="1")
+    assert len(body_of(whole)) == 8 * MIB
+    response = pair.b.wire._ask(*wanted, span=f"bytes=5-{8 * MIB - 1}", transfer=transfer.id, number="4")
+    assert response.headers["content-range"] == f"bytes 5-{8 * MIB - 1}/{8 * MIB}"
+    assert not isinstance(response.body, bytes)
+    given, blocks = 0, iter(response.body)
+    while given < 2 * MIB - 5:
+        given += len(next(blocks))
+    pair.a.node.transfers.cancel(transfer.id)
+    with pytest.raises(NotFound):
+        next(blocks)
+    assert given == 2 * MIB - 5
+
+
+@pytest.mark.parametrize("span", ["", "bytes=0-"])
+@pytest.mark.usefixtures("runs")
+def test_who_names_no_end_gets_one_window(pair: Pair, span: str) -> None:
+    transfer = accepted(pair, {"stack.bin": random.Random(3).randbytes(7 * MIB)})
+    wanted = "GET", "transfers/{transfer}/windows/{number}"
+    assert len(body_of(pair.b.wire._ask(*wanted, span=span, transfer=transfer.id, number="1"))) == 2 * MIB
+    for number, first in ((1, 2 * MIB), (2, 9 * MIB), (9, 0)):
+        with pytest.raises((NotFound, UsageError)):
+            pair.b.wire._ask(*wanted, span=f"bytes={first}-{20 * MIB}", transfer=transfer.id, number=str(number))
 
 
 @pytest.mark.parametrize("change", ["short", "long", "none"])
@@ -310,6 +372,43 @@ def test_a_revocation_stops_the_next_window_and_what_came_is_removed(pair: Pair)
     assert len(pair.b.wire.windows) <= 2
     pair.b.node.transfers.resume()
     assert not list((pair.b.root / "store" / ".diadem" / "arriving").iterdir())
+
+
+_REVOKER = """
+import sys, diadem
+with diadem.open_node(sys.argv[1]) as node:
+    print("open", flush=True)
+    node.revoke(input())
+    print("revoked", flush=True)
+"""
+
+
+def test_a_revocation_by_another_process_stops_the_next_window(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    serving = Serving(pair.a.desk)
+    command = [sys.executable, "-c", _REVOKER, str(pair.a.root / "node")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        revoked, said = threading.Event(), other.stdout
+
+        def wait_for_it() -> None:
+            if said.readline() == "revoked\n":
+                revoked.set()
+
+        reader = threading.Thread(target=wait_for_it)
+        reader.start()
+        assert serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9)).status == 206
+        other.stdin.write(pair.a.node.grants()[0].grant.id + "\n")
+        other.stdin.flush()
+        while not revoked.is_set():  # so that what was allowed last is as fresh as can be
+            with contextlib.suppress(NotFound):
+                serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
+        with pytest.raises(NotFound):
+            serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
+        reader.join()
 
 
 def test_another_copy_is_read_where_one_is_damaged(pair: Pair) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
 from diadem.model import canonical
-from diadem.network.messages import KINDS, MAX_BYTES, OFFER, PROGRESS, UNSIGNED, WANTED, Message
+from diadem.network.limits import MAX_MESSAGE
+from diadem.network.messages import KINDS, OFFER, PROGRESS, UNSIGNED, WANTED, Message
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -125,7 +126,7 @@ def test_the_sample_is_read() -> None:
         {"kind": "wanted", "chain": "", "about": {**WISH, "windows": 3}},
         {"kind": "wanted", "chain": "x", "about": WISH},
         {"more": 1},
-        {"chain": "x" * MAX_BYTES},
+        {"chain": "x" * MAX_MESSAGE},
     ],
 )
 def test_what_no_message_says_is_refused(members: dict[str, Any]) -> None:

@@ -11,18 +11,34 @@ from typing import Any, Final
 from diadem.errors import PackageError, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT
 from diadem.model.peer_checks import HEX, matches
-from diadem.network.exchange import BYTES, JSON, FileRange, Request, Response, Route, Services
+from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, route
 from diadem.network.hub.evidence import relay_chain
 from diadem.network.hub.hub import Hub, hub_of, spoke_of
-from diadem.network.hub.limits import MAX_INVITATIONS, MAX_MESSAGE, MAX_NAMES, MAX_SENDERS
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED
+from diadem.network.limits import (
+    MAX_EMPTY,
+    MAX_INVITATIONS,
+    MAX_LIST,
+    MAX_NAMES,
+    MAX_QUESTION,
+    MAX_SEALED,
+    MAX_SENDERS,
+)
 from diadem.store.bags import open_below
 from diadem.store.system import long_path
 from diadem.trust.http_signature import digest_of
 
+_STORES: Final = {200: "it is stored: a signed note", 507: "there is no room now"}
+_WAITS: Final[dict[str, Any]] = {
+    "query": {"wait": "[0-9]{1,2}"},
+    "answers": {200: "some of them, the oldest first", 204: "there are none"},
+    "waits": True,
+}
 
+
+@route("GET", "hub", answers={200: "limits, and what is used"})
 def tell(request: Request, services: Services) -> Response:
-    """Say what the hub allows and holds for the asker."""
+    """What this hub allows and holds for you."""
     spoke, hub = _asked(request, services)
     return Response.json(hub.told(spoke))
 
@@ -30,8 +46,9 @@ def tell(request: Request, services: Services) -> Response:
 # -- boxes -----------------------------------------------------------------------------------------------------------
 
 
+@route("PUT", "hub/box", body=MAX_LIST, answers={200: "they may"})
 def set_box(request: Request, services: Services) -> Response:
-    """Let these put messages into the asker's box, and nobody else."""
+    """Say who may put messages into your box."""
     spoke, hub = _asked(request, services)
     nodes, invitations = _lists(request, **{"from": MAX_SENDERS, "invitations": MAX_INVITATIONS})
     if not all(matches(HEX, one) for one in (*nodes, *invitations)):
@@ -40,8 +57,16 @@ def set_box(request: Request, services: Services) -> Response:
     return Response.json({"from": len(nodes), "invitations": len(invitations)})
 
 
+@route(
+    "PUT",
+    "hub/boxes/{node}/{message}",
+    body=MAX_SEALED,
+    takes=BYTES,
+    query={"invitation": "[0-9a-f]{64}"},
+    answers=_STORES,
+)
 def put_message(request: Request, services: Services) -> Response:
-    """Take in a sealed message."""
+    """Put a sealed message into the box of a node that has named you, or whose invitation you have."""
     sender, hub = _asked(request, services)
     box, message = hub.spoke(request.params["node"]).id, request.params["message"]
     invitation = request.query.get("invitation", "")
@@ -49,8 +74,9 @@ def put_message(request: Request, services: Services) -> Response:
     return Response.json({"stored": hub.note(STORED, [(letter.id, letter.sha256, letter.bytes)], box=box)})
 
 
+@route("GET", "hub/messages", **_WAITS)
 def list_messages(request: Request, services: Services) -> Response:
-    """What waits in the asker's box; 204 where nothing does."""
+    """The sealed messages that wait for you."""
     spoke, hub = _asked(request, services)
     waiting = hub.boxes.ls(spoke)
     if not waiting:
@@ -58,14 +84,16 @@ def list_messages(request: Request, services: Services) -> Response:
     return Response.json({"messages": [{"id": one.id, "bytes": one.bytes, "at": one.at} for one in waiting]})
 
 
+@route("GET", "hub/messages/{message}", **RANGED)
 def give_message(request: Request, services: Services) -> Response:
-    """A sealed message."""
+    """A sealed message of your box."""
     spoke, hub = _asked(request, services)
     return _given(request, *hub.boxes.find(spoke, request.params["message"]))
 
 
+@route("POST", "hub/messages/taken", body=MAX_LIST, answers={200: "a signed note"})
 def take_messages(request: Request, services: Services) -> Response:
-    """Delete messages that the asker has."""
+    """Say which messages you have: they are deleted."""
     spoke, hub = _asked(request, services)
     (ids,) = _lists(request, ids=MAX_NAMES)
     gone = hub.boxes.taken(spoke, ids)
@@ -76,15 +104,23 @@ def take_messages(request: Request, services: Services) -> Response:
 # -- relays ----------------------------------------------------------------------------------------------------------
 
 
+@route(
+    "PUT",
+    "hub/relays/{relay}/permit",
+    body=MAX_QUESTION,
+    answers={200: "until when they are kept", 507: "you have too many relays"},
+)
 def put_permit(request: Request, services: Services) -> Response:
-    """Open a relay, as its recipient permits."""
+    """Permit a node to put sealed objects here for you (a DSSE envelope of a permit statement)."""
     _, hub = _asked(request, services)
     relay = request.params["relay"]
     return Response.json({"relay": relay, "expires": hub.permit(request.known_asker, relay, request.body)})
 
 
+@route("PUT", "hub/relays/{relay}/objects/{object}", body=MAX_OBJECT, takes=BYTES, answers=_STORES)
 def put_object(request: Request, services: Services) -> Response:
-    """Take in a sealed object. Its digest was signed, and compared with the body: it is not hashed again."""
+    """Put a sealed object here, as its recipient permitted. A name is given once."""
+    # its digest was signed, and compared with the body: it is not hashed again
     sender, hub = _asked(request, services)
     relay, name = request.params["relay"], request.params["object"]
     hub.spoke(hub.relays.open(relay, sender=sender).recipient)
@@ -92,8 +128,9 @@ def put_object(request: Request, services: Services) -> Response:
     return Response.json({"stored": hub.note(STORED, [held.row], relay=relay)})
 
 
+@route("GET", "hub/relays/{relay}/objects", **_WAITS)
 def list_objects(request: Request, services: Services) -> Response:
-    """What waits in a relay; 204 where nothing does."""
+    """The sealed objects that wait in a relay of yours."""
     spoke, hub = _asked(request, services)
     waiting = hub.relays.ls(spoke, request.params["relay"])
     if not waiting:
@@ -102,14 +139,16 @@ def list_objects(request: Request, services: Services) -> Response:
     return Response.json({"objects": told})
 
 
+@route("GET", "hub/relays/{relay}/objects/{object}", **RANGED)
 def give_object(request: Request, services: Services) -> Response:
-    """A sealed object, or a part of it."""
+    """A sealed object for you."""
     spoke, hub = _asked(request, services)
     return _given(request, *hub.relays.find(spoke, request.params["relay"], request.params["object"]))
 
 
+@route("POST", "hub/relays/{relay}/taken", body=MAX_LIST, answers={200: "a signed note"})
 def take_objects(request: Request, services: Services) -> Response:
-    """Delete objects that the recipient has."""
+    """Say which objects you have: they are deleted."""
     spoke, hub = _asked(request, services)
     (names,) = _lists(request, names=MAX_NAMES)
     relay = request.params["relay"]
@@ -117,8 +156,9 @@ def take_objects(request: Request, services: Services) -> Response:
     return Response.json({"delivered": hub.note(DELIVERED, [one.row for one in gone], relay=relay)})
 
 
+@route("POST", "hub/relays/{relay}/end", body=MAX_EMPTY, answers={200: "a signed note"})
 def end_relay(request: Request, services: Services) -> Response:
-    """End a relay: what waits is deleted, and what became of all of it is stated."""
+    """End a relay: everything of it is deleted, and what became of it is stated."""
     spoke, hub = _asked(request, services)
     relay = request.params["relay"]
     hub.relays.require_party(spoke, relay)
@@ -126,10 +166,11 @@ def end_relay(request: Request, services: Services) -> Response:
     return Response.json({"deleted": hub.note(DELETED, [one.row for one in gone], relay=relay)})
 
 
+@route("GET", "hub/relays/{relay}/chain", answers={200: "chain.json"})
 def give_chain(request: Request, services: Services) -> Response:
-    """What the hub's log says of a relay, to its two sides."""
+    """What this hub's log says of a relay of yours."""
     spoke, hub = _asked(request, services)
-    return Response(200, {"content-type": JSON}, relay_chain(hub.context, request.params["relay"], spoke))
+    return Response.line(relay_chain(hub.context, request.params["relay"], spoke))
 
 
 # -- what was asked --------------------------------------------------------------------------------------------------
@@ -137,12 +178,11 @@ def give_chain(request: Request, services: Services) -> Response:
 
 def _given(request: Request, path: Path, size: int) -> Response:
     """Bytes of a sealed file of the hub, from the file that was looked at."""
-    start, stop = request.range(size)
     try:
         reader = open_below(long_path(str(path.parent)), [path.name], path.name)
     except (OSError, PackageError):
         raise Unreachable("what is asked for cannot be read now", next="Try again later.") from None
-    return Response.blocks(FileRange(reader, start, stop), start, stop, of=size)
+    return Response.of_file(reader, request, size=size)
 
 
 def _asked(request: Request, services: Services) -> tuple[str, Hub]:
@@ -171,94 +211,3 @@ def _lists(request: Request, **most: int) -> list[list[str]]:
         told = " and ".join(f"at most {number} {name}" for name, number in most.items())
         raise UsageError(f"lists of {told} are expected", where="request body")
     return [said[name] for name in most]
-
-
-_WAIT: Final = {"wait": "[0-9]{1,2}"}
-_PARTS: Final[dict[str, Any]] = {
-    "gives": BYTES,
-    "answers": {200: "all of it", 206: "the range that was asked for"},
-}
-_STORES: Final = {200: "it is stored: a signed note", 507: "there is no room now"}
-_IDS: Final = 128 << 10
-ROUTES: Final = (
-    Route("GET", "hub", tell, "What this hub allows and holds for you.", answers={200: "limits, and what is used"}),
-    Route("PUT", "hub/box", set_box, "Say who may put messages into your box.", body=_IDS, answers={200: "they may"}),
-    Route(
-        "PUT",
-        "hub/boxes/{node}/{message}",
-        put_message,
-        "Put a sealed message into the box of a node that has named you, or whose invitation you have.",
-        body=MAX_MESSAGE,
-        takes=BYTES,
-        query={"invitation": "[0-9a-f]{64}"},
-        answers=_STORES,
-    ),
-    Route(
-        "GET",
-        "hub/messages",
-        list_messages,
-        "The sealed messages that wait for you.",
-        query=_WAIT,
-        answers={200: "some of them, the oldest first", 204: "there are none"},
-        waits=True,
-    ),
-    Route("GET", "hub/messages/{message}", give_message, "A sealed message of your box.", **_PARTS),
-    Route(
-        "POST",
-        "hub/messages/taken",
-        take_messages,
-        "Say which messages you have: they are deleted.",
-        body=_IDS,
-        answers={200: "a signed note"},
-    ),
-    Route(
-        "PUT",
-        "hub/relays/{relay}/permit",
-        put_permit,
-        "Permit a node to put sealed objects here for you (a DSSE envelope of a permit statement).",
-        body=64 << 10,
-        answers={200: "until when they are kept", 507: "you have too many relays"},
-    ),
-    Route(
-        "PUT",
-        "hub/relays/{relay}/objects/{object}",
-        put_object,
-        "Put a sealed object here, as its recipient permitted. A name is given once.",
-        body=MAX_OBJECT,
-        takes=BYTES,
-        answers=_STORES,
-    ),
-    Route(
-        "GET",
-        "hub/relays/{relay}/objects",
-        list_objects,
-        "The sealed objects that wait in a relay of yours.",
-        query=_WAIT,
-        answers={200: "some of them, the oldest first", 204: "there are none"},
-        waits=True,
-    ),
-    Route("GET", "hub/relays/{relay}/objects/{object}", give_object, "A sealed object for you.", **_PARTS),
-    Route(
-        "POST",
-        "hub/relays/{relay}/taken",
-        take_objects,
-        "Say which objects you have: they are deleted.",
-        body=_IDS,
-        answers={200: "a signed note"},
-    ),
-    Route(
-        "POST",
-        "hub/relays/{relay}/end",
-        end_relay,
-        "End a relay: everything of it is deleted, and what became of it is stated.",
-        body=64,
-        answers={200: "a signed note"},
-    ),
-    Route(
-        "GET",
-        "hub/relays/{relay}/chain",
-        give_chain,
-        "What this hub's log says of a relay of yours.",
-        answers={200: "chain.json"},
-    ),
-)

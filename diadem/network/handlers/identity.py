@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from diadem.network.exchange import Request, Response, Route, Services
+from diadem.network.exchange import Request, Response, Services, route
 
 
+@route("GET", "whoami", pending=True, answers={200: "your key, and whether it is of a node or a user"})
 def whoami(request: Request, services: Services) -> Response:
-    """Say whom the node takes the asker for, and who the node is."""
+    """Who you are to this node."""
     asker, settings = request.known_asker, services.context.settings
     return Response.json(
         {
@@ -16,15 +15,3 @@ def whoami(request: Request, services: Services) -> Response:
             "node": {"id": settings.id, "name": settings.name, "version": services.version},
         }
     )
-
-
-ROUTES: Final = (
-    Route(
-        "GET",
-        "whoami",
-        whoami,
-        "Who you are to this node.",
-        pending=True,
-        answers={200: "your key, and whether it is of a node or a user"},
-    ),
-)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import BytesIO
-from typing import Any, Final
+from typing import Final
 
 from diadem.errors import UsageError
 from diadem.model.access import Asker, Right
 from diadem.model.manifest import PREFIX
 from diadem.network import telling
 from diadem.network.askers import weighed
-from diadem.network.exchange import BYTES, JSON, Request, Response, Route, Services, WhileAllowed
+from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, WhileAllowed, route
+from diadem.network.limits import MAX_QUESTION
 from diadem.network.shelf import shelf_of
 from diadem.node.access.askers import not_found, require
 from diadem.node.quality.amend import effective
@@ -25,8 +26,9 @@ _QUERY, _OFFSET = 10_000, 1 << 40
 _SEARCH: Final = {"query": str, "limit": int, "offset": int}
 
 
+@route("POST", "search", body=MAX_QUESTION, answers={200: "a page of rows"})
 def search(request: Request, services: Services) -> Response:
-    """Search among what the asker may find."""
+    """Find packages among those that you may find."""
     said = request.document()
     query, limit, offset = (said.get(name, kind()) for name, kind in _SEARCH.items())
     known = said.keys() <= _SEARCH.keys() and all(type(said[name]) is _SEARCH[name] for name in said)
@@ -36,36 +38,41 @@ def search(request: Request, services: Services) -> Response:
     return Response.json(telling.search(services.context, asker, query, limit=limit, offset=offset))
 
 
+@route("GET", "packages/{package}", answers={200: "a row, assessments, warnings"})
 def facts(request: Request, services: Services) -> Response:
     """What the catalogue knows of a package."""
     asker, package = _permitted(request, services, Right.LIST)
     return Response.json(telling.facts(services.context, asker, package))
 
 
+@route("GET", "packages/{package}/record", answers={200: "the record"})
 def record(request: Request, services: Services) -> Response:
-    """The record of a package as it holds now."""
+    """Its record as its owner has corrected it."""
     _, package = _permitted(request, services, Right.LIST)
     sealed = shelf_of(services.context).record(package)
     stream = BytesIO()
     write_record(stream, effective(services.context, package, sealed))
-    return Response(200, {"content-type": JSON}, stream.getvalue())
+    return Response.line(stream.getvalue())
 
 
+@route("GET", "packages/{package}/tags", gives=BYTES, answers={200: "the tag files"})
 def tags(request: Request, services: Services) -> Response:
-    """The tag files of a package."""
+    """Its tag manifest and the tag files that it lists, each behind its length in 8 bytes; without vendor.zip."""
     _, package = _permitted(request, services, Right.READ)
     return _while_permitted(shelf_of(services.context).tags(package), request, services)
 
 
+@route("GET", "packages/{package}/tags/{number}", **RANGED)
 def tag(request: Request, services: Services) -> Response:
-    """One tag file of a package."""
+    """A tag file, by its place in the tag manifest."""
     _, package = _permitted(request, services, Right.READ)
     given = shelf_of(services.context).tag(package, int(request.params["number"]), request)
     return _while_permitted(given, request, services)
 
 
+@route("GET", "packages/{package}/files/{number}", **RANGED)
 def file(request: Request, services: Services) -> Response:
-    """One file of a package."""
+    """A file, by its place in the manifest."""
     _, package = _permitted(request, services, Right.READ)
     given = shelf_of(services.context).file(package, int(request.params["number"]), request)
     return _while_permitted(given, request, services)
@@ -89,43 +96,3 @@ def _permitted(request: Request, services: Services, right: Right) -> tuple[Aske
     asker, package = weighed(services.context, request.known_asker), PREFIX + request.params["package"]
     require(services.context, asker, right, package)
     return asker, package
-
-
-_PARTS: Final[dict[str, Any]] = {
-    "gives": BYTES,
-    "answers": {200: "all of it", 206: "the range that was asked for", 416: "it has no such range"},
-}
-ROUTES: Final = (
-    Route(
-        "POST",
-        "search",
-        search,
-        "Find packages among those that you may find.",
-        body=64 << 10,
-        answers={200: "a page of rows"},
-    ),
-    Route(
-        "GET",
-        "packages/{package}",
-        facts,
-        "What the catalogue knows of a package.",
-        answers={200: "a row, assessments, warnings"},
-    ),
-    Route(
-        "GET",
-        "packages/{package}/record",
-        record,
-        "Its record as its owner has corrected it.",
-        answers={200: "the record"},
-    ),
-    Route(
-        "GET",
-        "packages/{package}/tags",
-        tags,
-        "Its tag manifest and the tag files that it lists, each behind its length in 8 bytes; without vendor.zip.",
-        gives=BYTES,
-        answers={200: "the tag files"},
-    ),
-    Route("GET", "packages/{package}/tags/{number}", tag, "A tag file, by its place in the tag manifest.", **_PARTS),
-    Route("GET", "packages/{package}/files/{number}", file, "A file, by its place in the manifest.", **_PARTS),
-)

@@ -6,11 +6,12 @@ from typing import Final, NoReturn
 
 from diadem.errors import Refused
 from diadem.network.desks import desk_of
-from diadem.network.exchange import BYTES, PARAMETERS, Intake, Request, Response, Route, Services
+from diadem.network.exchange import BYTES, PARAMETERS, Intake, Request, Response, Services, route
 from diadem.network.handlers.messages import asking_node
+from diadem.network.limits import MAX_PUSHED_PART
 from diadem.network.pushed import Pushed
 from diadem.network.serving import Serving
-from diadem.network.windows import WINDOW
+from diadem.network.windows import RUN, WINDOW
 from diadem.node.context import Context
 
 
@@ -19,16 +20,20 @@ def serving_of(context: Context) -> Serving:
     return context.once("serving", lambda: Serving(desk_of(context)))
 
 
+@route("GET", "transfers/{transfer}/parts/{part}", gives=BYTES, answers={200: "the part"})
 def give_part(request: Request, services: Services) -> Response:
-    """Part 0 (the tag manifest) or 1 (the other tag files, each behind its length)."""
+    """Tag files of a package that you accepted."""
     peer, transfer = asking_node(request, services), request.params["transfer"]
     return serving_of(services.context).part(peer, transfer, int(request.params["part"]))
 
 
+@route("GET", "transfers/{transfer}/windows/{number}", gives=BYTES, answers={200: "the window", 206: "a part of it"})
 def give_window(request: Request, services: Services) -> Response:
-    """A payload window, or the range of it that is asked for."""
+    """A payload window of a package that you accepted; a range that names its end may end in one behind it."""
     peer, transfer = asking_node(request, services), request.params["transfer"]
-    return serving_of(services.context).window(peer, transfer, int(request.params["number"]), request.range)
+    windows = RUN if request.headers.get("range", "-")[-1:] != "-" else 1
+    number = int(request.params["number"])
+    return serving_of(services.context).window(peer, transfer, number, request.range, windows=windows)
 
 
 def pushed_of(context: Context) -> Pushed:
@@ -41,23 +46,18 @@ def let_go(context: Context) -> None:
     pushed_of(context).let_go()
 
 
+@route("GET", "transfers/{transfer}/have")
 def say_have(request: Request, services: Services) -> Response:
-    """What is here of a package that is pushed."""
+    """What this node has of a package that you push."""
     return Response.json(pushed_of(services.context).have(asking_node(request, services), request.params["transfer"]))
 
 
+@route("PUT", "transfers/{transfer}/parts/{part}", takes=BYTES, body=MAX_PUSHED_PART)
 def take_part(request: Request, services: Services) -> Response:
-    """Take a part that is pushed."""
+    """Push the tag files of a package that was accepted."""
     peer, transfer = asking_node(request, services), request.params["transfer"]
     pushed_of(services.context).put_part(peer, transfer, int(request.params["part"]), request.body)
     return Response.json({"state": "taken"})
-
-
-def take_window(request: Request, services: Services) -> Response:
-    """Take leaves of a window that are here as a whole."""
-    intake = take_in_window(request, services, len(request.body))
-    intake.take(request.body)
-    return intake.end()
 
 
 def take_in_window(request: Request, services: Services, length: int) -> Intake:
@@ -65,6 +65,21 @@ def take_in_window(request: Request, services: Services, length: int) -> Intake:
     peer, transfer = asking_node(request, services), request.params["transfer"]
     number, start = int(request.params["number"]), int(request.query.get("from", "0"))
     return pushed_of(services.context).window(peer, transfer, number, start, length)
+
+
+@route(
+    "PUT",
+    "transfers/{transfer}/windows/{number}",
+    takes=BYTES,
+    body=WINDOW,
+    query={"from": PARAMETERS["number"]},
+    intake=take_in_window,
+)
+def take_window(request: Request, services: Services) -> Response:
+    """Push a payload window of a package that was accepted, or whole leaves of it from a byte on."""
+    intake = take_in_window(request, services, len(request.body))
+    intake.take(request.body)
+    return intake.end()
 
 
 def refuse_pushed(_request: Request, _services: Services) -> NoReturn:
@@ -75,46 +90,5 @@ def refuse_pushed(_request: Request, _services: Services) -> NoReturn:
     )
 
 
-#: Bytes of the tag files of a package that can be pushed; a larger one is fetched.
-_PART: Final = 64 << 20
 #: What one process alone can answer.
-PUSHED: Final = (
-    Route("GET", "transfers/{transfer}/have", say_have, "What this node has of a package that you push."),
-    Route(
-        "PUT",
-        "transfers/{transfer}/parts/{part}",
-        take_part,
-        "Push the tag files of a package that was accepted.",
-        takes=BYTES,
-        body=_PART,
-    ),
-    Route(
-        "PUT",
-        "transfers/{transfer}/windows/{number}",
-        take_window,
-        "Push a payload window of a package that was accepted, or whole leaves of it from a byte on.",
-        takes=BYTES,
-        body=WINDOW,
-        query={"from": PARAMETERS["number"]},
-        intake=take_in_window,
-    ),
-)
-ROUTES: Final = (
-    *PUSHED,
-    Route(
-        "GET",
-        "transfers/{transfer}/parts/{part}",
-        give_part,
-        "Tag files of a package that you accepted.",
-        gives=BYTES,
-        answers={200: "the part"},
-    ),
-    Route(
-        "GET",
-        "transfers/{transfer}/windows/{number}",
-        give_window,
-        "A payload window of a package that you accepted.",
-        gives=BYTES,
-        answers={200: "the window", 206: "a part of it"},
-    ),
-)
+PUSHED: Final = (say_have, take_part, take_window)

@@ -28,13 +28,12 @@ from diadem.network.http.connections import Connections
 from diadem.network.http.gate import Admitted, Gate, Head, TurnedAway
 from diadem.network.http.limits import Budget, Limits
 from diadem.network.http.metrics import Counts
+from diadem.network.limits import PORTION
 from diadem.trust.http_signature import body_digest
 
 T = TypeVar("T")
 
-#: Bytes of a body that are handed over at once where it is taken in as it comes, and what one takes of memory at most:
-#: such a portion, its pieces, and what is no whole leaf yet.
-_PORTION: Final = 1 << 20
+#: Memory of a body that is taken in as it comes: a portion, its pieces, and what is no whole leaf yet.
 _TAKEN_IN: Final = 8 << 20
 #: Seconds between two looks for news that a request waits for, and for which it may wait.
 _LOOK_AGAIN: Final = 1.0
@@ -199,7 +198,7 @@ class App:
                 async for piece in self._pieces(protocol, admitted.length):
                     parts.append(piece)
                     story.received += len(piece)
-                    if sum(map(len, parts)) >= _PORTION:
+                    if sum(map(len, parts)) >= PORTION:
                         data = b"".join(parts)
                         parts.clear()
                         await run(work.take, data)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from diadem.network.exchange import BASE, BYTES, PARAMETERS, Request, Response, Route, Services
+from diadem.network.exchange import BASE, BYTES, PARAMETERS, Request, Response, Route, Services, route
 from diadem.network.handlers import routes
 
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
@@ -41,13 +41,15 @@ _ABOUT: Final = (
 )
 
 
+@route("GET", "health", auth="none", answers={200: "it does"})
 def health(_: Request, __: Services) -> Response:
-    """Say that somebody is here; nothing more, for everybody may ask."""
+    """Whether a node listens here."""
     return Response.json({"ok": True})
 
 
+@route("GET", "openapi.json", auth="none", answers={200: "OpenAPI 3.1"})
 def openapi(_: Request, services: Services) -> Response:
-    """The description of the interface, made from the table."""
+    """This description."""
     return _described(services.version)
 
 
@@ -56,15 +58,9 @@ def _described(version: str) -> Response:
     return Response.json(description(every_route(), version=version))
 
 
-_OWN: Final = (
-    Route("GET", "health", health, "Whether a node listens here.", auth="none", answers={200: "it does"}),
-    Route("GET", "openapi.json", openapi, "This description.", auth="none", answers={200: "OpenAPI 3.1"}),
-)
-
-
 def every_route() -> Sequence[Route]:
     """Every route."""
-    return (*_OWN, *routes())
+    return (health, openapi, *routes())
 
 
 def description(table: Sequence[Route], *, version: str) -> dict[str, Any]:
@@ -78,8 +74,8 @@ def description(table: Sequence[Route], *, version: str) -> dict[str, Any]:
         Of DIADEM.
     """
     paths: dict[str, dict[str, Any]] = {}
-    for route in table:
-        paths.setdefault(BASE + route.path, {})[route.method.lower()] = _operation(route)
+    for one in table:
+        paths.setdefault(BASE + one.path, {})[one.method.lower()] = _operation(one)
     return {
         "openapi": "3.1.0",
         "info": {"title": "DIADEM node", "version": version, "description": _ABOUT},
@@ -93,21 +89,21 @@ def description(table: Sequence[Route], *, version: str) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
-    names = re.findall(r"\{([a-z_]+)\}", route.path)
+def _operation(one: Route) -> dict[str, Any]:
+    names = re.findall(r"\{([a-z_]+)\}", one.path)
     parameters = [_parameter(name, "path", PARAMETERS[name]) for name in names]
-    parameters += [_parameter(name, "query", pattern) for name, pattern in route.query.items()]
+    parameters += [_parameter(name, "query", pattern) for name, pattern in one.query.items()]
     operation: dict[str, Any] = {
-        "operationId": re.sub(r"[^a-z0-9]+", "_", route.name.lower()).strip("_"),
-        "summary": route.summary,
+        "operationId": re.sub(r"[^a-z0-9]+", "_", one.name.lower()).strip("_"),
+        "summary": one.summary,
         "parameters": parameters,
-        "responses": _responses(route),
+        "responses": _responses(one),
     }
-    if route.auth != "none":
+    if one.auth != "none":
         operation["security"] = [{"signature": []}]
-    if route.body:
-        schema: dict[str, Any] = {"type": "object"} if route.takes != BYTES else {"type": "string", "format": "binary"}
-        operation["requestBody"] = {"required": True, "content": {route.takes: {"schema": schema}}}
+    if one.body:
+        schema: dict[str, Any] = {"type": "object"} if one.takes != BYTES else {"type": "string", "format": "binary"}
+        operation["requestBody"] = {"required": True, "content": {one.takes: {"schema": schema}}}
     return operation
 
 
@@ -116,24 +112,24 @@ def _parameter(name: str, place: str, pattern: str) -> dict[str, Any]:
     return {"name": name, "in": place, "required": place == "path", "schema": schema}
 
 
-def _responses(route: Route) -> dict[str, Any]:
-    told = _ALWAYS | (_SIGNED if route.auth != "none" else {}) | (_BODY if route.body else {})
-    told |= _RANGE if route.gives == BYTES else {}
+def _responses(one: Route) -> dict[str, Any]:
+    told = _ALWAYS | (_SIGNED if one.auth != "none" else {}) | (_BODY if one.body else {})
+    told |= _RANGE if one.gives == BYTES else {}
     found = {
         str(status): {"description": words, "content": {"application/json": {"schema": _ERROR}}}
         for status, words in told.items()
     }
-    for status, words in route.answers.items():
-        found[str(status)] = {"description": words, "content": _content(route, status)}
+    for status, words in one.answers.items():
+        found[str(status)] = {"description": words, "content": _content(one, status)}
     return dict(sorted(found.items()))
 
 
-def _content(route: Route, status: int) -> dict[str, Any]:
+def _content(one: Route, status: int) -> dict[str, Any]:
     if status == 204:
         return {}
     if status >= 400:
         return {"application/json": {"schema": _ERROR}}
-    return {route.gives: {"schema": {"type": "object"} if route.gives != BYTES else {}}}
+    return {one.gives: {"schema": {"type": "object"} if one.gives != BYTES else {}}}
 
 
 def _error_schema() -> dict[str, Any]:

@@ -14,13 +14,13 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
 from diadem.network.hub.book import doom, hold, hour_of, message_place, rows
-from diadem.network.hub.limits import (
+from diadem.network.hub.room import Parcel, Room, require_alone
+from diadem.network.limits import (
     MESSAGES_AN_HOUR,
     MESSAGES_AT_ONCE,
     MESSAGES_BY_INVITATION,
     SHARE_OF_BOX,
 )
-from diadem.network.hub.room import Parcel, Room, require_alone
 from diadem.store.sqlite_file import SqliteFile
 
 _NODE, _INVITATION = "node", "invitation"

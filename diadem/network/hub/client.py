@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from diadem.errors import DocumentError, IntegrityError, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import MAX_OBJECT, Carried
 from diadem.network.client import PeerClient
 from diadem.network.exchange import JSON
-from diadem.network.hub.limits import MAX_MESSAGE, MAX_NAMES
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
+from diadem.network.limits import MAX_CHAIN, MAX_NAMES, MAX_SEALED
 from diadem.trust.http_signature import body_digest
 from diadem.trust.keys import PublicKey
-
-#: Bytes of a chain that are read.
-_MAX_CHAIN: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ class HubClient:
 
     def message(self, message: str) -> bytes:
         """A sealed message of this node's box. Raises `NotFound` where it is gone."""
-        return bytes(self._bytes(f"hub/messages/{message}", MAX_MESSAGE))
+        return bytes(self._bytes(f"hub/messages/{message}", MAX_SEALED))
 
     def taken(self, messages: Sequence[str]) -> None:
         """Let messages be deleted that this node has."""
@@ -177,7 +174,7 @@ class HubClient:
 
     def chain(self, relay: str) -> bytes:
         """What the hub's log says of a relay of this node's, once it has ended; see `keep_hub_chain`."""
-        return bytes(self._bytes(f"hub/relays/{relay}/chain", _MAX_CHAIN))
+        return bytes(self._bytes(f"hub/relays/{relay}/chain", MAX_CHAIN))
 
     # -- what is answered --------------------------------------------------------------------------------------------
 

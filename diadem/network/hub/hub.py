@@ -15,12 +15,12 @@ from diadem.model.times import time_text
 from diadem.network.hub.book import FILE, FOLDER, open_book, rows
 from diadem.network.hub.boxes import Boxes
 from diadem.network.hub.endings import Endings
-from diadem.network.hub.limits import MAX_MESSAGE, MAX_RELAYS
 from diadem.network.hub.notes import note_of
 from diadem.network.hub.permits import read_permit
 from diadem.network.hub.relays import Relays
 from diadem.network.hub.room import Room
 from diadem.network.hub.tidying import Tidied, tidy
+from diadem.network.limits import MAX_RELAYS, MAX_SEALED
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.store.sqlite_file import SqliteFile
@@ -122,7 +122,7 @@ class Hub:
             "objects": rules.max_objects,
             "messages": rules.max_messages,
             "object": MAX_OBJECT,
-            "message": MAX_MESSAGE,
+            "message": MAX_SEALED,
             "keep": int(rules.keep.total_seconds()),
             "relays": MAX_RELAYS,
         }

@@ -14,9 +14,9 @@ from diadem.model.carriers import CarrierFull, NameTaken
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
 from diadem.network.hub.book import doom, hold, object_place, rows
-from diadem.network.hub.limits import MAX_RELAYS, MAX_ROWS
 from diadem.network.hub.permits import Permit
 from diadem.network.hub.room import Parcel, Room, file_size, require_alone
+from diadem.network.limits import MAX_RELAYS, MAX_ROWS
 from diadem.store.sqlite_file import SqliteFile
 
 #: What became of an object that is here no more. One that the disk lost may be put again.

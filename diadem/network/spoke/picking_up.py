@@ -14,7 +14,7 @@ from diadem.network.box_lists import tell_hub
 from diadem.network.boxing import put_sealed
 from diadem.network.desk import Desk
 from diadem.network.incoming import receive
-from diadem.network.messages import MAX_BYTES
+from diadem.network.limits import MAX_ANSWER, MAX_SEALED
 from diadem.network.postman import take_answer
 from diadem.network.route_book import KEPT, route_book
 from diadem.network.sealed_messages import Answer, SealedMessage, open_message, require_from
@@ -104,8 +104,8 @@ def _take(desk: Desk, hub: Peer, name: str, data: bytes) -> None:
 
 def _opened(desk: Desk, name: str, data: bytes) -> tuple[SealedMessage, Envelope]:
     """What was sealed for this node. Raises `Refused` where it is too large or too old, else as `open_message`."""
-    if len(data) > sealed_messages.MAX_SEALED:
-        raise Refused(f"it has {len(data):,} bytes; at most {sealed_messages.MAX_SEALED:,} are read")
+    if len(data) > MAX_SEALED:
+        raise Refused(f"it has {len(data):,} bytes; at most {MAX_SEALED:,} are read")
     said, envelope = open_message(data, desk.context.keys.age_identity(), desk.node, name)
     if abs(said.sent - desk.now) > KEPT:
         raise Refused("its date is months away from now: somebody held it back, or a clock is wrong")
@@ -140,7 +140,7 @@ def _message(desk: Desk, hub: Peer, said: SealedMessage, envelope: Envelope) -> 
     peer = _require_pinned(desk, said, envelope)
     try:
         data = receive(desk, peer.id, canonical.encode(said.content, where="message"))
-        found = canonical.decode(data, where="answer", limit=4 * MAX_BYTES)
+        found = canonical.decode(data, where="answer", limit=MAX_ANSWER)
         answer = Answer(said.id, found["state"], found.get("seen", ""), tuple(found.get("messages", ())))
     except (NotFound, StoreError, Unreachable):  # not confirmed, or not now: as a request, that is tried again
         raise

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from diadem.catalogue.belonging import BELONGING
@@ -35,6 +37,7 @@ from diadem.model.access import (
 from diadem.model.amendments import Amendment
 from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
+from diadem.model.policy import Policy
 from diadem.model.sample_statements import Stated, sample_of
 from diadem.model.statement_kinds import OWNER_KINDS
 from diadem.model.statements import Subject
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
     from diadem.node.context import Context
 
 _WHOLE: Final = re.compile(r"(?:diadem:)?([0-9a-f]{64})\Z")
+#: Seconds for which what was allowed stays so where nothing was said meanwhile, and how much is remembered.
+_GOOD: Final = 1.0
+_REMEMBERED: Final = 64
 
 
 def require(context: Context, asker: Asker, right: Right, package: str) -> Decision:
@@ -56,6 +62,50 @@ def require(context: Context, asker: Asker, right: Right, package: str) -> Decis
     decision = decide(asker, right, facts_of(context, package, _to(asker)), context.clock())
     if not decision.allowed:
         raise not_found()
+    return decision
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """What was allowed, when, and on what it depended besides the clock: entries in the log, and the policy."""
+
+    decision: Decision
+    at: float
+    said: int
+    policy: Policy
+
+
+@dataclass
+class _Memory:
+    """What was allowed lately; one for all threads of a process."""
+
+    allowed: dict[tuple[Asker, Right, str], _Allowed] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Forget it."""
+        self.allowed.clear()
+
+
+def require_still(context: Context, asker: Asker, right: Right, package: str) -> Decision:
+    """The same for who asks again and again while the bytes of a package go: what was allowed counts for a second.
+
+    Anything that is said in the log, by whatever process, ends that at once, a revocation as any other statement; so do
+    another policy and the end of the grant. What was refused is never remembered. All else that a decision depends on
+    follows the log: where the catalogue has not followed it yet, nothing is remembered either.
+    """
+    memory = context.once("allowed", _Memory).allowed
+    asked, said, policy, now = (asker, right, package), context.ledger.size, context.policy, time.monotonic()
+    known = memory.get(asked)
+    if known is not None and known.said == said and known.policy is policy and now - known.at < _GOOD:
+        grant = known.decision.grant
+        if grant is None or grant.expires is None or context.clock() < grant.expires:
+            return known.decision
+    followed = bool(context.catalogue.known_indices(context.ledger.epoch, said - 1, said))
+    decision = require(context, asker, right, package)
+    if followed:
+        while len(memory) >= _REMEMBERED and (oldest := next(iter(memory), None)) is not None:
+            memory.pop(oldest, None)
+        memory[asked] = _Allowed(decision, now, said, policy)
     return decision
 
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -246,8 +247,13 @@ def _put(connection: sqlite3.Connection, peer: Peer, chain: bytes, note: bytes) 
 def _peer(row: Sequence[Any]) -> Peer:
     *plain, stolen, note = row
     known = dict(zip(_COLUMNS, plain, strict=True))
-    found = EndpointNote.from_payload(Envelope.from_line(bytes(note)).payload) if note else None
+    found = _note(bytes(note)) if note else None
     return Peer(**known | {"state": PeerState(known["state"])}, note=found, stolen=json.loads(stolen))
+
+
+@lru_cache(maxsize=256)  # asked for with each request that a peer makes
+def _note(envelope: bytes) -> EndpointNote:
+    return EndpointNote.from_payload(Envelope.from_line(envelope).payload)
 
 
 def peer_book(context: Context) -> PeerBook:

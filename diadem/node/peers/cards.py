@@ -100,8 +100,7 @@ def _require_continued(report: CustodyReport, kept: str, *, asked: bool) -> None
 
 
 def _card(loaded: LoadedChain, data: bytes, node: str) -> NodeCard:
-    ring = KeyRing(node)
-    ring.learn(read.entry for read in loaded.keys if read.entry is not None)
+    ring = KeyRing(node, loaded.key_entries)
     online, log = ring.newest(ONLINE), ring.newest(LOG)
     if online is None or log is None:
         raise _unproven("it names no online key and log key that the root key vouches for")

@@ -10,8 +10,8 @@ import pytest
 from diadem.model.canonical import encode
 from diadem.network.hub import boxes
 from diadem.network.hub.book import doom, message_place
-from diadem.network.hub.limits import MESSAGES_BY_INVITATION, SHARE_OF_BOX
 from diadem.network.hub.notes import open_note
+from diadem.network.limits import MESSAGES_BY_INVITATION, SHARE_OF_BOX
 from tests.transfer.hub.harbour import HUB, RULES, A, Answer, B, C, Harbour, sha256
 
 INVITATION = sha256(b"the secret of a ticket")

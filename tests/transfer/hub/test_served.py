@@ -26,8 +26,8 @@ from diadem.network.exchange import BASE
 from diadem.network.hub.asking import hub_client
 from diadem.network.hub.carrier import HubCarrier
 from diadem.network.hub.client import HubClient, Noted
-from diadem.network.hub.limits import MAX_MESSAGE
 from diadem.network.hub.tallies import Tally, TallyBook
+from diadem.network.limits import MAX_SEALED
 from diadem.node.peers.notes import endpoint_note
 from diadem.policy.policy_text import default_policy
 from diadem.trust.http_signature import body_digest
@@ -174,12 +174,12 @@ def test_whoever_waits_hears_of_it(served: Served) -> None:
 def test_a_message_through_a_box(served: Served) -> None:
     invitation = sha256(b"a ticket's secret")
     served.spoke(B).set_box([served.harbour.id(A)], [invitation])
-    first, second, data = secrets.token_hex(16), secrets.token_hex(16), secrets.token_bytes(MAX_MESSAGE)
+    first, second, data = secrets.token_hex(16), secrets.token_hex(16), secrets.token_bytes(MAX_SEALED)
     served.spoke(A).put_message(served.harbour.id(B), first, data)
     with pytest.raises(NotFound):
         served.spoke(C).put_message(served.harbour.id(B), second, b"sealed")
     served.spoke(C).put_message(served.harbour.id(B), second, b"sealed", invitation=invitation)
-    assert {one.id: one.size for one in served.spoke(B).messages()} == {first: MAX_MESSAGE, second: 6}
+    assert {one.id: one.size for one in served.spoke(B).messages()} == {first: MAX_SEALED, second: 6}
     assert served.spoke(B).message(first) == data
     served.spoke(B).taken([first, second])
     assert served.spoke(B).messages() == []
