@@ -188,7 +188,7 @@ class Fetch:
         first = end = self._ahead
         if first is None or end is None:
             return None
-        most = min(RUN, (len(self._plan) - first) // (2 * self._connections))
+        most = min(RUN, (len(self._plan) - first) // self._connections)
         while self._ahead == end:
             self._ahead, end = next(self._queue, None), end + 1
             if end - first >= most:
