@@ -10,20 +10,19 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from diadem.catalogue import database, facet_counts, facts, tables
 from diadem.catalogue.database import IndexedText
-from diadem.catalogue.dataset_sets import bits_of, full, mask_text
-from diadem.catalogue.fact_rows import codes_of
+from diadem.catalogue.dataset_sets import full, mask_text
+from diadem.catalogue.fact_rows import codes_of, facts_of
 from diadem.catalogue.log_statements import amendments_of, successions
-from diadem.catalogue.package_key import free_key, hex_of, package_key, require, resolve
+from diadem.catalogue.package_key import free_key, package_key, require, resolve
 from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded
 from diadem.model.amendments import Corrections, Decision, Stated
 from diadem.model.effective import TITLE as SESSION_TITLE
-from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership, Succession
 
 #: Values of a field, each with the datasets that state it, as bits.
@@ -43,18 +42,17 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def corrections(connection: Connection, package_id: str) -> Corrections:
     """All that is said of a package's record. Raises `NotFound`."""
-    return _corrections(connection, resolve(connection, package_id), hex_of(connection, package_id))
+    rows = select(_packages.id, _packages.owner).where(_packages.seq == resolve(connection, package_id))
+    return _corrections(connection, *connection.execute(rows).one())
 
 
-def _corrections(connection: Connection, seq: int, sha256: str) -> Corrections:
-    owner = connection.scalar(select(_packages.owner).where(_packages.seq == seq))
-    ownership = Ownership.of(str(owner or ""), successions(connection))
-    return Corrections(amendments_of(connection, sha256), ownership)
+def _corrections(connection: Connection, sha256: str, owner: str) -> Corrections:
+    return Corrections(amendments_of(connection, sha256), Ownership.of(owner, successions(connection)))
 
 
 def restate_record(connection: Connection, package_id: str) -> None:
     """Make what is searched of amended fields anew. Raises `NotFound`."""
-    _restate_all(connection, require(connection, package_id), package_id.removeprefix(PREFIX))
+    _restate_all(connection, require(connection, package_id))
 
 
 def succeed(connection: Connection, name: str, succession: Succession) -> None:
@@ -64,34 +62,34 @@ def succeed(connection: Connection, name: str, succession: Succession) -> None:
     """
     if connection.scalar(select(_successors.name).where(_successors.name == name)) is not None:
         return
-    row = {"name": name, "successor": succession.successor, "place": succession.place}
-    connection.execute(insert(tables.successors), row | {"statement_id": succession.statement})
+    row = (name, succession.successor, succession.place, succession.statement)
+    database.insert_rows(connection, tables.successors, [row])
     known = successions(connection)
     owners = [one for one in known if name in {holder.name for holder in Ownership.of(one, known).holders}]
     joined = tables.packages.join(tables.subjects, _subjects.sha256 == _packages.id)
-    rows = select(_packages.seq, _packages.id).select_from(joined).distinct()
+    rows = select(_packages.seq).select_from(joined).distinct()
     rows = rows.where(
         _subjects.kind.in_(("amendment", "corrections")), _packages.owner.in_(owners), _packages.tombstone.is_(None)
     )
-    for seq, digits in connection.execute(rows).all():
-        _restate_all(connection, int(seq), str(digits))
+    for seq in connection.scalars(rows).all():
+        _restate_all(connection, seq)
 
 
-def _restate_all(connection: Connection, seq: int, sha256: str) -> None:
+def _restate_all(connection: Connection, seq: int) -> None:
     facet_counts.touch(connection, [seq])
-    facet_counts.touch(connection, [restate(connection, seq, sha256)])
+    facet_counts.touch(connection, [restate(connection, seq)])
 
 
-def restate(connection: Connection, seq: int, sha256: str) -> int:
+def restate(connection: Connection, seq: int) -> int:
     """Make the facts of all fields that were amended anew; the key of the package, another where its date is."""
-    corrections = _corrections(connection, seq, sha256)
-    row = connection.execute(select(_packages.tombstone, _packages.datasets).where(_packages.seq == seq)).first()
-    if not corrections.fields or row is None or row.tombstone is not None:
+    asked = select(_packages.id, _packages.owner, _packages.datasets)
+    row = connection.execute(asked.where(_packages.seq == seq, _packages.tombstone.is_(None))).first()
+    if row is None or not (corrections := _corrections(connection, row.id, row.owner)).fields:
         return seq
-    every = full(row.datasets or 0)
+    every = full(row.datasets)
     holds = {_key(field): _restate(connection, seq, corrections, field, every) for field in corrections.fields}
     if facts.SESSION_DATE in corrections.fields:
-        seq = _move(connection, seq, sha256)
+        seq = _move(connection, seq, row.id)
     _write_text(connection, seq)
     _write_columns(connection, seq, holds)
     return seq
@@ -120,8 +118,9 @@ def _key(field: str) -> str:
 
 def _restate(connection: Connection, seq: int, corrections: Corrections, field: str, every: int) -> list[str]:
     """Make the facts of one field anew; returns the texts that hold, those of most datasets first."""
-    code = codes_of(connection, {_key(field)})[_key(field)]
-    sealed = _put_aside(connection, seq, code, every)
+    key = _key(field)
+    code = codes_of(connection, {key})[key]
+    sealed = _put_aside(connection, seq, key, code, every)
     # Datasets of which something of their own is said, as far as the package has them.
     own = (_datasets.package == seq, among_texts(_datasets.id, corrections.datasets(field)))
     rows = connection.execute(select(_datasets.id, _datasets.number).where(*own))
@@ -169,20 +168,22 @@ def _state(values: Values, stated: Stated, among: int) -> None:
             values[value] = values.get(value, 0) | among
 
 
-def _put_aside(connection: Connection, seq: int, code: int, every: int) -> Values:
+def _put_aside(connection: Connection, seq: int, key: str, code: int, every: int) -> Values:
     """What the sealed record states of a field; kept at the first time."""
     here = (_sealed.package == seq, _sealed.key == code)
     known = connection.scalar(select(_sealed.facts).where(*here))
     if known is not None:
-        return {value: int(bits, 16) for value, bits in json.loads(known)}
-    values: Values = {}
-    for table, column in ((tables.numbers, _numbers.number), (tables.phrases, _phrases.text)):
-        rows = select(column, table.c.everywhere, table.c.datasets).where(table.c.package == seq, table.c.key == code)
-        for value, everywhere, datasets in connection.execute(rows):
-            values[value] = bits_of(everywhere, datasets, every)
+        return sealed_values(known)
+    stated = (facts_of(connection, table, (key,), {seq: every}) for table in (tables.numbers, tables.phrases))
+    values: Values = {value: bits for rows in stated for _, _, value, bits in rows}
     text = json.dumps([[value, f"{bits:x}"] for value, bits in values.items()], ensure_ascii=False)
-    connection.execute(insert(tables.sealed_facts), {"package": seq, "key": code, "facts": text})
+    database.insert_rows(connection, tables.sealed_facts, [(seq, code, text)])
     return values
+
+
+def sealed_values(text: str) -> Values:
+    """What was put aside, as it is kept."""
+    return {value: int(bits, 16) for value, bits in json.loads(text)}
 
 
 def _write(connection: Connection, seq: int, code: int, values: Values, every: int) -> None:

@@ -6,7 +6,6 @@ measures how long an answer takes learns nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,17 +13,16 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from diadem.catalogue import tables
-from diadem.catalogue.amended_facts import Values, weighed
+from diadem.catalogue.amended_facts import Values, sealed_values, weighed
 from diadem.catalogue.dataset_sets import bits_of, full
-from diadem.catalogue.log_statements import lines_about
+from diadem.catalogue.fact_rows import select_codes
+from diadem.catalogue.log_statements import entries_of, lines_about
 from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.catalogue.words import padded, words
-from diadem.errors import DocumentError
 from diadem.model.access import PROJECT, SAMPLE, Reach, Visible
 from diadem.model.amendments import Amendment, Corrections
 from diadem.model.ownership import Ownership
-from diadem.trust.envelope import Envelope
 
 #: Fields that say what a package belongs to.
 BELONGING: Final[Mapping[str, tuple[str, ...]]] = {PROJECT: ("session.project",), SAMPLE: SAMPLE_KEYS}
@@ -73,34 +71,19 @@ def access_facts(connection: Connection, digits: str) -> AccessFacts:
     stated = select(_keys.name, _phrases.text, _phrases.everywhere, _phrases.datasets)
     stated = stated.join_from(tables.phrases, tables.keys, _phrases.key == _keys.code)
     found: dict[str, Values] = {}
-    for key, text, everywhere, datasets in connection.execute(
-        stated.where(_phrases.package == own, _keys.name.in_(_KEYS))
-    ):
+    stated = stated.where(_phrases.package == own, _keys.name.in_(_KEYS))
+    for key, text, everywhere, datasets in connection.execute(stated):
         found.setdefault(key, {})[text] = bits_of(everywhere, datasets, full(count))
     aside = select(_keys.name, _sealed.facts).join_from(tables.sealed_facts, tables.keys, _sealed.key == _keys.code)
     for key, facts in connection.execute(aside.where(_sealed.package == own, _keys.name.in_(_KEYS))):
-        found[key] = {value: int(bits, 16) for value, bits in json.loads(facts)}
-    amendments = lines_about(connection, digits, "amendment")
+        found[key] = sealed_values(facts)
+    amendments = lines_about(connection, [digits], "amendment")
     rows = select(_datasets.id, _datasets.number).where(_datasets.package == own)
-    named = _named_in(amendments)
-    numbers = {id_: int(number) for id_, number in connection.execute(rows.where(among_texts(_datasets.id, named)))}
-    return AccessFacts(
-        row is not None, row is not None and row.tombstone is not None, count, found, amendments, numbers
-    )
-
-
-def _named_in(amendments: Sequence[tuple[int, bytes]]) -> list[str]:
-    """Datasets that amendments speak of by name."""
-    from diadem.serialization.validation import read_statement
-
-    found: dict[str, None] = {}
-    for _, line in amendments:
-        try:
-            said = read_statement(Envelope.from_line(line).payload).predicate
-        except DocumentError:  # of a later version: it means nothing here
-            continue
-        found |= {str(change["dataset"]): None for change in said["changes"] if change.get("dataset")}
-    return list(found)
+    changes = (one for entry in entries_of(amendments) for one in entry.statement.predicate["changes"])
+    named = dict.fromkeys(str(one["dataset"]) for one in changes if one.get("dataset"))
+    numbers = {one.id: one.number for one in connection.execute(rows.where(among_texts(_datasets.id, list(named))))}
+    deleted = row is not None and row.tombstone is not None
+    return AccessFacts(row is not None, deleted, count, found, amendments, numbers)
 
 
 # All that somebody may find
@@ -118,7 +101,7 @@ def _of_reach(reach: Reach) -> Sql:
     if reach.packages is not None:
         parts.append(among_texts(_packages.id, sorted(reach.packages)))
     if reach.scope:
-        codes = select(_keys.code).where(_keys.name.in_(BELONGING[reach.scope]))
+        codes = select_codes(*BELONGING[reach.scope])
         names = sorted(padded(" ".join(name)) for name in reach.names)
         stated = (_phrases.package == _packages.seq, _phrases.key.in_(codes), _phrases.everywhere.is_(True))
         parts.append(exists().where(*stated, among_texts(_phrases.words, names)))
@@ -128,7 +111,7 @@ def _of_reach(reach: Reach) -> Sql:
 
 def amended_within(connection: Connection, reach: Reach) -> list[tuple[str, str]]:
     """Ids and owners of packages of which somebody has said otherwise what they belong to: they are few."""
-    codes = select(_keys.code).where(_keys.name.in_(BELONGING[reach.scope]))
+    codes = select_codes(*BELONGING[reach.scope])
     rows = select(_packages.id, _packages.owner).where(
         among_texts(_packages.owner, sorted(reach.owners)),
         _packages.seq.in_(select(_sealed.package).where(_sealed.key.in_(codes))),

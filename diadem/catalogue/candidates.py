@@ -22,7 +22,6 @@ from diadem.catalogue.conditions import (
     Begins,
     Between,
     Condition,
-    Days,
     Deny,
     FactReader,
     Judged,
@@ -37,7 +36,7 @@ from diadem.catalogue.conditions import (
 )
 from diadem.catalogue.database import CHUNK, TextHits
 from diadem.catalogue.package_key import EVERYTHING, Stretch
-from diadem.catalogue.words import Without, Wording, either, every, everywhere
+from diadem.catalogue.words import Without, Wording, either, every, everywhere, phrases
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
 FEW: Final = 5_000
@@ -97,6 +96,10 @@ class Candidates:
     def all(self) -> bool:
         """Whether it is no more than all packages, those of some days perhaps."""
         return self.ordered and self.match is None and not self.listed
+
+    def covers(self, condition: Condition) -> bool:
+        """Whether every part of a condition holds for all of them."""
+        return all(part in self.covered for part in parts_of(condition))
 
     def chunk(self, bound: int | None, size: int, *, rising: bool) -> Select[Any]:
         """The next candidates beyond a key, of a source that is ordered."""
@@ -160,10 +163,10 @@ def _counted(source: Select[Any]) -> Select[Any]:
 def candidates_of(reader: FactReader, condition: Condition) -> Candidates:
     """The best source of candidates for a condition."""
     parts = parts_of(condition)
-    days = tuple(part for part in parts if isinstance(part, Days))
+    days = tuple(part for part in parts if isinstance(part, Stretch))
     # Packages with a judgement that is asked for, or with datasets that have none, lie in order in their index.
     judged = next((_of_judgement(part, days) for part in parts if isinstance(part, Judged | Unjudged)), None)
-    if judged is not None and all(isinstance(part, Judged | Unjudged | Days) for part in parts):
+    if judged is not None and all(isinstance(part, Judged | Unjudged | Stretch) for part in parts):
         return judged
     texts = _of_texts(reader, parts, days)
     fewest, rare = FEW, None
@@ -190,7 +193,7 @@ def count_alone(reader: FactReader, condition: Condition, source: Candidates) ->
         return None
     if isinstance(condition, Between):
         source = _of_number(reader, condition, ())
-    elif any(part not in source.covered for part in parts_of(condition)):
+    elif not source.covers(condition):
         return None
     most = COUNTED_IN_ORDER if source.ordered and not source.listed else COUNTED
     if source.ordered or source.part is not None:
@@ -207,14 +210,11 @@ def _source(
     key: ColumnElement[int], covered: tuple[Condition, ...], *rules: ColumnElement[bool], **kinds: Any
 ) -> Candidates:
     """Packages by rules; those of some days that are covered lie together, whatever table they are taken from."""
-    source = select(key).where(*rules)
-    for part in covered:
-        if isinstance(part, Days):
-            source = source.where(key >= part.low, key < part.high)
-    return Candidates(source, key, covered, **kinds)
+    days = (part.has(key) for part in covered if isinstance(part, Stretch))
+    return Candidates(select(key).where(*rules, *days), key, covered, **kinds)
 
 
-def _narrow(reader: FactReader, part: Condition, days: tuple[Days, ...]) -> Candidates | None:
+def _narrow(reader: FactReader, part: Condition, days: tuple[Stretch, ...]) -> Candidates | None:
     """A source that may give few packages; None where it is certain that it does not help."""
     if isinstance(part, Between):
         return _of_number(reader, part, days)
@@ -231,17 +231,17 @@ def _narrow(reader: FactReader, part: Condition, days: tuple[Days, ...]) -> Cand
     return None
 
 
-def _of_number(reader: FactReader, part: Between, days: tuple[Days, ...]) -> Candidates:
+def _of_number(reader: FactReader, part: Between, days: tuple[Stretch, ...]) -> Candidates:
     return _source(_numbers.package, (part, *days), reader.of_fact(part, indexed=True), ordered=False)
 
 
-def _of_judgement(part: Judged | Unjudged, days: tuple[Days, ...]) -> Candidates:
+def _of_judgement(part: Judged | Unjudged, days: tuple[Stretch, ...]) -> Candidates:
     key = (tables.assessments if isinstance(part, Judged) else tables.unassessed).c.package
     found = _source(key, (part, *days), of_judgement(part), listed=True)
     return replace(found, source=found.source.distinct())
 
 
-def _of_texts(reader: FactReader, parts: Sequence[Condition], days: tuple[Days, ...]) -> Candidates | None:
+def _of_texts(reader: FactReader, parts: Sequence[Condition], days: tuple[Stretch, ...]) -> Candidates | None:
     """Packages with the words of all parts that ask for words."""
     wanted = [(part, text) for part in parts if (text := _wording(reader, part)) is not None]
     if not wanted:
@@ -297,7 +297,7 @@ def _is_text(reader: FactReader, condition: Condition) -> bool:
     """Whether words are all that is asked, and their index decides on them."""
     if isinstance(condition, AnyOf):
         return all(_is_text(reader, part) for part in condition.parts)
-    return isinstance(condition, Phrase) and reader.decided(condition)
+    return isinstance(condition, Phrase) and all(map(reader.database.exact, phrases(reader.text(condition))))
 
 
 class Windows:
@@ -373,5 +373,5 @@ class Windows:
 
     def _packages(self, *, rising: bool) -> Select[Any]:
         """The first package of the rest."""
-        packages = select(_packages.seq).where(_packages.seq >= self._rest.low, _packages.seq < self._rest.high)
+        packages = select(_packages.seq).where(self._rest.has(_packages.seq))
         return packages.order_by(_packages.seq if rising else _packages.seq.desc()).limit(1)

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from functools import wraps
 from itertools import chain, groupby
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Row, select
 
@@ -26,22 +25,18 @@ from diadem.catalogue import (
     log_statements,
     package_rows,
     packages,
+    page,
     quality,
     replica_states,
     tables,
 )
 from diadem.catalogue.database import Database, IndexedText, ServerAddress, is_on_server
 from diadem.catalogue.facts import PackageEntry
-from diadem.catalogue.results import SearchResult, StatedDataset
 from diadem.catalogue.sqlite import SqliteDatabase
 from diadem.errors import Refused, UsageError
-from diadem.model.access import Visible
+from diadem.model.ports import Closing
 from diadem.model.replicas import PackageState
 from diadem.store.system import move
-
-if TYPE_CHECKING:
-    from diadem.catalogue.facets import Facets
-    from diadem.catalogue.sample_datasets import SampleDataset
 
 #: Indexes whose entries come in no order while a catalogue is filled: made at the end, they cost a tenth.
 BY_VALUE: Final = tuple(index for index in tables.numbers.indexes if index.name == "numbers_by_key")
@@ -81,7 +76,7 @@ def _writes(
     return make
 
 
-class Catalogue:
+class Catalogue(Closing):
     """Packages, their facts, replicas, proofs and statements in one database. Safe for many threads and processes.
 
     Every call is one transaction: a process that is killed leaves nothing half written and blocks nobody.
@@ -122,16 +117,6 @@ class Catalogue:
     def close(self) -> None:
         """Close its connections."""
         self._place.close()
-
-    def __enter__(self) -> Self:
-        """The catalogue itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     # Transactions
 
@@ -339,51 +324,13 @@ class Catalogue:
     names_of_samples = _reads(known_samples.names_of_samples)
     family = _reads(known_samples.family)
     sample_texts = _reads(known_samples.sample_texts)
-
-    def datasets_naming(self, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
-        """Every dataset that names a sample by one of these names, each a row of words; the earliest first."""
-        from diadem.catalogue.sample_datasets import datasets_naming
-
-        with self.reading() as connection:
-            return datasets_naming(connection, names)
+    datasets_naming = _reads(known_samples.datasets_naming)
 
     # Search
 
-    def search(
-        self,
-        query: str = "",
-        *,
-        limit: int | None = 50,
-        offset: int = 0,
-        order: str = "newest",
-        within: Visible | None = None,
-    ) -> SearchResult:
-        """Find packages, newest first, those of one day by id. The language is told in `query`.
-
-        With a `limit`, the total may be *at least* that many: see `SearchResult.exact`. `order` is ``newest`` or
-        ``oldest``; only packages that somebody may find lie `within`. Raises `UsageError`, with carets under the word.
-        """
-        from diadem.catalogue import page
-
-        with self.reading() as connection:
-            return page.search(connection, query, limit=limit, offset=offset, order=order, within=within)
-
-    def facets(self, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
-        """How many of the packages that a search finds have which instrument, year, sample and so on.
-
-        Where very many packages match, the newest of them are counted: see `Facets.exact`. Raises `UsageError`.
-        """
-        from diadem.catalogue import page
-
-        with self.reading() as connection:
-            return page.facets(connection, query, fields, top)
-
-    def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
-        """The datasets of some packages that a search finds, with what they state of some fields."""
-        from diadem.catalogue import page
-
-        with self.reading() as connection:
-            return page.stated(connection, query, ids, fields)
+    search = _reads(page.search)
+    facets = _reads(page.facets)
+    stated = _reads(page.stated)
 
 
 def _database_at(address: str | Path, *, read_only: bool) -> Database:

@@ -17,10 +17,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, fu
 
 from diadem.catalogue import database, tables
 from diadem.catalogue.belonging import reached
-from diadem.catalogue.package_key import begins
+from diadem.catalogue.package_key import Stretch, begins
 from diadem.catalogue.quality import made_from, used_for
 from diadem.catalogue.tables import among, contains, contains_one
-from diadem.catalogue.words import Wording, Words, either, phrases
+from diadem.catalogue.words import Wording, Words, either
 from diadem.errors import UsageError
 from diadem.model.access import Visible
 from diadem.model.replicas import PRESENT
@@ -88,14 +88,6 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
-    """Packages whose key lies from `low` to before `high`: those of some days."""
-
-    low: int
-    high: int
-
-
-@dataclass(frozen=True, slots=True)
 class Ingested:
     """Packages archived from `low` to before `high`, as text; None for no limit."""
 
@@ -155,11 +147,12 @@ class Deny:
 
 
 OfDataset = Phrase | Between | Judged | Unjudged
-OfPackage = Days | Ingested | Count | Begins | InStore | Linked | Within
+#: Of packages, those of some days are a stretch of their keys.
+OfPackage = Stretch | Ingested | Count | Begins | InStore | Linked | Within
 Leaf = OfDataset | OfPackage
 Condition = Leaf | AllOf | AnyOf | Deny
 #: What no package fulfils.
-NOTHING: Final = Days(0, 0)
+NOTHING: Final = Stretch(0, 0)
 
 
 def one_judgement(parts: Sequence[Condition]) -> Condition:
@@ -324,10 +317,6 @@ class FactReader:
         codes = tuple(self._of(leaf.keys)) if leaf.keys else None
         return either([Words(one.words, codes, one.open, one.whole) for one in (leaf, *leaf.others)])
 
-    def decided(self, leaf: Phrase) -> bool:
-        """Whether the index of words alone decides on a phrase."""
-        return all(map(self.database.exact, phrases(self.text(leaf))))
-
     def _of(self, keys: Sequence[str]) -> list[int]:
         return [self._codes[key] for key in keys if key in self._codes]
 
@@ -371,8 +360,8 @@ def _of_words(leaf: Phrase) -> Sql:
 
 def of_package(leaf: OfPackage) -> Sql:
     """A condition of a whole package."""
-    if isinstance(leaf, Days):
-        return and_(_packages.seq >= leaf.low, _packages.seq < leaf.high)
+    if isinstance(leaf, Stretch):
+        return leaf.has(_packages.seq)
     if isinstance(leaf, Begins):
         return begins(leaf.digits)
     if isinstance(leaf, Ingested):

@@ -244,11 +244,11 @@ class Database(ABC):
 
     @classmethod
     @cache
-    def upsert(cls, table: Table, *unique: str) -> Insert:
-        """Insert a row; where one is there with the same values in `unique`, it gets the new values of the rest."""
-        statement = cls.INSERT(table)
+    def upsert(cls, table: Table) -> Insert:
+        """Insert a row; where one is there with the same primary key, it gets the new values of the rest."""
+        statement, unique = cls.INSERT(table), [column.name for column in table.primary_key]
         changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in unique}
-        made: Insert = statement.on_conflict_do_update(index_elements=list(unique), set_=changed)
+        made: Insert = statement.on_conflict_do_update(index_elements=unique, set_=changed)
         return made
 
 

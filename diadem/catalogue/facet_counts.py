@@ -96,7 +96,7 @@ def _restate(connection: Connection, keys: Sequence[int]) -> None:
     """Make the values of some packages anew, and the counts with them; those that were deleted count no more."""
     alive = select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys), tables.alive())
     every = {key: full(size) for key, size in connection.execute(alive)}
-    values = _values_of(connection, list(kept_fields().values()), every)
+    values = _facet_values(connection, list(kept_fields().values()), every)
     codes = _codes(connection, values)
     new: dict[int, dict[int, tuple[int, bool]]] = {}
     rows: list[tuple[int, bytes, str]] = []
@@ -130,7 +130,7 @@ def _unpacked(data: bytes) -> Iterator[tuple[int, int, bool]]:
     return ((code, both >> 1, bool(both & 1)) for code, both in _PAIR.iter_unpack(data))
 
 
-def _values_of(connection: Connection, fields: Sequence[FacetField], every: Mapping[int, int]) -> _Values:
+def _facet_values(connection: Connection, fields: Sequence[FacetField], every: Mapping[int, int]) -> _Values:
     """Values of some packages, which are given with all their datasets; each with the datasets that have it."""
     found: _Values = {key: {} for key in every}
     for key, field, name, text, bits, listed in _stated(connection, fields, every):
@@ -329,17 +329,10 @@ def _parted(connection: Connection, partly: Mapping[int, int]) -> Iterator[bytes
     for keys in database.chunks(partly):
         rows = select(_rows.package, _rows.codes, _rows.parts).where(among(_rows.package, keys))
         for package, codes, parts in connection.execute(rows):
-            yield _packed(_part(partly[package], _unpacked(codes), json.loads(parts) if parts else {}))
-
-
-def _part(
-    bits: int, codes: Iterable[tuple[int, int, bool]], parts: Mapping[str, str]
-) -> Iterator[tuple[int, int, bool]]:
-    """What a package counts for with some of its datasets."""
-    known = {int(code): bits & mask(spans) for code, spans in parts.items()}
-    for code, _, listed in codes:
-        if some := known.get(code, bits):
-            yield code, _datasets(some), listed
+            bits = partly[package]
+            known = {int(code): bits & mask(runs) for code, runs in json.loads(parts or "{}").items()}
+            own = ((code, known.get(code, bits), listed) for code, _, listed in _unpacked(codes))
+            yield _packed((code, _datasets(some), listed) for code, some, listed in own if some)
 
 
 def _facets(
@@ -375,7 +368,7 @@ def _unkept(
     texts: dict[str, str] = {}
     for keys in database.chunks(sizes):
         every = {key: full(sizes[key]) for key in keys}
-        for package, values in _values_of(connection, [one], every).items():
+        for package, values in _facet_values(connection, [one], every).items():
             for (_, name), value in values.items():
                 if own := value.bits & bits.get(package, every[package]):
                     texts.setdefault(name, value.text)

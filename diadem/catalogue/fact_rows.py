@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Select, Table, select
 
-from diadem.catalogue import tables
+from diadem.catalogue import database, tables
 from diadem.catalogue.dataset_sets import bits_of, numbers
 from diadem.catalogue.facts import SESSION_END, day_of
 from diadem.catalogue.tables import among
@@ -16,13 +17,17 @@ from diadem.catalogue.tables import among
 _keys = tables.keys.c
 
 
+def select_codes(*keys: str) -> Select[tuple[int]]:
+    """The numbers of some keys, as part of another question; a key that nothing has stated has none."""
+    return select(_keys.code).where(_keys.name.in_(keys))
+
+
 def codes_of(connection: Connection, names: set[str]) -> Mapping[str, int]:
     """The number of every key, new ones added."""
     known: dict[str, int] = {name: code for code, name in connection.execute(select(_keys.code, _keys.name))}
-    for name in sorted(names - known.keys()):
-        known[name] = max(known.values(), default=0) + 1
-        connection.execute(insert(tables.keys), {"code": known[name], "name": name})
-    return known
+    new = dict(zip(sorted(names - known.keys()), count(max(known.values(), default=0) + 1), strict=False))
+    database.insert_rows(connection, tables.keys, ((code, name) for name, code in new.items()))
+    return known | new
 
 
 def facts_of(

@@ -157,9 +157,19 @@ def session_span(entry: PackageEntry, facts: Facts) -> tuple[datetime.date | Non
     return first, last if first and last and last > first else None
 
 
-def day_of(moment: float) -> datetime.date:
+def seconds_of(moment: datetime.datetime) -> float:
+    """A moment as it is kept, whatever its zone: seconds since 1970 by the clock on the wall."""
+    return (moment.replace(tzinfo=None) - _EPOCH).total_seconds()
+
+
+def moment_of(seconds: float) -> datetime.datetime:
+    """The moment again. Raises `OverflowError` for one beyond the calendar."""
+    return _EPOCH + datetime.timedelta(seconds=seconds)
+
+
+def day_of(seconds: float) -> datetime.date:
     """The day of a `SESSION_DATE` as it is kept."""
-    return (_EPOCH + datetime.timedelta(seconds=moment)).date()
+    return moment_of(seconds).date()
 
 
 def _day(text: str) -> datetime.date | None:
@@ -275,10 +285,9 @@ def storable(text: str) -> str:
 def _clock(text: str) -> float | None:
     """Seconds since 1970 of a moment as the clock beside the instrument showed it, its offset left aside."""
     try:
-        moment = datetime.datetime.fromisoformat(text).replace(tzinfo=None)
+        return seconds_of(datetime.datetime.fromisoformat(text))
     except ValueError:  # a leap second
         return None
-    return (moment - _EPOCH).total_seconds()
 
 
 def _sorting(item: tuple[str, float | str]) -> tuple[str, bool, float | str]:

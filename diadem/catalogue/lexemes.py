@@ -29,7 +29,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    ForeignKey,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -51,7 +50,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 
 from diadem.catalogue.database import IndexedText, TextHits
 from diadem.catalogue.package_key import EVERYTHING, Stretch
-from diadem.catalogue.tables import ByteText
+from diadem.catalogue.tables import ByteText, package_column
 from diadem.catalogue.words import Every, Without, Wording, Words
 
 #: Bytes of the longest lexeme that is written as it is (PostgreSQL takes 2046); the rest of a longer one is digested.
@@ -68,16 +67,10 @@ _metadata = MetaData()
 #: A stub, so that foreign keys find their table.
 _packages = Table("packages", _metadata, Column("seq", BigInteger, primary_key=True))
 
-
-def _package() -> Column[int]:
-    rule = ForeignKey("packages.seq", ondelete="CASCADE", onupdate="CASCADE")
-    return Column("package", BigInteger, rule, nullable=False)
-
-
 texts = Table(
     "texts",
     _metadata,
-    _package(),
+    package_column(),
     Column("large", Boolean, nullable=False),  # its vectors are in `large_texts`
     Column("words", TSVECTOR, nullable=False),
     PrimaryKeyConstraint("package"),
@@ -85,7 +78,7 @@ texts = Table(
 large_texts = Table(
     "large_texts",
     _metadata,
-    _package(),
+    package_column(),
     Column("part", Integer, nullable=False),
     Column("words", TSVECTOR, nullable=False),
     PrimaryKeyConstraint("package", "part"),

@@ -7,6 +7,7 @@ has signed, stands for one of its keys: nobody speaks in another's name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, delete, func, select
 from diadem.catalogue import database, tables
 from diadem.catalogue.package_key import hex_of
 from diadem.catalogue.tables import among_texts
-from diadem.custody.log_entry import Entry, place_of
+from diadem.custody.log_entry import Entry, place_of, position_of
 from diadem.errors import DocumentError
 from diadem.model.amendments import Amendment
 from diadem.model.assessments import Assessment
@@ -116,9 +117,21 @@ def sample_places(connection: Connection, sha256: str) -> list[tuple[int, str]]:
     return [(place_of(epoch, index), id_) for epoch, index, id_, _ in _about(connection, [sha256], "sample")]
 
 
-def lines_about(connection: Connection, sha256: str, kind: str) -> list[tuple[int, bytes]]:
-    """Place in the log and envelope of each statement of a kind on a subject, whoever has signed it."""
-    return [(place_of(epoch, index), line) for epoch, index, _, line in _about(connection, [sha256], kind)]
+def lines_about(connection: Connection, subjects: Sequence[str], kind: str) -> list[tuple[int, bytes]]:
+    """Place in the log and envelope of each statement of a kind on some subjects, whoever has signed it."""
+    return [(place_of(epoch, index), line) for epoch, index, _, line in _about(connection, subjects, kind)]
+
+
+def entries_of(lines: Iterable[tuple[int, bytes]]) -> Iterator[Entry]:
+    """The entries of such lines; one of a later version, or damaged, means nothing here, and custody tells."""
+    from diadem.serialization.validation import read_statement
+
+    for place, line in lines:
+        try:
+            envelope = Envelope.from_line(line)
+            yield Entry.of(*position_of(place), envelope, read_statement(envelope.payload), line)
+        except DocumentError:
+            continue
 
 
 # What people said
@@ -126,35 +139,19 @@ def lines_about(connection: Connection, sha256: str, kind: str) -> list[tuple[in
 
 def speaks_for(connection: Connection, signers: Iterable[str], name: str) -> bool:
     """Whether one of some keys is, by a card of the log, that of the user ``alice@hu-berlin``."""
-    return any(_is_card(line, name) for *_, line in _about(connection, list(signers), "key"))
-
-
-def _is_card(line: bytes, name: str) -> bool:
-    from diadem.serialization.validation import read_statement
-
-    try:
-        said = read_statement(Envelope.from_line(line).payload).predicate
-    except DocumentError:
-        return False
-    return said.get("role") == _USER and said.get("name") == name
+    cards = (entry.statement.predicate for entry in entries_of(lines_about(connection, list(signers), "key")))
+    return any(card.get("role") == _USER and card.get("name") == name for card in cards)
 
 
 def _said(connection: Connection, sha256: str, kind: str) -> Iterator[tuple[str, int, dict[str, object]]]:
     """Id, place and predicate of each statement of a kind on a subject that is by whom it says."""
-    from diadem.serialization.validation import read_statement
-
     trusted: dict[tuple[str, tuple[str, ...]], bool] = {}
-    for place, line in lines_about(connection, sha256, kind):
-        try:
-            envelope = Envelope.from_line(line)
-            statement = read_statement(envelope.payload)
-        except DocumentError:  # of a later version, or damaged: custody tells, and it means nothing here
-            continue
-        name, signers = str(statement.predicate.get("by", "")), tuple(key for key, _ in envelope.signatures)
-        if (name, signers) not in trusted:
-            trusted[name, signers] = speaks_for(connection, signers, name)
-        if trusted[name, signers]:
-            yield envelope.statement_id, place, dict(statement.predicate)
+    for entry in entries_of(lines_about(connection, [sha256], kind)):
+        said = str(entry.statement.predicate.get("by", "")), entry.signers
+        if said not in trusted:
+            trusted[said] = speaks_for(connection, entry.signers, said[0])
+        if trusted[said]:
+            yield entry.statement_id, entry.place, dict(entry.statement.predicate)
 
 
 def assessments(connection: Connection, package_id: str) -> list[Assessment]:
@@ -194,16 +191,13 @@ class Brought(NamedTuple):
 def sheets(connection: Connection, package_id: str) -> list[Brought]:
     """The sheets of corrections with which a package came, the oldest first."""
     from diadem.custody.corrections import CorrectionSheet
-    from diadem.serialization.validation import read_statement
 
     found = []
-    for *_, line in _about(connection, [package_id.removeprefix(PREFIX)], "corrections"):
-        try:
-            said = read_statement(Envelope.from_line(line).payload).predicate
+    for entry in entries_of(lines_about(connection, [package_id.removeprefix(PREFIX)], "corrections")):
+        said = entry.statement.predicate
+        with suppress(DocumentError):  # of a later version: custody tells
             sheet = CorrectionSheet.from_line(str(said["sheet"]).encode("utf-8"))
-        except DocumentError:  # of a later version: custody tells
-            continue
-        found.append(Brought(sheet, said["names"], bool(said["before"])))
+            found.append(Brought(sheet, said["names"], bool(said["before"])))
     return found
 
 

@@ -8,7 +8,7 @@ dataset by dataset, by the sets of datasets that the facts name. Most are not.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import groupby, islice
 from operator import or_
@@ -256,7 +256,11 @@ class _Match:
 
     def _phrases(self, parts: Sequence[Condition], everything: _Bits) -> tuple[_Bits, Sequence[Condition]]:
         """Datasets that fulfil all phrases of which something is not known, in one look; and the parts that remain."""
-        open_ = [part for part in parts if isinstance(part, Phrase) and self._is_open(part, everything)]
+        open_ = [
+            part
+            for part in parts
+            if isinstance(part, Phrase) and any(self._held.get(part, {}).get(key, SOME) == SOME for key in everything)
+        ]
         if len(open_) < _SEVERAL or not everything:
             return dict(everything), parts
         found = dict.fromkeys(everything, 0)
@@ -266,10 +270,6 @@ class _Match:
                 bits &= bits_of(all_, datasets, everything[package])
             found[package] = bits
         return found, [part for part in parts if part not in open_]
-
-    def _is_open(self, leaf: Leaf, keys: Iterable[int]) -> bool:
-        held = self._held.get(leaf, {})
-        return any(held.get(key, SOME) == SOME for key in keys)
 
     def _leaf(self, leaf: Leaf, everything: _Bits) -> _Bits:
         """Datasets that fulfil a single condition."""

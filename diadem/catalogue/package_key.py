@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from diadem.catalogue import tables
 from diadem.catalogue.tables import among_texts
@@ -33,7 +33,7 @@ _packages = tables.packages.c
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Packages that follow one another: keys from `low` on, and below `high`."""
+    """Packages that follow one another, as those of some days do: keys from `low` on, and below `high`."""
 
     low: int = 0
     high: int = _END
@@ -41,6 +41,10 @@ class Stretch:
     def cut(self, low: int, high: int) -> Self:
         """What lies between two keys of it."""
         return type(self)(max(self.low, low), min(self.high, high))
+
+    def has(self, key: ColumnElement[int]) -> ColumnElement[bool]:
+        """Whether a package lies in it."""
+        return and_(key >= self.low, key < self.high)
 
 
 EVERYTHING: Final = Stretch()
@@ -64,10 +68,10 @@ def day_number(date: datetime.date | None) -> int:
     return 0 if date is None else date.toordinal()
 
 
-def day_range(first: datetime.date | None, end: datetime.date | None) -> tuple[int, int]:
-    """Smallest number from `first` on, and the smallest that is no more before `end`. None: no limit, but a date."""
+def days_between(first: datetime.date | None, end: datetime.date | None) -> Stretch:
+    """Packages of the days from `first` to before `end`. None: no limit, but a date."""
     low = (1 if first is None else first.toordinal()) << ID_BITS
-    return low, _END if end is None else end.toordinal() << ID_BITS
+    return Stretch(low, _END if end is None else end.toordinal() << ID_BITS)
 
 
 def find(connection: Connection, package_id: str) -> int | None:

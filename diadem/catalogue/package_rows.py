@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from diadem.catalogue import database, quality, tables
 from diadem.catalogue.dataset_sets import full, numbers
@@ -21,7 +20,7 @@ from diadem.catalogue.package_key import resolve
 from diadem.catalogue.results import DatasetRow, PackageRow
 from diadem.catalogue.tables import among
 from diadem.errors import NotFound
-from diadem.model.assessments import VERDICTS, Assessment, disputes
+from diadem.model.assessments import VERDICTS, disputes
 from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Ownership
 from diadem.model.replicas import PRESENT
@@ -35,6 +34,8 @@ _LONGEST_CHAIN = 10_000
 #: Datasets whose names an error proposes from.
 _COMPARED: Final = 2_000
 _packages, _datasets = tables.packages.c, tables.datasets.c
+#: Columns that a row has as they are.
+_SAME: Final = ("payload_id", "title", "instrument", "sample", "operator", "datasets", "files", "bytes", "path")
 #: Names of the stores that have a copy of a package, each in a line.
 _STORES: Final = (
     select(func.aggregate_strings(tables.replicas.c.store, "\n"))
@@ -68,48 +69,40 @@ def package_rows(
         ends = last_days(connection, part)
         for row in rows:
             bits = (matching or {}).get(row.seq, full(row.datasets))
-            session = _first(connection, row.id, row.predecessor)
-            said = _row(row, named.get(row.seq, ()), bits.bit_count() if row.datasets else 0, session)
-            found[row.seq] = replace(
-                said,
+            judged, doubted = counting.get(row.seq, ()), doubts.get(PREFIX + row.id, ())
+            verdicts = [verdict for verdict in VERDICTS if any(one.verdict == verdict for one in judged)]
+            found[row.seq] = PackageRow(
+                id=PREFIX + row.id,
+                date=date.fromisoformat(row.date) if row.date else None,
                 until=ends.get(row.seq),
-                owner=Ownership.of(said.owner, known).now,
-                quality=_quality(counting.get(row.seq, ())),
-                warnings=tuple(one.sentence for one in doubts.get(said.id, ()) if one.way),
+                formats=tuple(json.loads(row.formats)),
+                matching=bits.bit_count() if row.datasets else 0,
+                matched=named.get(row.seq, ()),
+                owner=Ownership.of(row.owner, known).now,
+                ingested_at=datetime.fromisoformat(row.ingested_at) if row.ingested_at else None,
+                stores=tuple(sorted(row.stores.split("\n"))) if row.stores else (),
+                session=PREFIX + _first(connection, row.id, row.predecessor),
+                continues=PREFIX + row.predecessor if row.predecessor else None,
+                omitted=row.omitted,
+                issues=json.loads(row.issues),
+                tombstone=json.loads(row.tombstone) if row.tombstone else None,
+                quality=(*verdicts, *(["disputed"] if disputes(judged) else [])),
+                warnings=tuple(one.sentence for one in doubted if one.way),
+                **{name: getattr(row, name) for name in _SAME},
             )
     return [found[key] for key in keys if key in found]
-
-
-def _row(row: Row[Any], named: tuple[DatasetRow, ...], matching: int, session: str) -> PackageRow:
-    same = ("payload_id", "title", "instrument", "sample", "operator", "datasets", "files", "bytes", "owner", "path")
-    return PackageRow(
-        id=PREFIX + row.id,
-        date=date.fromisoformat(row.date) if row.date else None,
-        formats=tuple(json.loads(row.formats)),
-        matching=matching,
-        matched=named,
-        ingested_at=datetime.fromisoformat(row.ingested_at) if row.ingested_at else None,
-        stores=tuple(sorted(row.stores.split("\n"))) if row.stores else (),
-        session=PREFIX + session,
-        continues=PREFIX + row.predecessor if row.predecessor else None,
-        omitted=row.omitted,
-        issues=json.loads(row.issues),
-        tombstone=json.loads(row.tombstone) if row.tombstone else None,
-        **{name: getattr(row, name) for name in same},
-    )
-
-
-def _quality(counting: Sequence[Assessment]) -> tuple[str, ...]:
-    """Verdicts that count, from best to worst; at the end whether any is disputed."""
-    said = [verdict for verdict in VERDICTS if any(one.verdict == verdict for one in counting)]
-    return (*said, *(["disputed"] if disputes(counting) else []))
 
 
 def _named_datasets(
     connection: Connection, sizes: Mapping[int, int], matching: Mapping[int, int]
 ) -> dict[int, tuple[DatasetRow, ...]]:
     """The first datasets of each package, or the first of those that match."""
-    wanted = {key: _first_numbers(matching.get(key), size) for key, size in sizes.items()}
+    wanted: dict[int, Sequence[int]] = {
+        key: list(islice(numbers(matching[key] & ~1), NAMED_DATASETS))
+        if key in matching
+        else range(1, min(size, NAMED_DATASETS) + 1)
+        for key, size in sizes.items()
+    }
     small = [key for key, numbers_ in wanted.items() if numbers_ and numbers_[-1] <= _TOGETHER]
     columns = tables.datasets.c
     few = (among(columns.package, small), columns.number <= max((wanted[key][-1] for key in small), default=0))
@@ -121,12 +114,6 @@ def _named_datasets(
         key: tuple(found[key, number] for number in numbers_ if (key, number) in found)
         for key, numbers_ in wanted.items()
     }
-
-
-def _first_numbers(bits: int | None, size: int) -> Sequence[int]:
-    if bits is None:
-        return range(1, min(size, NAMED_DATASETS) + 1)
-    return list(islice(numbers(bits), NAMED_DATASETS)) if size else []
 
 
 def _datasets_where(connection: Connection, *conditions: ColumnElement[bool]) -> dict[tuple[int, int], DatasetRow]:

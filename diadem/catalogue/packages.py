@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as day
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
 from diadem.catalogue import amended_facts, database, facet_counts, log_statements, quality, tables
 from diadem.catalogue.database import IndexedText
@@ -90,6 +90,7 @@ def _package_row(entry: PackageEntry, facts: Facts, date: day | None) -> dict[st
         "sample": named(facts.values(*SAMPLE_KEYS)),
         "operator": named(facts.values("person.operator")),
         "formats": json.dumps(sorted(facts.values(FORMAT))),
+        "tombstone": None,
     }
 
 
@@ -109,8 +110,7 @@ def enter(connection: Connection, prepared: Sequence[Prepared]) -> None:
         else:
             new.append((one.key, one))
             taken.add(one.key)
-    rows = ({"seq": seq, "tombstone": None, **one.package} for seq, one in new)
-    database.insert_values(connection, tables.packages, rows)
+    database.insert_values(connection, tables.packages, ({"seq": seq, **one.package} for seq, one in new))
     _write_rows(connection, new)
     for one in others:
         _write_again(connection, one)
@@ -120,12 +120,12 @@ def _write_again(connection: Connection, prepared: Prepared) -> None:
     """Write a package that is there, or one whose key another one has."""
     old = find(connection, prepared.id)
     seq = free_key(connection, prepared.key, prepared.id)
+    row = {"seq": seq, **prepared.package}
     if old is None:
-        connection.execute(insert(tables.packages), {"seq": seq, **prepared.package})
+        database.insert_values(connection, tables.packages, [row])
     else:
         _clear(connection, old)
-        changed = update(tables.packages).where(_packages.seq == old)
-        connection.execute(changed, {"seq": seq, "tombstone": None, **prepared.package})
+        connection.execute(update(tables.packages).where(_packages.seq == old), row)
     _write_rows(connection, [(seq, prepared)])
 
 
@@ -148,7 +148,7 @@ def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]
     for seq, one in numbered:
         if one.id in spoken_of:
             quality.restate(connection, seq, one.id)
-            moved[seq] = amended_facts.restate(connection, seq, one.id)
+            moved[seq] = amended_facts.restate(connection, seq)
     facet_counts.touch(connection, [moved.get(seq, seq) for seq, _ in numbered])
 
 
@@ -170,13 +170,11 @@ def _write_facts(connection: Connection, numbered: Sequence[tuple[int, Prepared]
     database.insert_rows(connection, tables.phrases, said)
     named = ((seq, number, *dataset) for seq, one in numbered for number, dataset in enumerate(one.datasets, 1))
     database.insert_rows(connection, tables.datasets, named)
-    database.of(connection).write_texts(connection, ((seq, _said(one, codes)) for seq, one in numbered))
-
-
-def _said(prepared: Prepared, codes: Mapping[str, int]) -> Iterator[IndexedText]:
-    for fact, words in prepared.phrases:
-        if words:
-            yield IndexedText(codes[fact.key], words, fact.everywhere)
+    texts = (
+        (seq, (IndexedText(codes[fact.key], words, fact.everywhere) for fact, words in one.phrases if words))
+        for seq, one in numbered
+    )
+    database.of(connection).write_texts(connection, texts)
 
 
 def note_ingests(connection: Connection, times: Mapping[str, datetime]) -> None:

@@ -27,7 +27,7 @@ from diadem.catalogue.conditions import (
 from diadem.catalogue.dataset_sets import numbers
 from diadem.catalogue.facet_counts import ValueCount, facets_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
-from diadem.catalogue.fact_rows import values_of
+from diadem.catalogue.fact_rows import select_codes, values_of
 from diadem.catalogue.facts import SESSION_END
 from diadem.catalogue.known_samples import meant
 from diadem.catalogue.log_statements import successions
@@ -61,9 +61,19 @@ _packages, _numbers, _values = tables.packages.c, tables.numbers.c, tables.facet
 
 
 def search(
-    connection: Connection, query: str, *, limit: int | None, offset: int, order: str, within: Visible | None = None
+    connection: Connection,
+    query: str = "",
+    *,
+    limit: int | None = 50,
+    offset: int = 0,
+    order: str = "newest",
+    within: Visible | None = None,
 ) -> SearchResult:
-    """A page of the packages that match; see `Catalogue.search`."""
+    """Find packages, newest first, those of one day by id. The language is told in `query`.
+
+    With a `limit`, the total may be *at least* that many: see `SearchResult.exact`. `order` is ``newest`` or
+    ``oldest``; only packages that somebody may find lie `within`. Raises `UsageError`, with carets under the word.
+    """
     if order not in ORDERS:
         raise UsageError(f"'{order}' is not an order of packages", next=f"One of {', '.join(ORDERS)}.")
     if offset < 0 or (limit is not None and limit < 0):
@@ -175,8 +185,11 @@ class CatalogueNames(Names):
         return [tuple(name.split()) for name in texts]
 
     def older(self, key: int, moment: float) -> int | None:
-        end = select(tables.keys.c.code).where(tables.keys.c.name == SESSION_END).scalar_subquery()
-        lasted = (_numbers.key == end, _numbers.number >= moment, _numbers.package < key)
+        lasted = (
+            _numbers.key == select_codes(SESSION_END).scalar_subquery(),
+            _numbers.number >= moment,
+            _numbers.package < key,
+        )
         found: int | None = self._connection.scalar(select(func.min(_numbers.package)).where(*lasted))
         return found
 
@@ -190,7 +203,7 @@ def _wider(query: str, row: Sequence[Term], counted: Callable[[str], tuple[int, 
     """Searches that leave out one term each of a search that finds nothing, and find something."""
     if not 1 < len(row) <= MOST_TERMS:
         return
-    texts = [query[term.start : term.value.end] for term in row]
+    texts = [query[term.start : term.end] for term in row]
     for place, left_out in enumerate(texts):
         asked = " ".join(texts[:place] + texts[place + 1 :])
         total, exact = counted(asked)
@@ -239,8 +252,11 @@ def _goes_with(unit: str, text: str) -> bool:
     return True
 
 
-def facets(connection: Connection, query: str, fields: Sequence[str] | None, top: int) -> Facets:
-    """How many of the packages that match have which values; see `Catalogue.facets`."""
+def facets(connection: Connection, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
+    """How many of the packages that a search finds have which instrument, year, sample and so on.
+
+    Where very many packages match, the newest of them are counted: see `Facets.exact`. Raises `UsageError`.
+    """
     if top < 1:
         raise UsageError("at least one value of each field is counted", next="Example: --top 10")
     facet_counts.settle(connection)  # where something was written in the same transaction
@@ -267,7 +283,7 @@ def _newest(reader: FactReader, condition: Condition, *, kept: bool) -> tuple[di
     source = candidates_of(reader, condition)
     sizes: dict[int, int] = {}
     bits: dict[int, int] = {}
-    if not doubtful(condition) and all(part in source.covered for part in parts_of(condition)):
+    if not doubtful(condition) and source.covers(condition):
         # Every candidate matches.
         keys = source.keys(reader.connection, most + 1)
         for some in database.chunks(keys[:most]):
@@ -322,8 +338,8 @@ def stated(connection: Connection, query: str, ids: Sequence[str], fields: Seque
     columns = tables.datasets.c
     found: list[StatedDataset] = []
     for part in database.chunks(one.removeprefix(PREFIX) for one in ids):
-        packages = select(_packages.seq, _packages.id, _packages.datasets).where(among_texts(_packages.id, part))
-        rows = connection.execute(packages).all()
+        packages = select(_packages.seq, _packages.id, _packages.datasets)  # some may be deleted since the search
+        rows = connection.execute(packages.where(among_texts(_packages.id, part), tables.alive())).all()
         bits = matching(reader, condition, {row.seq: row.datasets for row in rows})
         wanted = {package: some & ~1 for package, some in bits.items()}
         values = {

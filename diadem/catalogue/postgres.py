@@ -20,7 +20,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.schema import CreateIndex
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from diadem.catalogue import lexemes
 from diadem.catalogue.database import (
@@ -31,7 +30,7 @@ from diadem.catalogue.database import (
     Database,
     ServerAddress,
 )  # fmt: skip
-from diadem.catalogue.tables import BESIDE, Among, ByteText, Contains, ContainsOne, ListOf
+from diadem.catalogue.tables import BESIDE, ByteText
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 
 #: The service of the machine's keyring that keeps passwords:
@@ -325,22 +324,3 @@ def _create_index(element: CreateIndex, compiler: Any, **options: Any) -> str:
     if beside := element.element.info.get(BESIDE):
         element.element.dialect_options["postgresql"]["include"] = beside
     return str(compiler.visit_create_index(element, **options))
-
-
-@compiles(Among, "postgresql")
-def _among(element: Among, compiler: SQLCompiler, **options: Any) -> str:
-    column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    kind = list(element.clauses)[1].type
-    return f"{column} = ANY ({f'CAST({given} AS BIGINT[])' if isinstance(kind, ListOf) and kind.keys else given})"
-
-
-@compiles(Contains, "postgresql")
-def _contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
-    column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"strpos({column}, {given}) > 0"
-
-
-@compiles(ContainsOne, "postgresql")
-def _contains_one(element: ContainsOne, compiler: SQLCompiler, **options: Any) -> str:
-    column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"EXISTS (SELECT 1 FROM unnest({given}) AS given (value) WHERE strpos({column}, given.value) > 0)"  # noqa: S608

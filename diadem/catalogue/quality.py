@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Connection, Select, delete, insert, select, update
+from sqlalchemy import CTE, ColumnElement, Connection, Select, delete, select, update
 
 from diadem.catalogue import database, facet_counts, log_statements, tables
 from diadem.catalogue.dataset_sets import bits_of, full, mask_text
@@ -83,8 +83,7 @@ def _write(connection: Connection, seq: int, dataset: str, counting: Sequence[As
     questions = {one.question: [other for other in counting if other.question == one.question] for one in counting}
     rows = [_row(seq, one, disputed=differ(questions[one.question])) for one in counting]
     where = {"everywhere": bits == full(count), "datasets": mask_text(bits)}
-    if rows:
-        connection.execute(insert(tables.assessments), [row | where for row in rows])
+    database.insert_values(connection, tables.assessments, (row | where for row in rows))
     _judged(connection, seq, bits, full(count))
 
 
@@ -232,7 +231,7 @@ def _doubts(
     if wanted := [PackageId(one).hex for one in packages if one not in keys]:
         rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), tables.alive())
         ids |= {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
-    absent = {one for one in packages if one not in set(ids.values())}
+    absent = set(packages).difference(ids.values())
     remembered = {one: current(log_statements.assessments_of(connection, PackageId(one).hex)) for one in absent}
     others = [seq for seq in ids if seq not in known]
     at_hand = {seq: known[seq] for seq in ids if known.get(seq)}

@@ -44,7 +44,6 @@ from diadem.catalogue.conditions import (
     Between,
     Condition,
     Count,
-    Days,
     Ingested,
     InStore,
     Judged,
@@ -54,8 +53,7 @@ from diadem.catalogue.conditions import (
     denied,
     one_judgement,
 )
-from diadem.catalogue.known_samples import is_short, needed
-from diadem.catalogue.package_key import ID_BITS, day_range
+from diadem.catalogue.package_key import ID_BITS, Stretch, days_between
 from diadem.catalogue.quantities import (
     Unreadable,
     around,
@@ -68,7 +66,7 @@ from diadem.catalogue.quantities import (
     split,
 )
 from diadem.catalogue.vocabulary import Key
-from diadem.catalogue.words import words
+from diadem.catalogue.words import is_short, needed, words
 from diadem.errors import UsageError
 from diadem.model.assessments import VERDICTS, label
 
@@ -90,7 +88,6 @@ _HEX: Final = re.compile(r"[0-9a-f]{8,64}\Z")
 _JUDGEMENTS: Final = ("quality", "not", "purpose", "criterion", "assessor")
 _TEXTUAL: Final = frozenset({"text", "id", "store", "made-from", "used-for", *_JUDGEMENTS})
 _ORDERED: Final = ("<", "<=", ">", ">=")
-_EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  (as the facts count)
 #: Characters of a query that an error shows around the place that it points at, and those that it says: a word of the
 #: query may be very long.
 _SHOWN, _SAID = 70, 200
@@ -119,6 +116,11 @@ class Term:
     def start(self) -> int:
         """Where it begins in the query."""
         return (self.key or self.value).start
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.value.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ def _tokens(query: str) -> Iterator[Piece | Term]:
     while at < len(query):
         token = Piece(query[at], at, at + 1) if query[at] in "()" else _token(query, at)
         yield token
-        at = _blank(query, token.end if isinstance(token, Piece) else token.value.end)
+        at = _blank(query, token.end)
     yield Piece("", len(query), len(query) + 1)
 
 
@@ -229,7 +231,7 @@ class _Parser:
         terms = [token for token in tokens if isinstance(token, Term)]
         if len(terms) > MAX_TERMS:
             last = terms[MAX_TERMS]
-            raise pointing(query, last.start, last.value.end, f"there are more than {MAX_TERMS} terms")
+            raise pointing(query, last.start, last.end, f"there are more than {MAX_TERMS} terms")
 
     def search(self) -> Query:
         if len(self._tokens) == 1:
@@ -248,8 +250,7 @@ class _Parser:
 
     def _malformed(self, what: str, next: str | None = None) -> UsageError:  # noqa: A002
         token = self._tokens[self._at]
-        end = token.end if isinstance(token, Piece) else token.value.end
-        return pointing(self._query, token.start, end, what, next=next)
+        return pointing(self._query, token.start, token.end, what, next=next)
 
     def _meant(self, build: Callable[[], Condition]) -> Condition:
         """What something means, or a stand-in until the whole is parsed."""
@@ -476,17 +477,17 @@ def _dated(key: Key, operator: str, text: str, names: Names) -> Condition:
     if key.kind == "day":
         if any(limit is not None and limit.time() != datetime.time() for limit in (low, high)):
             raise Unreadable("a session has a day, and no time of day", "Ask for acquired>=2026-03-14T09:30.")
-        days = Days(*day_range(low.date() if low else None, high.date() if high else None))
-        since = (datetime.datetime.fromordinal(days.low >> ID_BITS) - _EPOCH).total_seconds()
+        days = days_between(low.date() if low else None, high.date() if high else None)
+        since = facts.seconds_of(datetime.datetime.fromordinal(days.low >> ID_BITS))
         # From the oldest session that lasted into them on all are looked at: mostly there is none, and the days alone
         # are counted by their keys.
         if (oldest := names.older(days.low, since)) is None:
             return days
-        return AllOf((Days(oldest, days.high), AnyOf((days, Between((facts.SESSION_END,), since, math.inf)))))
+        return AllOf((Stretch(oldest, days.high), AnyOf((days, Between((facts.SESSION_END,), since, math.inf)))))
     if key.kind == "ingested":
         return Ingested(low.isoformat() + "Z" if low else None, high.isoformat() + "Z" if high else None)
-    first = (low - _EPOCH).total_seconds() if low else -math.inf
-    end = (high - _EPOCH).total_seconds() if high else math.inf
+    first = facts.seconds_of(low) if low else -math.inf
+    end = facts.seconds_of(high) if high else math.inf
     return Between(key.of, first, math.nextafter(end, -math.inf))
 
 

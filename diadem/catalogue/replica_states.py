@@ -15,6 +15,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, or_, select, update
 
 from diadem.catalogue import database, facet_counts, tables
+from diadem.catalogue.fact_rows import select_codes
 from diadem.catalogue.package_key import keys_of, require, resolve
 from diadem.catalogue.tables import among
 from diadem.errors import UsageError
@@ -97,7 +98,7 @@ def set_replica(
     if state != PRESENT or written is not None:
         connection.execute(delete(tables.proofs).where(_proofs.package == seq, _proofs.store == store, _proofs.ok))
         row |= _UNPROVEN
-    connection.execute(database.of(connection).upsert(tables.replicas, "package", "store"), row)
+    connection.execute(database.of(connection).upsert(tables.replicas), row)
     if counted != (state == PRESENT):
         facet_counts.touch(connection, [seq])
 
@@ -205,7 +206,7 @@ def add_proofs(
 
 def _write_proof(connection: Connection, row: Mapping[str, Any]) -> None:
     """Note a check; the replica, if there is one, names its last proof, of two in one second the stronger."""
-    connection.execute(database.of(connection).upsert(tables.proofs, "package", "store", "level", "ok"), row)
+    connection.execute(database.of(connection).upsert(tables.proofs), row)
     if not row["ok"] or row["level"] not in PROOFS:
         return
     same = (_replicas.package == row["package"], _replicas.store == row["store"])
@@ -296,7 +297,7 @@ def _columns(required: Sequence[str]) -> list[ColumnElement[Any]]:
 
 
 def _stated(key: str) -> ColumnElement[bool]:
-    code = select(tables.keys.c.code).where(tables.keys.c.name == key).scalar_subquery()
+    code = select_codes(key).scalar_subquery()
     facts = (tables.numbers, tables.phrases)
     return or_(*(exists().where(table.c.package == _packages.seq, table.c.key == code) for table in facts))
 

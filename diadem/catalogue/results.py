@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +14,7 @@ from diadem.model.display import Display, data_addresses, pandas_module
 from diadem.model.plain_text import count_text
 from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
-from diadem.scan.tables import harmless
+from diadem.scan.tables import Column, table_csv
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -431,12 +429,7 @@ class SearchResult(Display):
 
     def to_csv(self) -> bytes:
         """The rows as CSV in UTF-8 with a byte-order mark; no text in it is taken for a formula."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(COLUMNS)
-        for row in self.rows:
-            writer.writerow([_cell(value) for value in _values(row)])
-        return text.getvalue().encode("utf-8-sig")
+        return table_csv([Column(name, name, "text", partial(_cell, name)) for name in COLUMNS], self.rows)
 
     def to_dataframe(self, *, fields: Sequence[str] = (), datasets: bool = False) -> Any:
         """The rows as a pandas DataFrame; `date`, `until` and `ingested_at` are times, counts and sizes whole numbers.
@@ -481,7 +474,7 @@ def _framed(result: SearchResult, fields: list[str], *, datasets: bool) -> Any:
             raise UsageError("dataset values come from a node", next="Search with diadem.open_node().search.")
         units = result.source.units(fields)
         found = result.source.stated(result.query, [row.id for row in result.rows], fields)
-    rows = {row.id: list(_values(row)) for row in result.rows}
+    rows = {row.id: [getattr(row, name) for name in COLUMNS] for row in result.rows}
     if datasets:
         head = ["dataset", "file"]
         body = [
@@ -526,13 +519,8 @@ def _cells(values: Mapping[str, tuple[Value, ...]], fields: Sequence[str], units
     return cells
 
 
-def _values(row: PackageRow) -> Sequence[Any]:
-    return [getattr(row, name) for name in COLUMNS]
-
-
-def _cell(value: Any) -> Any:
+def _cell(name: str, row: PackageRow) -> Any:
+    value = getattr(row, name)
     if isinstance(value, tuple):
-        value = "; ".join(value)
-    if isinstance(value, datetime):
-        return time_text(value)
-    return harmless(value) if isinstance(value, str) else "" if value is None else value
+        return "; ".join(value)
+    return time_text(value) if isinstance(value, datetime) else value

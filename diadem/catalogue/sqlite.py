@@ -16,13 +16,10 @@ from urllib.parse import quote
 from sqlalchemy import BigInteger, Connection, Engine, Table, create_engine, event, literal_column, select, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from diadem.catalogue.database import BUSY_SECONDS, WRITING, Database, IndexedText, TextHits
 from diadem.catalogue.package_key import EVERYTHING, Stretch
-from diadem.catalogue.tables import Among, Contains, ContainsOne
 from diadem.catalogue.words import Every, Without, Wording, Words
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.store.sqlite_file import BUSY, SQLITE_FAULTS, disk_failure, primary_code, write_ahead
@@ -209,7 +206,7 @@ class SqliteDatabase(Database):
         key = literal_column("texts.rowid", BigInteger)
         matching = text("texts MATCH :match").bindparams(match=_expression(wording))
         hits = select(key).select_from(text("texts")).where(matching)
-        return TextHits(hits if stretch == EVERYTHING else hits.where(key >= stretch.low, key < stretch.high), key)
+        return TextHits(hits if stretch == EVERYTHING else hits.where(stretch.has(key)), key)
 
     def exact(self, words: Words) -> bool:  # noqa: ARG002
         """The index of words has them in their order."""
@@ -275,21 +272,3 @@ def _phrase(asked: Words) -> str:
         words = [letter, *words, *([] if asked.open else [letter])] if asked.whole else words
         found.append(f'"{" ".join(words)}"{more}')
     return f"({' OR '.join(found)})" if found else f'"{_NOWHERE}"'
-
-
-@compiles(Among, "sqlite")
-def _among(element: Among, compiler: SQLCompiler, **options: Any) -> str:
-    column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({given}))"  # noqa: S608  (parts that are compiled)
-
-
-@compiles(Contains, "sqlite")
-def _contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
-    column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"instr({column}, {given}) > 0"
-
-
-@compiles(ContainsOne, "sqlite")
-def _contains_one(element: ContainsOne, compiler: SQLCompiler, **options: Any) -> str:
-    column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"EXISTS (SELECT 1 FROM json_each({given}) AS given WHERE instr({column}, given.value) > 0)"  # noqa: S608

@@ -11,8 +11,8 @@ state it: a session of 20,000 images at 200 kV has one row that says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, Final, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, Self
 
 from sqlalchemy import (
     BigInteger,
@@ -32,7 +32,9 @@ from sqlalchemy import (
     bindparam,
     func,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import SchemaItem
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -86,10 +88,15 @@ def _compact(name: str, *parts: SchemaItem) -> Table:
     return Table(name, metadata, *parts, sqlite_with_rowid=False)
 
 
-def _package() -> Column[int]:
+def package_column() -> Column[int]:
     """The package of a row; rows follow when its date, and so its key, changes, and go with it."""
     rule = ForeignKey("packages.seq", ondelete="CASCADE", onupdate="CASCADE")
     return Column("package", BigInteger, rule, nullable=False)
+
+
+def _stated_by() -> tuple[Column[bool], Column[str]]:
+    """Whether all datasets of the package state it, and which ones do, see `dataset_sets.py`."""
+    return Column("everywhere", Boolean, nullable=False), Column("datasets", ByteText, nullable=False)
 
 
 packages = Table(
@@ -125,34 +132,30 @@ keys = Table(
     Column("name", ByteText, nullable=False, unique=True),
 )
 
-numbers = Table(
+numbers = _compact(
     "numbers",
-    metadata,
-    _package(),
+    package_column(),
     Column("key", Integer, ForeignKey("keys.code"), nullable=False),
     Column("number", Double, nullable=False),  # in the unit of the field
-    Column("everywhere", Boolean, nullable=False),  # all datasets of the package state it
-    Column("datasets", ByteText, nullable=False),  # which ones, see `dataset_sets.py`
+    *_stated_by(),
     PrimaryKeyConstraint("package", "key", "number"),
     Index("numbers_by_key", "key", "number", "package"),
-    sqlite_with_rowid=False,
 )
 
 phrases = _compact(
     "phrases",
-    _package(),
+    package_column(),
     Column("key", Integer, ForeignKey("keys.code"), nullable=False),
     Column("rank", Integer, nullable=False),
     Column("text", ByteText, nullable=False),
     Column("words", ByteText, nullable=False),  # the text's words, see `words.py`
-    Column("everywhere", Boolean, nullable=False),
-    Column("datasets", ByteText, nullable=False),
+    *_stated_by(),
     PrimaryKeyConstraint("package", "key", "rank"),
 )
 
 datasets = _compact(
     "datasets",
-    _package(),
+    package_column(),
     Column("number", Integer, nullable=False),  # from 1, in the order of the record
     Column("id", ByteText, nullable=False),
     Column("path", ByteText, nullable=False),
@@ -162,17 +165,16 @@ datasets = _compact(
 tag_files = Table(
     "tag_files",
     metadata,
-    _package(),
+    package_column(),
     Column("path", ByteText, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),  # zlib
     PrimaryKeyConstraint("package", "path"),
 )
 
-replicas = Table(
+replicas = _compact(
     "replicas",
-    metadata,
-    _package(),
+    package_column(),
     Column("store", ByteText, nullable=False),
     Column("path", ByteText, nullable=False),
     Column("state", ByteText, nullable=False),
@@ -184,12 +186,11 @@ replicas = Table(
     Column("place", ByteText),
     PrimaryKeyConstraint("package", "store"),
     Index("replicas_by_store", "store", "package"),
-    sqlite_with_rowid=False,
 )
 
 proofs = _compact(
     "proofs",
-    _package(),
+    package_column(),
     Column("store", ByteText, nullable=False),
     Column("level", ByteText, nullable=False),
     Column("ok", Boolean, nullable=False),
@@ -210,14 +211,12 @@ statements = Table(
     Index("statements_by_index", "epoch", "index", unique=True),
 )
 
-subjects = Table(
+subjects = _compact(
     "subjects",
-    metadata,
     Column("sha256", ByteText, nullable=False),
     Column("statement_id", ByteText, ForeignKey("statements.statement_id", ondelete="CASCADE"), nullable=False),
     Column("kind", ByteText, nullable=False),
     PrimaryKeyConstraint("sha256", "kind", "statement_id"),
-    sqlite_with_rowid=False,
 )
 
 schema_version = Table(
@@ -228,14 +227,12 @@ schema_version = Table(
 )
 
 #: What a folder that was archived is recognised by when it comes again, see `facts.traces_of`.
-traces = Table(
+traces = _compact(
     "traces",
-    metadata,
     Column("trace", BigInteger, nullable=False),
-    _package(),
+    package_column(),
     PrimaryKeyConstraint("trace", "package"),
     Index("traces_by_package", "package"),
-    sqlite_with_rowid=False,
 )
 
 #: Samples as the log tells them, see `known_samples.py`.
@@ -248,16 +245,14 @@ samples = Table(
 )
 
 #: Every name of every sample, as words.
-sample_names = Table(
+sample_names = _compact(
     "sample_names",
-    metadata,
     Column("words", ByteText, nullable=False),
     Column("sample", ByteText, nullable=False, index=True),
     Column("kind", ByteText, nullable=False),  # identifier, other, or title: what it is
     Column("text", ByteText, nullable=False),
     Column("lab", ByteText, nullable=False),
     PrimaryKeyConstraint("words", "sample", "kind", "text", "lab"),
-    sqlite_with_rowid=False,
 )
 
 #: Links and parents of samples.
@@ -273,7 +268,7 @@ sample_ties = _compact(
 #: Judgements that count now, see `diadem.model.assessments`; each holds for the datasets that it names.
 assessments = _compact(
     "assessments",
-    _package(),
+    package_column(),
     Column("dataset", ByteText, nullable=False),  # id in the record; "" for the whole package
     Column("signal", ByteText, nullable=False),
     Column("purpose", ByteText, nullable=False),  # purpose and criterion as they are compared
@@ -286,8 +281,7 @@ assessments = _compact(
     Column("statement_id", ByteText, nullable=False),
     Column("place", BigInteger, nullable=False),  # grows with the log
     Column("said", ByteText, nullable=False),  # JSON: the predicate
-    Column("everywhere", Boolean, nullable=False),
-    Column("datasets", ByteText, nullable=False),
+    *_stated_by(),
     PrimaryKeyConstraint("package", "dataset", "signal", "purpose", "criterion", "by", "plugin"),
     # The package stands behind what is asked for, so that packages come in order. What else may be asked of the same
     # judgement is in the index too: on SQLite the primary key stands behind it, on PostgreSQL what lies beside.
@@ -302,16 +296,15 @@ assessments = _compact(
 #: Packages with datasets that nobody has judged, and which those are.
 unassessed = _compact(
     "unassessed",
-    _package(),
-    Column("everywhere", Boolean, nullable=False),
-    Column("datasets", ByteText, nullable=False),
+    package_column(),
+    *_stated_by(),
     PrimaryKeyConstraint("package"),
 )
 
 #: What the sealed record states of fields that were amended, whose facts are those of the effective record.
 sealed_facts = _compact(
     "sealed_facts",
-    _package(),
+    package_column(),
     Column("key", Integer, ForeignKey("keys.code"), nullable=False),
     Column("facts", ByteText, nullable=False),  # JSON: lists of value and datasets
     PrimaryKeyConstraint("package", "key"),
@@ -358,7 +351,7 @@ facet_values = Table(
 facet_rows = Table(
     "facet_rows",
     metadata,
-    _package(),
+    package_column(),
     Column("codes", LargeBinary, nullable=False),  # pairs of 32 bits: code; datasets × 2, and whether it is listed
     Column("parts", ByteText, nullable=False),  # JSON: the datasets of values that not all have, by code
     PrimaryKeyConstraint("package"),
@@ -377,47 +370,76 @@ def alive() -> ColumnElement[bool]:
 
 
 class Condition(FunctionElement[bool]):
-    """A condition as it is written: SQLAlchemy would add ``= 1`` for SQLite, and then no index would be used."""
+    """A condition on a column and what is given, by the name of the database as it is written there.
 
+    As it is: SQLAlchemy would add ``= 1`` for SQLite, and then no index would be used.
+    """
+
+    type = Boolean()
     inherit_cache = True
+    written: ClassVar[Mapping[str, str]]
 
     def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002
         """Itself."""
         return self
 
 
-class Among(Condition):
-    """Whether a column is one of many values."""
+@compiles(Condition)
+def _written(element: Condition, compiler: SQLCompiler, **options: Any) -> str:
+    column, given = (compiler.process(clause, **options) for clause in element.clauses)
+    return element.written[compiler.dialect.name].format(column=column, given=given)
 
-    type = Boolean()
+
+class AmongKeys(Condition):
+    """Whether a column is one of many keys."""
+
     inherit_cache = True
-    name = "among"
+    written: ClassVar[Mapping[str, str]] = {
+        "sqlite": "{column} IN (SELECT value FROM json_each({given}))",
+        "postgresql": "{column} = ANY (CAST({given} AS BIGINT[]))",
+    }
+
+
+class AmongTexts(Condition):
+    """Whether a column is one of many texts."""
+
+    inherit_cache = True
+    written: ClassVar[Mapping[str, str]] = {
+        "sqlite": AmongKeys.written["sqlite"],
+        "postgresql": "{column} = ANY ({given})",
+    }
 
 
 class Contains(Condition):
     """Whether a text is in a column's."""
 
-    type = Boolean()
     inherit_cache = True
-    name = "contains"
+    written: ClassVar[Mapping[str, str]] = {
+        "sqlite": "instr({column}, {given}) > 0",
+        "postgresql": "strpos({column}, {given}) > 0",
+    }
 
 
 class ContainsOne(Condition):
     """Whether one of many texts is in a column's."""
 
-    type = Boolean()
     inherit_cache = True
-    name = "contains_one"
+    written: ClassVar[Mapping[str, str]] = {
+        "sqlite": "EXISTS (SELECT 1 FROM json_each({given}) AS given WHERE instr({column}, given.value) > 0)",
+        "postgresql": (
+            "EXISTS (SELECT 1 FROM unnest({given}) AS given (value) WHERE strpos({column}, given.value) > 0)"
+        ),
+    }
 
 
 def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
     """Whether a column is one of many keys: one value for the database, however many they are."""
-    return Among(column, bindparam(None, list(keys), type_=ListOf(BigInteger())))
+    return AmongKeys(column, bindparam(None, list(keys), type_=ListOf(BigInteger())))
 
 
 def among_texts(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
     """The same of texts."""
-    return Among(column, bindparam(None, list(texts), type_=ListOf(Text())))
+    return AmongTexts(column, bindparam(None, list(texts), type_=ListOf(Text())))
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

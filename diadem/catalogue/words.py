@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 #: Runs of letters and digits of any script; the underscore separates.
@@ -28,6 +28,27 @@ def padded(text: str) -> str:
     """The words with one space before, between and after them: a phrase is in it if its own padded text is."""
     found = words(text)
     return f" {' '.join(found)} " if found else ""
+
+
+# Names of samples, each as its words
+
+
+def is_short(name: tuple[str, ...]) -> bool:
+    """Whether a name is no more than a number, or a letter or two: it means a sample only where nothing else stands."""
+    return len(name) == 1 and (len(name[0]) < 3 or name[0].isdigit())
+
+
+def needed(asked: tuple[str, ...], names: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """The other names that are not found with `asked` or a shorter one anyhow: ``S-12`` finds ``S-12-a`` too."""
+    found = {asked}
+    for name in sorted(set(names) - found, key=lambda words: (len(words), words)):
+        if not any(name[start:end] in found for start in range(len(name)) for end in range(start + 1, len(name) + 1)):
+            yield name
+            if not is_short(name):
+                found.add(name)
+
+
+# What a search asks
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,8 +188,8 @@ class LogMirrors:
         self._met: set[str] = set()
         self._resting: dict[str, float] = {}
         self._fault: OtherLog | IntegrityError | None = None
-        self._guard = threading.Lock()
-        self._lock_path = file.path.parent / LOCK
+        self._guard = threading.RLock()  # a thread that was interrupted while it had it does not wait for itself
+        self._lock = FileLock(file.path.parent / LOCK)
 
     def check(self) -> None:
         """Compare the log with its mirrors, each once in the life of this object; a few small reads a mirror.
@@ -280,16 +280,18 @@ class LogMirrors:
         if not self._guard.acquire(timeout=limit):
             yield False
             return
-        lock = FileLock(self._lock_path)
         try:
+            self._lock.release()  # which an interruption may have left held
             try:
-                mine = lock.acquire(wait=limit)
+                mine = self._lock.acquire(wait=limit)
             except DiademError:
                 mine = False
             yield mine
         finally:
-            lock.release()
-            self._guard.release()
+            try:
+                self._lock.release()
+            finally:
+                self._guard.release()
 
     # -- one mirror --------------------------------------------------------------------------------------------------
 

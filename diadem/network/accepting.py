@@ -12,8 +12,9 @@ from diadem.model.policy import Incoming
 from diadem.model.replicas import PRESENT
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, Counts, Rule, State, Transfer, ceiling
 from diadem.network.desk import Desk, outgoing
+from diadem.network.grants import require_read
 from diadem.network.messages import ACCEPTANCE, DECLINE, REVOCATION
-from diadem.network.relay.book import relays_of
+from diadem.network.relay_book import relay_book
 from diadem.network.routing import choose
 
 #: Room that a store keeps beside what comes.
@@ -77,10 +78,11 @@ def _place_for(desk: Desk, transfer: Transfer, route: str) -> dict[str, str]:
     """Where, and sealed to what, a sender may put it down, where it may go by carriers."""
     if set(transfer.routes) <= {"direct", "local"}:
         return {}
-    relays = relays_of(desk)
-    made = relays.make(transfer.id)
-    if route != "direct":
-        relays.use(transfer.id, route)
+    relays = relay_book(desk.context)
+    with desk.book.together():
+        made = relays.make(transfer.id)
+        if route != "direct":
+            relays.use(transfer.id, route)
     return {"relay": made.relay, "seal": made.recipient}
 
 
@@ -139,7 +141,7 @@ def _accept_local(desk: Desk, transfer: Transfer) -> Transfer:
     It goes on where an earlier run ended.
     """
     context = desk.context
-    desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=desk.node)
+    require_read(desk.context, transfer.package, to=transfer.recipient, recipient=desk.node)
     draft = statements.acceptance(transfer, ceiling=0, route="local", rule="", by=transfer.recipient)
     said = desk.say_once(transfer.id, draft, as_user=True)
     if transfer.state is State.OFFERED:

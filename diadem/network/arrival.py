@@ -20,7 +20,7 @@ import stat
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -218,11 +218,35 @@ class Arrival(Stage):
             else:
                 self._settled[number] = 0
                 self._write_at(entry, leaf * self.leaves.size, data)
+        leaves = leaf_count(len(data), self.leaves.size)
+        self._mark([entry.path], [(entry.first_leaf + leaf, leaves, len(data))])
+
+    def put_files(self, files: Sequence[tuple[int, memoryview]]) -> None:
+        """Write whole files of one leaf each, which the caller has proven, in the order of the manifest, and mark them.
+
+        They are on record together, with one record for those that follow each other.
+        """
+        entries, paths, runs = self.manifest.entries, list[str](), list[tuple[int, int, int]]()
+        with translated(str(self.folder), "what has arrived is kept"):
+            for number, data in files:
+                entry = entries[number]
+                self._write_whole(number, entry, data)
+                paths.append(entry.path)
+                first, count, size = runs[-1] if runs else (-1, 0, 0)
+                if first + count == entry.first_leaf:
+                    runs[-1] = first, count + 1, size + len(data)
+                else:
+                    runs.append((entry.first_leaf, 1, len(data)))
+        self._mark(paths, runs)
+
+    def _mark(self, paths: Sequence[str], runs: Sequence[tuple[int, int, int]]) -> None:
+        """Note what was written of files: runs of leaves, the first, how many, and their bytes; and sync where due."""
         with self._guard:  # before the mark: what is marked is flushed by the next sync
-            self._dirty.add(entry.path)
-            self._unsynced += len(data)
+            self._dirty.update(paths)
+            self._unsynced += sum(size for _, _, size in runs)
             due = self._unsynced >= _SYNC_BYTES or time.monotonic() - self._synced_at > _SYNC_SECONDS
-        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.leaves.size), len(data))
+        for first, count, size in runs:
+            self.marks.mark(first, count, size)
         if due and self._syncing.acquire(blocking=False):
             try:
                 self._sync()

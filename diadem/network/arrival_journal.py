@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -107,7 +107,7 @@ class Journal:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def mark(self, first: int, count: int, size: int = 0) -> None:
-        """Leaves of `size` bytes were proven and written; a run within one file.
+        """Leaves of `size` bytes were proven and written; a run within one file, or of whole ones.
 
         They are on record at the latest when `_GATHERED` bytes are: so much a killed process may have to fetch again.
         """
@@ -117,11 +117,12 @@ class Journal:
             self._append(_WRITTEN, count, first, size)
             self._written += 1
 
-    def hash_held(self, number: int) -> None:
-        """The SHA-256 of a whole file is right."""
+    def hashes_held(self, numbers: Iterable[int]) -> None:
+        """The SHA-256 of whole files are right."""
         with self._lock:
-            self.hashed[number] = 1
-            self._append(_HASHED, 0, number)
+            for number in numbers:
+                self.hashed[number] = 1
+                self._append(_HASHED, 0, number)
 
     def forget(self, number: int) -> None:
         """A file is not what was proven: it begins anew."""

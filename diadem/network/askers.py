@@ -28,7 +28,7 @@ def _public_key(context: Context, address: str) -> str:
         return context.settings.user(address).key
 
 
-def weighed(context: Context, asker: Signer) -> access.Asker:
+def asker_for(context: Context, asker: Signer) -> access.Asker:
     """Who asks, as the one who decides who may what takes them: a node asks for itself, not for its users."""
     if asker.kind == USER and (user := user_of_key(context, asker.key_id)) is not None:
         return user

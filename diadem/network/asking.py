@@ -37,7 +37,7 @@ def ask_peers(desk: Desk, *, patience: float = PATIENCE, hubs_only: bool = False
         partial(exchange_at, desk, hub) for hub in own_hubs(desk.context, peer_book(desk.context))
     ]
     if not hubs_only:
-        work += [partial(_exchange, desk, peer) for peer in desk.network.reachable()]
+        work += [partial(_exchange, desk, peer) for peer in desk.reachable()]
     do_all(work, patience)
 
 

@@ -1,10 +1,7 @@
-"""The node's book of transfers: each with its steps, what is to be sent to peers, and what came from them.
+"""The transfers of a node: each with its steps, what is to be told to peers, and what came from them.
 
-::
-
-    <node>/network/transfers.sqlite
-
-The log says what was agreed; the book says how far it is. Every change of state is one transaction with its event.
+The log says what was agreed; the book says how far it is. Every change of state is one transaction with its event and
+the message that tells of it.
 """
 
 from __future__ import annotations
@@ -12,87 +9,63 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
-from sqlite3 import Connection, Row
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from sqlite3 import Connection
 from typing import Any, Final
 
-from diadem.custody.remedies import aside_command
 from diadem.errors import NotFound, Refused, UsageError
-from diadem.model.times import read_time, time_text
+from diadem.model.times import time_text
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer, TransferEvent, way
-from diadem.network.outbox import TABLE, Outbox, Outgoing, put
+from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 
-FILE: Final = "transfers.sqlite"
-APPLICATION: Final = 0x44_54_52_46
-VERSION: Final = 1
-_SCHEMA: Final = (
-    TABLE,
-    """CREATE TABLE transfers (
-        id TEXT PRIMARY KEY, direction TEXT NOT NULL, state TEXT NOT NULL, package TEXT NOT NULL,
-        payload_id TEXT NOT NULL, title TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL,
-        peer TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, routes TEXT NOT NULL,
-        expires TEXT NOT NULL, created TEXT NOT NULL, route TEXT NOT NULL DEFAULT '', comment TEXT NOT NULL DEFAULT '',
-        offer TEXT NOT NULL DEFAULT '', "grant" TEXT NOT NULL DEFAULT '', acceptance TEXT NOT NULL DEFAULT '',
-        receipt TEXT NOT NULL DEFAULT '', closure TEXT NOT NULL DEFAULT '', rule TEXT NOT NULL DEFAULT '',
-        ceiling INTEGER NOT NULL DEFAULT 0, store TEXT NOT NULL DEFAULT '', done INTEGER NOT NULL DEFAULT 0,
-        rate REAL NOT NULL DEFAULT 0, moved INTEGER NOT NULL DEFAULT 0, counts TEXT NOT NULL DEFAULT '{}',
-        paused INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', next TEXT NOT NULL DEFAULT '',
-        about TEXT NOT NULL DEFAULT '{}', begun TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
-    "CREATE INDEX by_peer ON transfers (peer, created)",
-    """CREATE TABLE events (transfer TEXT NOT NULL, ordinal INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
-        statement TEXT NOT NULL, words TEXT NOT NULL, PRIMARY KEY (transfer, ordinal)) WITHOUT ROWID""",
-    """CREATE TABLE inbox (id TEXT PRIMARY KEY, peer TEXT NOT NULL, came TEXT NOT NULL,
-        answer BLOB NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE logs (peer TEXT PRIMARY KEY, theirs TEXT NOT NULL DEFAULT '',
-        ours TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
-    """CREATE TABLE refusals (number INTEGER PRIMARY KEY, at TEXT NOT NULL, peer TEXT NOT NULL,
-        transfer TEXT NOT NULL, reason TEXT NOT NULL)""",
-    """CREATE TABLE asked (transfer TEXT NOT NULL, part INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
-        PRIMARY KEY (transfer, part)) WITHOUT ROWID""",
-)
 #: Refused messages, and answers, that are remembered.
 _KEPT_REFUSALS: Final = 1000
 _KEPT_ANSWERS: Final = 20_000
 #: Answers that are given between two times that old ones are forgotten.
 _TIDIED: Final = 500
-#: An index that books of earlier versions lack.
-_INBOX_INDEX: Final = "CREATE INDEX IF NOT EXISTS inbox_came ON inbox (came)"
 #: Bytes that count for what is asked for again though it was given: else somebody could ask for ever.
 _LOST: Final = 256 << 10
 #: How the reason of a refusal begins where a peer contradicted itself.
 _CONTRADICTED: Final = "contradicted: "
-
-_TEXTS: Final = (
-    *("offer", "grant", "acceptance", "receipt", "closure", "rule", "route", "store", "error", "next", "title"),
-    "begun",
-)
-_NUMBERS: Final = ("ceiling", "done", "rate", "paused")
+#: First and longest time between two tries to deliver a message.
+_FIRST_WAIT: Final = timedelta(seconds=10)
+_LONGEST_WAIT: Final = timedelta(hours=1)
 
 
-class TransferBook(Outbox):
-    """The book, with its outbox. Safe for many threads and processes.
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message that is to be delivered; its chain is exported when it goes."""
 
-    Parameters
-    ----------
-    folder : Path
-        ``<node>/network``; made where it is not there.
-    """
+    id: str
+    peer: str
+    transfer: str
+    kind: str
+    #: What is not signed.
+    about: Mapping[str, Any]
+    #: How often it was tried, and why it did not go.
+    attempts: int = 0
+    error: str = ""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        aside = "What was agreed is in the log. To continue with a new book, with open transfers offered again: "
-        advice = aside + aside_command(folder / FILE)
-        self._file = SqliteFile(folder / FILE, what="book of transfers", advice=advice)
-        self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
-        with self._file.writing() as connection:
-            connection.execute(_INBOX_INDEX)
+
+_TRANSFERS: Final = Table("transfers", Transfer)
+_EVENTS: Final = Table("events", TransferEvent)
+_OUTBOX: Final = Table("outbox", Outgoing)
+_STILL: Final = tuple(sorted(str(state) for state in MOVING))
+
+
+class TransferBook:
+    """The book, in the file of `diadem.network.book_file`. Safe for many threads and processes."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
         self._answers = itertools.count()
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+    def together(self) -> AbstractContextManager[object]:
+        """One transaction of all that is noted meanwhile, also by the other books of the network."""
+        return self._file.writing()
 
     # -- transfers -------------------------------------------------------------------------------------------------
 
@@ -105,54 +78,37 @@ class TransferBook(Outbox):
         post: Outgoing | None = None,
     ) -> bool:
         """Enter a new transfer with its first step and what tells of it; False where it is known already."""
-        row = {
-            **{name: getattr(transfer, name) for name in _COLUMNS},
-            "state": str(transfer.state),
-            "routes": " ".join(transfer.routes),
-            "expires": time_text(transfer.expires),
-            "created": time_text(transfer.created),
-            "counts": json.dumps(transfer.counts.to_dict()),
-            "paused": int(transfer.paused),
-            "about": json.dumps(dict(about or {})),
-        }
-        names = ", ".join(f'"{name}"' for name in row)
-        marks = ", ".join("?" for _ in row)
+        said = json.dumps(dict(about or {}))
         with self._file.writing() as connection:
-            added = connection.execute(
-                f"INSERT OR IGNORE INTO transfers ({names}) VALUES ({marks})",  # noqa: S608  names of our own columns
-                list(row.values()),
-            )
-            if added.rowcount:
+            added = _TRANSFERS.add(connection, transfer, otherwise="IGNORE", about=said)
+            if added:
                 _note(connection, transfer.id, [event])
-                if post is not None:
-                    put(connection, post, event.at)
-            return bool(added.rowcount)
+                _post(connection, post, event.at)
+            return added
 
     def get(self, transfer: str) -> Transfer:
         """A transfer by its id or the beginning of it. Raises `NotFound`, or `UsageError` where several begin so."""
         if not transfer or not set(transfer) <= set("0123456789abcdef"):
             raise UsageError(f"'{transfer}' is not the id of a transfer", next="See: diadem transfer ls")
         with self._file.reading() as connection:
-            rows = _rows(connection, "WHERE id >= ? AND id < ? LIMIT 2", transfer, transfer + "g")
-        if not rows:
+            found = _TRANSFERS.find(connection, "WHERE id >= ? AND id < ? LIMIT 2", transfer, transfer + "g")
+        if not found:
             raise NotFound(f"there is no transfer {transfer}", next="See: diadem transfer ls")
-        if len(rows) > 1:
+        if len(found) > 1:
             raise UsageError(f"several transfers begin with {transfer}", next="Give more of the id.")
-        return _transfer(rows[0])
+        return found[0]
 
     def find(self, transfer: str) -> Transfer | None:
         """The transfer with exactly this id."""
         with self._file.reading() as connection:
-            rows = _rows(connection, "WHERE id = ?", transfer)
-        return _transfer(rows[0]) if rows else None
+            return next(iter(_TRANSFERS.find(connection, _ONE, transfer)), None)
 
     def all(self, *, peer: str | None = None, states: Iterable[State] | None = None) -> list[Transfer]:
         """Transfers, the newest first."""
         wanted = sorted(str(state) for state in states) if states is not None else []
         rule = f"WHERE (?1 IS NULL OR peer = ?1) {_among(wanted) if states is not None else ''}"
         with self._file.reading() as connection:
-            rows = _rows(connection, f"{rule} ORDER BY created DESC, id", peer, *wanted)
-        return [_transfer(row) for row in rows]
+            return _TRANSFERS.find(connection, f"{rule} ORDER BY created DESC, id", peer, *wanted)
 
     def about(self, transfer: str) -> Mapping[str, Any]:
         """What the sender said of it and did not sign."""
@@ -163,10 +119,7 @@ class TransferBook(Outbox):
     def events(self, transfer: str) -> list[TransferEvent]:
         """The steps of a transfer, oldest first."""
         with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT state, at, statement, words FROM events WHERE transfer = ? ORDER BY ordinal", [transfer]
-            ).fetchall()
-        return [TransferEvent(State(state), at, statement, words) for state, at, statement, words in rows]
+            return _EVENTS.find(connection, "WHERE transfer = ? ORDER BY ordinal", transfer)
 
     def step(
         self,
@@ -179,27 +132,10 @@ class TransferBook(Outbox):
         post: Outgoing | None = None,
         **values: Any,
     ) -> Transfer:
-        """Take a transfer to a state by the legal way; every state between is noted.
+        """Take a transfer to a state by the legal way, every state between noted; `values` are members that change too.
 
-        Parameters
-        ----------
-        transfer : str
-            Its id.
-        to : State
-            Where it goes.
-        at : datetime
-            Now.
-        statement, words : str
-            Of the last step.
-        post : Outgoing, optional
-            What tells the other side of it: in the outbox from the same moment on, or nobody would ever tell it.
-        **values
-            Other members that change with it.
-
-        Raises
-        ------
-        Refused
-            No way leads there: nothing changes.
+        What tells the other side of it is in the outbox from the same moment on, or nobody would ever tell it. Where no
+        way leads there, `Refused`: nothing changes.
         """
         with self._file.writing() as connection:
             now = _one(connection, transfer)
@@ -207,51 +143,35 @@ class TransferBook(Outbox):
             events = [TransferEvent(state, time_text(at)) for state in steps[:-1]]
             events.append(TransferEvent(to, time_text(at), statement, words))
             _note(connection, transfer, events)
-            _update(connection, transfer, {"state": str(to), **values})
-            if post is not None:
-                put(connection, post, time_text(at))
+            _TRANSFERS.change(connection, _ONE, transfer, state=to, **values)
+            _post(connection, post, time_text(at))
             return _one(connection, transfer)
 
     def change(self, transfer: str, *, durable: bool = True, **values: Any) -> None:
         """Change members of a transfer, without an event."""
         with self._file.writing(durable=durable) as connection:
-            _update(connection, transfer, values)
+            _TRANSFERS.change(connection, _ONE, transfer, **values)
 
     def count(self, transfer: str, counts: Counts, done: int, rate: float) -> None:
         """Add to what came, and note how far it is."""
         with self._file.writing(durable=False) as connection:
             known = _one(connection, transfer).counts
-            both = json.dumps(known.plus(counts).to_dict())
-            sql = "UPDATE transfers SET counts = ?, done = ?, rate = ? WHERE id = ?"
-            connection.execute(sql, [both, done, rate, transfer])
+            _TRANSFERS.change(connection, _ONE, transfer, counts=known.plus(counts), done=done, rate=rate)
 
     def spend(self, transfer: str, part: int, start: int, stop: int) -> None:
         """Count bytes that are about to be sent.
 
         Where the same part was asked for before up to its end, the line was cut: what did not arrive of it is given
-        back, but for a little. Where less is asked for, a leaf of it came wrong.
-
-        Parameters
-        ----------
-        transfer : str
-            Its id.
-        part : int
-            The window; below 0 for a part of the tag files.
-        start, stop : int
-            What is asked for of it.
-
-        Raises
-        ------
-        Refused
-            They would go beyond what was accepted.
+        back, but for a little. Where less is asked for, a leaf of it came wrong. A `part` below 0 is one of the tag
+        files. Raises `Refused` where they would go beyond what was accepted.
         """
         with self._file.writing(durable=False) as connection:
-            sql = "SELECT start, stop FROM asked WHERE transfer = ? AND part = ?"
+            sql = "SELECT start, stop FROM spent WHERE transfer = ? AND part = ?"
             first, end = connection.execute(sql, [transfer, part]).fetchone() or (0, 0)
             cut = stop >= end
             count = stop - start - (max(0, end - max(start, first) - _LOST) if cut else 0)
             if cut:
-                connection.execute("INSERT OR REPLACE INTO asked VALUES (?, ?, ?, ?)", [transfer, part, start, stop])
+                connection.execute("INSERT OR REPLACE INTO spent VALUES (?, ?, ?, ?)", [transfer, part, start, stop])
             done = connection.execute(
                 "UPDATE transfers SET moved = moved + ?1 WHERE id = ?2 AND moved + ?1 <= ceiling", [count, transfer]
             )
@@ -262,16 +182,10 @@ class TransferBook(Outbox):
 
     def reserved(self, store: str, *, besides: str = "") -> int:
         """Bytes that accepted packages still take in a store."""
+        rule = f"WHERE store = ? AND id <> ? AND direction = ? {_among(_STILL)}"
         with self._file.reading() as connection:
-            rows = _rows(
-                connection,
-                f"WHERE store = ? AND id <> ? AND direction = ? {_among(_STILL)}",
-                store,
-                besides,
-                IN,
-                *_STILL,
-            )
-        return sum(max(0, transfer.bytes - transfer.done) for transfer in map(_transfer, rows))
+            found = _TRANSFERS.find(connection, rule, store, besides, IN, *_STILL)
+        return sum(max(0, transfer.bytes - transfer.done) for transfer in found)
 
     def waiting(self) -> int:
         """Bytes of all accepted packages that are not yet here."""
@@ -283,6 +197,32 @@ class TransferBook(Outbox):
         with self._file.reading() as connection:
             sql = "SELECT count(*) FROM transfers WHERE peer = ? AND direction = ? AND created >= ?"
             return int(connection.execute(sql, [peer, IN, time_text(moment)]).fetchone()[0])
+
+    # -- what is to be told ------------------------------------------------------------------------------------------
+
+    def post(self, message: Outgoing, at: datetime) -> None:
+        """Put a message into the outbox; the same kind for the same transfer takes the place of an earlier one."""
+        with self._file.writing() as connection:
+            _post(connection, message, time_text(at))
+
+    def to_post(self, *, due: datetime | None = None, peer: str | None = None) -> list[Outgoing]:
+        """Messages in the outbox, oldest first; those that are due, or those for one peer."""
+        rule = "WHERE (?1 IS NULL OR due <= ?1) AND (?2 IS NULL OR peer = ?2) ORDER BY made, id"
+        with self._file.reading() as connection:
+            return _OUTBOX.find(connection, rule, None if due is None else time_text(due), peer)
+
+    def posted(self, message: str) -> None:
+        """Take a message that was delivered out of the outbox, and of what lies of it at hubs every note."""
+        with self._file.writing() as connection:
+            connection.execute("DELETE FROM outbox WHERE id = ?", [message])
+            connection.execute("DELETE FROM puts WHERE about = ?", [message])
+
+    def not_posted(self, message: Outgoing, reason: str, at: datetime) -> None:
+        """Try a message again later, each time after a longer while."""
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(message.attempts, 12))
+        sql = "UPDATE outbox SET attempts = attempts + 1, error = ?, due = ? WHERE id = ?"
+        with self._file.writing() as connection:
+            connection.execute(sql, [reason, time_text(at + wait), message.id])
 
     # -- what came -------------------------------------------------------------------------------------------------
 
@@ -345,59 +285,28 @@ class TransferBook(Outbox):
                     connection.execute(f"UPDATE logs SET {column} = ? WHERE peer = ?", [text, peer])  # noqa: S608
 
 
-_COLUMNS: Final = tuple(Transfer.__slots__)
-_STILL: Final = tuple(sorted(str(state) for state in MOVING))
+_ONE: Final = "WHERE id = ?"
 
 
 def _among(states: Sequence[str]) -> str:
     return f"AND state IN ({', '.join('?' for _ in states)})"
 
 
-def _rows(connection: Connection, rule: str, *values: Any) -> list[Any]:
-    connection.row_factory = Row
-    try:
-        return connection.execute(f"SELECT * FROM transfers {rule}", values).fetchall()  # noqa: S608  rules of our own
-    finally:
-        connection.row_factory = None
-
-
 def _one(connection: Connection, transfer: str) -> Transfer:
-    rows = _rows(connection, "WHERE id = ?", transfer)
-    if not rows:
-        raise NotFound(f"there is no transfer {transfer}", next="See: diadem transfer ls")
-    return _transfer(rows[0])
-
-
-def _transfer(row: Any) -> Transfer:
-    values = {name: row[name] for name in _COLUMNS}
-    return Transfer(
-        **values
-        | {
-            "state": State(row["state"]),
-            "routes": tuple(row["routes"].split()),
-            "expires": read_time(row["expires"]),
-            "created": read_time(row["created"]),
-            "counts": Counts(**json.loads(row["counts"])),
-            "paused": bool(row["paused"]),
-        }
-    )
+    for found in _TRANSFERS.find(connection, _ONE, transfer):
+        return found
+    raise NotFound(f"there is no transfer {transfer}", next="See: diadem transfer ls")
 
 
 def _note(connection: Connection, transfer: str, events: Sequence[TransferEvent]) -> None:
     sql = "SELECT coalesce(max(ordinal), -1) + 1 FROM events WHERE transfer = ?"
-    first = connection.execute(sql, [transfer]).fetchone()[0]
-    connection.executemany(
-        "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (transfer, first + number, str(event.state), event.at, event.statement, event.words)
-            for number, event in enumerate(events)
-        ],
-    )
+    (first,) = connection.execute(sql, [transfer]).fetchone()
+    for ordinal, event in enumerate(events, first):
+        _EVENTS.add(connection, event, transfer=transfer, ordinal=ordinal)
 
 
-def _update(connection: Connection, transfer: str, values: Mapping[str, Any]) -> None:
-    allowed = {"state", *_TEXTS, *_NUMBERS}
-    if unknown := values.keys() - allowed:
-        raise UsageError(f"{', '.join(sorted(unknown))} of a transfer cannot be changed")
-    for name, value in values.items():
-        connection.execute(f'UPDATE transfers SET "{name}" = ? WHERE id = ?', [value, transfer])  # noqa: S608  checked
+def _post(connection: Connection, message: Outgoing | None, at: str) -> None:
+    if message is not None:
+        named = (message.peer, message.transfer, message.kind)
+        connection.execute("DELETE FROM outbox WHERE peer = ? AND transfer = ? AND kind = ?", named)
+        _OUTBOX.add(connection, message, made=at, due=at)

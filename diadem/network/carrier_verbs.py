@@ -9,7 +9,7 @@ from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.carriers import NAME, VIA
 from diadem.model.display import DisplayList, FixedRows
 from diadem.model.transfers import MOVING
-from diadem.network.desks import desk_of
+from diadem.network.desk import desk_of
 from diadem.network.relay.carriers import connected
 from diadem.node.config import CarrierSettings, NodeSettings
 from diadem.node.context import Context

@@ -12,8 +12,8 @@ from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
 from diadem.network.desk import Desk, outgoing
 from diadem.network.evidence import own_chain
-from diadem.network.hub.tallies import relayed
 from diadem.network.messages import CLOSURE, MAX_CORRECTIONS, RECEIPT, Message, new_id
+from diadem.network.relay_book import relay_book
 from diadem.node.quality.amend import brought, came_from, sheet_of
 
 
@@ -37,6 +37,7 @@ def say_received(
     started : datetime
         When the first byte came.
     """
+    relays = relay_book(desk.context)
     receipt = statements.receipt(
         transfer,
         counts,
@@ -44,21 +45,23 @@ def say_received(
         started=started,
         ended=desk.now,
         software=desk.context.tools.software,
-        relayed=relayed(desk, transfer),
+        relayed=relays.relayed(transfer.id),
     )
     said = desk.say_once(transfer.id, receipt, *more)
-    return desk.book.step(
-        transfer.id,
-        State.RECEIVED,
-        desk.now,
-        statement=said,
-        receipt=said,
-        done=transfer.bytes,
-        rate=0.0,
-        error="",
-        next="",
-        post=outgoing(transfer, RECEIPT),
-    )
+    with desk.book.together():
+        relays.lose_key(transfer.id)
+        return desk.book.step(
+            transfer.id,
+            State.RECEIVED,
+            desk.now,
+            statement=said,
+            receipt=said,
+            done=transfer.bytes,
+            rate=0.0,
+            error="",
+            next="",
+            post=outgoing(transfer, RECEIPT),
+        )
 
 
 def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str) -> Transfer:
@@ -75,7 +78,7 @@ def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str
     checkpoint : str
         The checkpoint of the receiver's log that proves it.
     """
-    by_hubs = relayed(desk, transfer)  # nothing of a relay is kept of what is received
+    by_hubs = relay_book(desk.context).relayed(transfer.id)  # nothing of a relay is kept of what is received
     if not transfer.receipt:
         transfer = desk.book.step(
             transfer.id,
@@ -147,7 +150,7 @@ def brought_with(desk: Desk, transfer: Transfer, about: Mapping[str, object]) ->
         raise IntegrityError(
             "the corrections are signed by another node than the sender's", next="Do not trust them; ask the sender."
         )
-    names = {one.node: peer.name for one in sheet.nodes() if (peer := desk.network.peers.get(one.node)) is not None}
+    names = {one.node: peer.name for one in sheet.nodes() if (peer := desk.known(one.node)) is not None}
     before = came_from(desk.context, transfer.package) in ("", sheet.node)
     said = brought(desk.context, transfer.package, sheet, names, before=before)
     return [said] if said is not None else []

@@ -6,22 +6,28 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from diadem.custody import statements
 from diadem.custody.statements import transfer_subject
-from diadem.errors import NotFound, Refused
+from diadem.errors import NotFound, Refused, Unreachable
+from diadem.model.peers import Peer, PeerState
 from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
-from diadem.network.book import TransferBook
+from diadem.network.book import Outgoing, TransferBook
+from diadem.network.book_file import FOLDER, network_book
 from diadem.network.evidence import ChainShelf
+from diadem.network.link import Link
 from diadem.network.messages import new_id
-from diadem.network.network import Network, Peer
-from diadem.network.outbox import Outgoing
 from diadem.node.context import Context
+from diadem.node.peers.book import peer_book
+from diadem.trust.keys import PublicKey
 
-#: The folder of a node in which everything of its network lies.
-NETWORK: Final = "network"
+if TYPE_CHECKING:
+    from diadem.network.client import PeerClient
+    from diadem.network.hub.client import HubClient
+
 #: What a statement about a transfer names: of two with the same names one is the other, said again.
 _NAMES: Final = ("package", "payload_id", "sender", "recipient", "offer", "acceptance", "receipt", "by", "ceiling")
 _UNKNOWN: Final = "See: diadem transfer ls"
@@ -34,38 +40,22 @@ def outgoing(transfer: Transfer, kind: str, about: Mapping[str, Any] | None = No
 
 @dataclass
 class Desk:
-    """What a verb or a handler needs.
-
-    Attributes
-    ----------
-    context : Context
-        The node.
-    network : Network
-        Its peers, who may read, and the ways to them.
-    book : TransferBook
-        The transfers.
-    shelf : ChainShelf
-        The chains of others.
-    by_rules : bool
-        Whether offers are accepted by rules of their recipients; not where somebody only looks.
-    """
+    """What a verb or a handler needs: the node, its transfers, its peers and the ways to them."""
 
     context: Context
-    network: Network
     book: TransferBook
+    #: The chains of others.
     shelf: ChainShelf
+    #: Whether offers are accepted by rules of their recipients; not where somebody only looks.
     by_rules: bool = True
 
     @classmethod
-    def open(cls, context: Context, network: Network) -> Desk:
+    def open(cls, context: Context) -> Self:
         """The desk of a node."""
-        context.require_writable()
-        folder = context.folder / NETWORK
-        return cls(context, network, TransferBook(folder), ChainShelf(folder / "chains"))
+        return cls(context, TransferBook(network_book(context)), ChainShelf(context.folder / FOLDER / "chains"))
 
     def close(self) -> None:
-        """Let go of the book."""
-        self.book.close()
+        """What it uses is closed with the node."""
 
     @property
     def node(self) -> str:
@@ -85,20 +75,10 @@ class Desk:
         return self.context.locked(f"transfer-{transfer[:2]}")
 
     def say_once(self, transfer: str, draft: Draft, *before: Draft, as_user: bool = False) -> str:
-        """State something about a transfer that is stated once; its id.
+        """State something about a transfer that is stated once, with what stands before it in the batch; its id.
 
-        Where a process ended between the statement and the note of it in the book, it is found in the log again.
-
-        Parameters
-        ----------
-        transfer : str
-            Its id; the caller holds the turn.
-        draft : Draft
-            What is stated.
-        before : Draft
-            What is stated with it, before it, in one batch.
-        as_user : bool
-            Signed by the user alone, else by the node.
+        Where a process ended between the statement and the note of it in the book, it is found in the log again. The
+        caller holds the turn. `as_user`: signed by the user alone, else by the node.
         """
         names = {name: draft.predicate.get(name) for name in _NAMES}
         known = self.said(transfer, draft.kind, names)
@@ -118,28 +98,82 @@ class Desk:
 
     # -- peers -----------------------------------------------------------------------------------------------------
 
+    def known(self, node_id: str) -> Peer | None:
+        """A peer with which this node has not broken."""
+        found = peer_book(self.context).known(node_id)
+        return None if found is None or found.state is PeerState.DROPPED else found
+
     def peer(self, node_id: str) -> Peer:
         """A confirmed peer by its id. Raises `NotFound` for any other."""
-        peer = self.network.peers.get(node_id)
-        if peer is None or not peer.confirmed:
+        found = self.known(node_id)
+        if found is None or found.state is not PeerState.CONFIRMED:
             raise NotFound("no such peer", next="See: diadem peer ls")
-        return peer
+        return found
 
     def peer_named(self, name: str) -> Peer:
         """A confirmed peer by what this node calls it. Raises `NotFound`, or `Refused` for one that is pending."""
-        peer = self.network.peers.named(name)
-        if peer is None:
+        found = next((peer for peer in peer_book(self.context).ls() if peer.name == name), None)
+        if found is None or found.state is PeerState.DROPPED:
             raise NotFound(f"no node is called '{name}' here", next="See: diadem peer ls   (or: diadem peer invite)")
-        if not peer.confirmed:
+        if found.state is not PeerState.CONFIRMED:
             raise Refused(
                 f"the node '{name}' is not confirmed yet", next=f"Compare the words: diadem peer confirm {name}"
             )
-        return peer
+        return found
 
     def peer_name(self, node_id: str) -> str:
         """What this node calls a peer; the beginning of its id where it does not know it any more."""
-        peer = self.network.peers.get(node_id)
-        return peer.name if peer is not None else node_id[:12]
+        found = self.known(node_id)
+        return found.name if found is not None else node_id[:12]
+
+    # -- ways to them ------------------------------------------------------------------------------------------------
+
+    def link(self, peer: str) -> Link:
+        """The way to the peer with this id. Raises `NotFound`, or `Unreachable` where it has no address: it calls."""
+        from diadem.network.client import PeerLink
+
+        found = peer_book(self.context).known(peer)
+        if found is None:
+            raise NotFound("no such peer", next="See: diadem peer ls")
+        return PeerLink(self._client(found))
+
+    def hub(self, hub: str) -> HubClient:
+        """The hub with this id, as it is asked. Raises `NotFound` where this node knows no such hub."""
+        from diadem.network.hub.client import HubClient
+
+        found = peer_book(self.context).get(hub)
+        if not found.is_hub:
+            raise NotFound(f"the node '{found.name}' is not a hub", next="See: diadem peer ls")
+        return HubClient(self._client(found), hub=found.id, key=PublicKey.from_text(found.online))
+
+    def _client(self, peer: Peer) -> PeerClient:
+        """A client of a peer by what is known of it now; its connections are closed with the node."""
+        from diadem.network.client import PeerClient
+
+        if peer.note is None or not peer.note.urls:
+            raise Unreachable(
+                f"the node '{peer.name}' has no address, so it must call this one", next="Leave it running."
+            )
+        urls, tls, key = peer.note.urls, peer.note.tls, self.context.keys.open("online")
+        name = f"client of {peer.id} at {urls} by {tls} for {key.public.key_id}"
+        return self.context.once(name, partial(PeerClient, urls, tls, peer.id, key, name=peer.name))
+
+    def reachable(self) -> list[str]:
+        """Ids of the confirmed peers that can be called: a person who looks into the inbox has them asked."""
+        known = peer_book(self.context).ls()
+        return [one.id for one in known if one.state is PeerState.CONFIRMED and one.note is not None and one.note.urls]
+
+    def polled(self) -> list[str]:
+        """Ids of the peers that are asked for messages again and again: they cannot reach this node."""
+        return [] if self.context.settings.server.urls else self.reachable()
+
+    def pushes(self, peer: str) -> bool:
+        """Whether this node pushes what a peer accepted: the peer has nowhere to fetch it."""
+        return not self.context.settings.server.urls and peer in self.reachable()
+
+    def brings(self, peer: str) -> bool:
+        """Whether a peer pushes what this node accepted: this node cannot call it."""
+        return peer not in self.reachable()
 
     # -- transfers -------------------------------------------------------------------------------------------------
 
@@ -188,3 +222,8 @@ class Desk:
                 self.book.step(transfer, State.FAILED, self.now, words=reason, error=reason, next=advice)
             else:
                 self.book.change(transfer, error=reason, next=advice)
+
+
+def desk_of(context: Context) -> Desk:
+    """The desk of an opened node: one for all its threads, opened when it is first needed."""
+    return context.once("desk", lambda: Desk.open(context))

@@ -3,7 +3,7 @@
 ::
 
     <node>/network/chains/<transfer>/<node id>.json     the newest chain of the other side
-    <node>/network/transfers.sqlite                     the newest checkpoint of each peer's log
+    <node>/network/network.sqlite                       the newest checkpoint of each peer's log
 """
 
 from __future__ import annotations

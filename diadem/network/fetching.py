@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,8 +14,8 @@ from diadem.model.manifest import leaf_count
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import Counts
 from diadem.network.arrival import Arrival
-from diadem.network.intake import Follower, take_span
-from diadem.network.network import Incoming, Link
+from diadem.network.intake import Follower, take_spans
+from diadem.network.link import Incoming, Link
 from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
@@ -268,10 +268,7 @@ class Fetch:
                     size = sum(span.length for span in chunk)
                     if not self._fill(incoming.readinto, buffer[:size], whole=window == first or number > 0):
                         return
-                    at = 0
-                    for span in chunk:
-                        self._take(span, buffer[at : at + span.length])
-                        at += span.length
+                    self._take(chunk, buffer[:size])
             if incoming.readinto(buffer[:1]):
                 where = missing[-1][1][-1].entry.path
                 raise DigestMismatch(f"{self._peer} sends more bytes than were asked for", where=where, next=_MEND)
@@ -313,17 +310,17 @@ class Fetch:
             buffer, whole = buffer[count:], True
         return True
 
-    def _take(self, span: Span, data: memoryview) -> None:
-        """Prove the leaves of a span, and keep those that are right."""
+    def _take(self, spans: Sequence[Span], data: memoryview) -> None:
+        """Prove the leaves of some spans, and keep those that are right."""
         if self._left:
             raise Interrupted("stopped")
-        taken = take_span(self._arrival, self._follower, span, data)
+        taken = take_spans(self._arrival, self._follower, spans, data)
         with self._tally.lock:
             self._tally.kept += taken.kept
             self._tally.again += taken.again
             done = self._tally.kept
-        self._wish.listener(Progress("fetch", done, self._plan.bytes, span.entry.name))
-        for leaf in taken.wrong:
+        self._wish.listener(Progress("fetch", done, self._plan.bytes, spans[-1].entry.name))
+        for span, leaf in taken.wrong:
             self._reject(span, leaf)
 
     def _reject(self, span: Span, leaf: int) -> None:

@@ -1,8 +1,10 @@
-"""Who may read, by the one engine that decides on it everywhere (`diadem.node.access`)."""
+"""Who may read what is offered, by the one engine that decides on it everywhere (`diadem.node.access`).
+
+Somebody is `to`, by the name that this node gives to their node (``marie@nmi``), and `recipient`, the id of that node.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from diadem.errors import NotFound
@@ -14,50 +16,53 @@ from diadem.node.access.grant import grant_draft, state_grant
 from diadem.node.context import Context
 
 
-@dataclass(frozen=True, slots=True)
-class GrantAccess:
-    """Implements `diadem.network.network.Access`.
+def require_read(context: Context, package: str, *, to: str, recipient: str) -> None:
+    """Return if somebody of a node may read a package now; asked again and again while its bytes go.
 
-    Parameters
-    ----------
-    context : Context
-        The node.
+    Raises
+    ------
+    NotFound
+        They may not; the same whether there is no such package, no grant, or one that was revoked or has ended.
     """
+    require_still(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex)
 
-    context: Context
 
-    def ensure_read(self, package: str, *, to: str, recipient: str, expires: datetime) -> str:
-        """See `Access.ensure_read`."""
-        if known := self.known_read(package, to=to, recipient=recipient, expires=expires):
-            return known
-        return state_grant(self.context, self.draft(package, to, recipient, expires)).id
+def is_direct_only(context: Context, package: str, *, to: str, recipient: str) -> bool:
+    """Whether what lets somebody read demands that the bytes go through no hub. Raises as `require_read`."""
+    found = require(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex)
+    return DIRECT_ONLY in found.requirements
 
-    def known_read(self, package: str, *, to: str, recipient: str, expires: datetime) -> str:
-        """The grant that lets somebody read a package long enough; "" where there is none."""
-        try:
-            found = require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex).grant
-        except NotFound:
-            return ""
-        return found.id if found is not None and (found.expires is None or found.expires >= expires) else ""
 
-    def direct_only(self, package: str, *, to: str, recipient: str) -> bool:
-        """See `Access.direct_only`."""
-        found = require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex)
-        return DIRECT_ONLY in found.requirements
+def ensure_read(context: Context, package: str, *, to: str, recipient: str, expires: datetime) -> str:
+    """Id of a grant by which somebody may read a package until then at least; stated where there is none.
 
-    def require_read(self, package: str, *, to: str, recipient: str) -> None:
-        """See `Access.require_read`."""
-        require_still(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex)
+    Raises
+    ------
+    Refused
+        The user at work is not the owner.
+    """
+    if known := known_grant(context, package, to=to, recipient=recipient, expires=expires):
+        return known
+    return state_grant(context, offer_grant(context, package, to=to, recipient=recipient, expires=expires)).id
 
-    def draft(self, package: str, to: str, recipient: str, expires: datetime) -> Draft:
-        """The grant that goes with an offer; it lifts nothing that the one demands which holds now."""
-        try:
-            only = (DIRECT_ONLY,) if self.direct_only(package, to=to, recipient=recipient) else ()
-        except NotFound:
-            only = ()
-        return grant_draft(
-            self.context, (package,), to, (Right.READ,), expires=expires, require=only, recipient=recipient
-        )
 
-    def _asker(self, address: str, node: str) -> Asker:
-        return Asker(node, address, kind=USER if node == self.context.settings.id else PEER)
+def known_grant(context: Context, package: str, *, to: str, recipient: str, expires: datetime) -> str:
+    """The grant that lets somebody read a package long enough; "" where there is none."""
+    try:
+        found = require(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex).grant
+    except NotFound:
+        return ""
+    return found.id if found is not None and (found.expires is None or found.expires >= expires) else ""
+
+
+def offer_grant(context: Context, package: str, *, to: str, recipient: str, expires: datetime) -> Draft:
+    """The grant that goes with an offer; it lifts nothing that the one demands which holds now."""
+    try:
+        only = (DIRECT_ONLY,) if is_direct_only(context, package, to=to, recipient=recipient) else ()
+    except NotFound:
+        only = ()
+    return grant_draft(context, (package,), to, (Right.READ,), expires=expires, require=only, recipient=recipient)
+
+
+def _asker(context: Context, address: str, node: str) -> Asker:
+    return Asker(node, address, kind=USER if node == context.settings.id else PEER)

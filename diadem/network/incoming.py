@@ -9,7 +9,7 @@ from typing import Any, Final
 from diadem.custody.statements import transfer_subject
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
-from diadem.model.peers import Unproven
+from diadem.model.peers import Peer, Unproven
 from diadem.model.plain_text import one_line
 from diadem.model.routes import DIRECT
 from diadem.model.statements import Subject
@@ -17,12 +17,11 @@ from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
 from diadem.network import messages
 from diadem.network.accepting import accept_offer, require_allowed
+from diadem.network.book import Outgoing
 from diadem.network.closing import brought_with, close_received, closure_message
 from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted, Evidence, Proven, is_own_checkpoint, weigh
 from diadem.network.messages import Message
-from diadem.network.network import Peer
-from diadem.network.outbox import Outgoing
 from diadem.network.relay.requesting import know_relay, take_wanted
 from diadem.network.rules import rule_for
 from diadem.serialization.validation import validate_statement
@@ -267,17 +266,18 @@ def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Tran
     _require(said["route"] in transfer.routes, "the acceptance names a route that was not offered")
     _require(transfer.state is State.OFFERED, f"the offer is {transfer.state}")
     _require(int(said["ceiling"]) < _COUNTABLE, "no limit can be so high")
-    if "relay" in said:
-        know_relay(desk, transfer, str(said["route"]), str(said["relay"]), str(said["seal"]))
-    return desk.book.step(
-        transfer.id,
-        State.ACCEPTED,
-        desk.now,
-        statement=acceptance.id,
-        acceptance=acceptance.id,
-        ceiling=int(said["ceiling"]),
-        route=str(said["route"]),
-    )
+    with desk.book.together():
+        if "relay" in said:
+            know_relay(desk, transfer, str(said["route"]), str(said["relay"]), str(said["seal"]))
+        return desk.book.step(
+            transfer.id,
+            State.ACCEPTED,
+            desk.now,
+            statement=acceptance.id,
+            acceptance=acceptance.id,
+            ceiling=int(said["ceiling"]),
+            route=str(said["route"]),
+        )
 
 
 def _declined(desk: Desk, peer: Peer, message: Message) -> Answer:

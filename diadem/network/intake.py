@@ -8,30 +8,64 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from diadem.errors import DigestMismatch
 from diadem.network.arrival import Arrival
-from diadem.network.windows import Span, WindowPlan
+from diadem.network.windows import Span
 
-#: Bytes that are read at once.
+#: Bytes that are read at once; and of small files that are on record together: a killed process may lose so much.
 _BLOCK: Final = 4 << 20
-_AGAIN: Final = "Send the window again."
+_PORTION: Final = 1 << 20
 
 
 class Taken(NamedTuple):
-    """What became of the leaves of a span."""
+    """What became of the leaves of some spans."""
 
     #: Bytes that were missing and are here now.
     kept: int
     #: Bytes of leaves that were here already.
     again: int
-    #: Leaves of the file that are not what the package says.
-    wrong: tuple[int, ...]
+    #: Leaves that are not what the package says: the span, and the leaf of its file.
+    wrong: tuple[tuple[Span, int], ...]
 
 
-def take_span(arrival: Arrival, follower: Follower, span: Span, data: memoryview) -> Taken:
-    """Prove the leaves of a span, and write those that are right and missing, as many at once as lie together."""
+def take_spans(arrival: Arrival, follower: Follower, spans: Sequence[Span], data: memoryview) -> Taken:
+    """Prove the leaves of spans that follow each other, and keep those that are right and missing.
+
+    Whole files of one leaf, as most of many small ones are, are kept and hashed together, a portion at a time.
+    """
+    kept = again = gathered = 0
+    wrong: list[tuple[Span, int]] = []
+    small: list[tuple[int, memoryview]] = []
+    proven, leaves, begin = arrival.marks.proven, arrival.leaves, spans[0].at
+    for span in spans:
+        part = data[span.at - begin : span.at - begin + span.length]
+        if span.leaves > 1 or not span.is_whole:
+            taken = _take_span(arrival, follower, span, part)
+            kept, again, wrong = kept + taken.kept, again + taken.again, [*wrong, *taken.wrong]
+        elif proven[span.entry.first_leaf]:
+            again += span.length
+        elif leaves.proves(span.entry, 0, part):
+            small.append((span.number, part))
+            gathered += span.length
+            if gathered >= _PORTION:
+                _keep_files(arrival, follower, small)
+                kept, gathered, small = kept + gathered, 0, []
+        else:
+            wrong.append((span, 0))
+    if small:
+        _keep_files(arrival, follower, small)
+    return Taken(kept + gathered, again, tuple(wrong))
+
+
+def _keep_files(arrival: Arrival, follower: Follower, files: Sequence[tuple[int, memoryview]]) -> None:
+    arrival.put_files(files)
+    follower.came_whole(files)
+
+
+def _take_span(arrival: Arrival, follower: Follower, span: Span, data: memoryview) -> Taken:
+    """The same of leaves of one file: as many are written at once as lie together."""
     leaf_size, proven = arrival.leaves.size, arrival.marks.proven
     start, again, run, runs, wrong = span.entry.first_leaf + span.leaf, 0, 0, [], []
     for number in range(span.leaves):
@@ -42,7 +76,7 @@ def take_span(arrival: Arrival, follower: Follower, span: Span, data: memoryview
         if here:
             again += len(leaf)
         else:
-            wrong.append(span.leaf + number)
+            wrong.append((span, span.leaf + number))
         runs.append((run, number))
         run = number + 1
     runs.append((run, span.leaves))
@@ -53,30 +87,6 @@ def take_span(arrival: Arrival, follower: Follower, span: Span, data: memoryview
             follower.written(span.number, part)
             kept += len(part)
     return Taken(kept, again, tuple(wrong))
-
-
-def take_window(arrival: Arrival, follower: Follower, spans: list[Span], data: memoryview) -> int:
-    """Prove and write what is missing of a window; the bytes of what was here already.
-
-    Raises `DigestMismatch` for a wrong leaf; what is right of its file is kept, and of those before it.
-    """
-    again = 0
-    for span in spans:
-        taken = take_span(arrival, follower, span, data[span.at : span.at + span.length])
-        if taken.wrong:
-            leaf = taken.wrong[0]
-            raise DigestMismatch(f"leaf {leaf} came wrong", where=span.entry.path, leaf=leaf, next=_AGAIN)
-        again += taken.again
-    return again
-
-
-def is_missing(arrival: Arrival, plan: WindowPlan, window: int) -> bool:
-    """Whether a leaf of a window is not here."""
-    proven = arrival.marks.proven
-    return any(
-        0 in proven[span.entry.first_leaf + span.leaf : span.entry.first_leaf + span.leaf + span.leaves]
-        for span in plan.spans(window)
-    )
 
 
 def numbers_of(bits: bytes | bytearray) -> list[int]:
@@ -111,9 +121,13 @@ class Follower:
         """Leaves of a file were written; one that came whole is hashed by the caller's thread."""
         entry = self._arrival.manifest.entries[number]
         if len(data) == entry.size:
-            self._judge(number, hashlib.sha256(data).hexdigest())
+            self.came_whole([(number, data)])
         else:
             self._told.put(number)
+
+    def came_whole(self, files: Sequence[tuple[int, memoryview]]) -> None:
+        """Files were written that came whole: the caller's thread hashes them."""
+        self._judge((number, hashlib.sha256(data).hexdigest()) for number, data in files)
 
     def finish(self) -> set[int]:
         """Hash everything that is not yet, and return the files that are wrong. All leaves are there."""
@@ -157,12 +171,16 @@ class Follower:
             digest.update(block[: arrival.read_into(number, leaf * leaf_size, block)])
             leaf = end
         if leaf == count:
-            self._judge(number, digest.hexdigest())
+            self._judge([(number, digest.hexdigest())])
         else:
             self._states[number] = digest, leaf
 
-    def _judge(self, number: int, sha256: str) -> None:
-        if sha256 == self._arrival.manifest.entries[number].sha256:
-            self._arrival.marks.hash_held(number)
-        else:
-            self.wrong.add(number)
+    def _judge(self, found: Iterable[tuple[int, str]]) -> None:
+        """Note of files whose SHA-256 was found whether it is right."""
+        held, entries = list[int](), self._arrival.manifest.entries
+        for number, sha256 in found:
+            if sha256 == entries[number].sha256:
+                held.append(number)
+            else:
+                self.wrong.add(number)
+        self._arrival.marks.hashes_held(held)

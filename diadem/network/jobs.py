@@ -102,7 +102,7 @@ class JobRunner:
 
 def jobs(context: Context) -> list[Job]:
     """What a node that serves does again and again."""
-    from diadem.network.desks import desk_of
+    from diadem.network.desk import desk_of
     from diadem.network.handlers.windows import serving_of
     from diadem.network.spoke.polling import Polling
     from diadem.network.working import Messages, Movers

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Listener, Progress
@@ -18,8 +21,12 @@ from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.network.arrival import ARRIVING, Arrival, land, published_path
 from diadem.network.closing import brought_with, say_received
 from diadem.network.desk import Desk
-from diadem.network.network import Reader
+from diadem.network.fetching import missing_bytes
+from diadem.network.intake import Follower, Taken, take_spans
+from diadem.network.link import Reader
+from diadem.network.reusing import reuse
 from diadem.network.tag_parts import limit_of, read_tag_files, tag_files
+from diadem.network.windows import Span, WindowPlan
 from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
@@ -84,7 +91,7 @@ def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
 
 
 class Landing:
-    """One package on its way into a store.
+    """One package on its way into a store: what is here of it, however it comes. Call `close` to go on later.
 
     Parameters
     ----------
@@ -99,6 +106,18 @@ class Landing:
     def __init__(self, desk: Desk, transfer: Transfer, arrival: Arrival) -> None:
         self._desk, self.transfer, self.arrival = desk, transfer, arrival
         self.peer = desk.peer_name(transfer.peer)
+        #: The package and its windows, once the tag files are here; and what hashes its whole files while they come.
+        self.opened: TagFiles | None = None
+        self.plan: WindowPlan | None = None
+        self._follower: Follower | None = None
+        self._missing = 0
+        self._count = threading.Lock()
+
+    def close(self) -> None:
+        """Leave everything as it is, on the disk, to go on later."""
+        if self._follower is not None:
+            self._follower.stop()
+        self.arrival.close()
 
     def step(self, to: State, **values: Any) -> None:
         """Take the transfer on, unless it was ended meanwhile. Raises `Refused` where it was."""
@@ -142,7 +161,7 @@ class Landing:
         self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))
 
     def begin(self, tagmanifest: bytes) -> TagFiles:
-        """Open the package and make ready for its files.
+        """Open the package and make ready for its files, which come after `follow`.
 
         Raises
         ------
@@ -159,6 +178,7 @@ class Landing:
         if RECORD_PATH not in opened.manifest:
             raise PackageError(f"the package of {self.peer} has no record", where=TAGMANIFEST, next=_DO_NOT_TRUST)
         self.arrival.begin(opened)
+        self.opened, self.plan = opened, WindowPlan(opened.manifest)
         return opened
 
     def _require_as_offered(self, opened: TagFiles, tagmanifest: bytes) -> None:
@@ -174,16 +194,58 @@ class Landing:
                 next=_DO_NOT_TRUST,
             )
 
-    # -- whole files -----------------------------------------------------------------------------------------------
+    # -- files -----------------------------------------------------------------------------------------------------
 
-    def mistrust(self, number: int) -> None:
-        """Let a file begin anew whose SHA-256 is wrong, where the disk gives back other leaves than were written.
+    def follow(self, *, known: bool = False) -> Follower:
+        """Hash whole files from now on, those too that begin anew; with `known`, take what the peer gave before."""
+        self._follower = Follower(self.arrival)
+        if known:
+            self.count(Counts(reused=reuse(self._desk, self.transfer.peer, self.arrival, self._follower)))
+        self._missing = missing_bytes(self.arrival)
+        return self._follower
+
+    def take(self, spans: Sequence[Span], data: memoryview) -> Taken:
+        """Prove the leaves of spans that follow each other, and keep those that are right and missing."""
+        assert self._follower is not None
+        taken = take_spans(self.arrival, self._follower, spans, data)
+        with self._count:
+            self._missing -= taken.kept
+        return taken
+
+    @property
+    def done(self) -> int:
+        """Bytes of the package that are here, its tag files with them."""
+        return self.transfer.bytes - self._missing
+
+    @property
+    def whole(self) -> bool:
+        """Whether every leaf is here."""
+        return self.plan is not None and self.arrival.marks.count == self.plan.leaves
+
+    def lacks(self, window: int) -> bool:
+        """Whether a leaf of a window is not here."""
+        assert self.plan is not None
+        spans = self.plan.spans(window)
+        first, last = spans[0].entry.first_leaf + spans[0].leaf, spans[-1]
+        return 0 in self.arrival.marks.proven[first : last.entry.first_leaf + last.leaf + last.leaves]
+
+    def judged(self) -> set[int]:
+        """Files of which the disk gives back other bytes than were written: they begin anew. All leaves are here.
 
         Raises
         ------
         IntegrityError
-            The leaves are right: the package itself contradicts itself.
+            The leaves of a file are right, and its SHA-256 is not: the package itself contradicts itself.
         """
+        assert self._follower is not None
+        wrong = self._follower.finish()
+        for number in wrong:
+            self._mistrust(number)
+        self._missing = missing_bytes(self.arrival)
+        return wrong
+
+    def _mistrust(self, number: int) -> None:
+        """Let a file begin anew whose SHA-256 is wrong, where the disk gives back other leaves than were written."""
         entry = self.arrival.manifest.entries[number]
         if not all(self.arrival.has_leaf(number, leaf) for leaf in range(self.arrival.leaves.count(entry))):
             self.arrival.forget(number)
@@ -244,11 +306,12 @@ class Landing:
         known = context.catalogue.replicas(package_id)
         if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
             return []
-        draft = PackageCopies(context, package_id).copy_draft(
-            name,
-            added.path,
+        draft = statements.replicate(
+            package_id,
             payload_id=opened.payload_id,
             source=f"node {self.peer}",
+            store=context.settings.stated_store(name),
+            path=added.path,
             proof=added.proof,
             by=transfer.recipient,
         )

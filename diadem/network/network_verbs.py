@@ -40,7 +40,7 @@ class NetworkVerbs:
     @property
     def transfers(self) -> TransferVerbs:
         """The transfers: iterate over them, `ls`, `show`, `pause`, `resume`, `cancel`."""
-        from diadem.network.desks import desk_of
+        from diadem.network.desk import desk_of
         from diadem.network.transfer_verbs import TransferVerbs
 
         return TransferVerbs(desk_of(self.context))
@@ -95,7 +95,7 @@ class NetworkVerbs:
         Refused
             The policy forbids it, or the package is another user's.
         """
-        from diadem.network.desks import desk_of
+        from diadem.network.desk import desk_of
         from diadem.network.offering import send
         from diadem.network.working import told
 
@@ -109,7 +109,7 @@ class NetworkVerbs:
         seconds is heard the next time.
         """
         from diadem.network.asking import ask_peers
-        from diadem.network.desks import desk_of
+        from diadem.network.desk import desk_of
 
         ask_peers(desk_of(self.context))
         return Rows(self.transfers.inbox())
@@ -152,7 +152,7 @@ class NetworkVerbs:
             What arrived is not what was offered. Nothing was stored.
         """
         from diadem.network.accepting import accept
-        from diadem.network.desks import desk_of
+        from diadem.network.desk import desk_of
         from diadem.network.working import Wishes, agreed, awaited
 
         desk = desk_of(self.context)
@@ -203,7 +203,7 @@ class NetworkVerbs:
         Unreachable
             The disk is full or fails. What was written is kept; the same call continues.
         """
-        from diadem.network.desks import desk_of
+        from diadem.network.desk import desk_of
         from diadem.network.disk.exporting import export_disk
         from diadem.network.handlers.windows import serving_of
 
@@ -254,7 +254,7 @@ class NetworkVerbs:
             The disk is damaged or was altered. What is sound is kept; nothing was stored.
         """
         from diadem.export.zip_bag import packages_in
-        from diadem.network.desks import desk_of
+        from diadem.network.desk import desk_of
         from diadem.network.disk.importing import import_disk, import_packages
         from diadem.network.disk.layout import HEADER
         from diadem.network.working import told
@@ -280,7 +280,7 @@ class NetworkVerbs:
             There is no such offer, it is for somebody else, or it was answered already.
         """
         from diadem.network.accepting import decline
-        from diadem.network.desks import desk_of
+        from diadem.network.desk import desk_of
         from diadem.network.working import told
 
         desk = desk_of(self.context)

@@ -20,6 +20,7 @@ from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, Transfer
 from diadem.network.closing import corrections_of
 from diadem.network.describing import describe
 from diadem.network.desk import Desk, outgoing
+from diadem.network.grants import ensure_read, is_direct_only
 from diadem.network.messages import OFFER, new_id
 from diadem.network.relay.carriers import routes_to
 from diadem.network.routing import called_directly, require_way
@@ -49,7 +50,7 @@ def send(
         found, about = measured(desk, wanted)
         corrections_of(desk, wanted.package)  # what cannot be told with it is said now, not when it is delivered
         until = found.expires + FETCHING
-        grant = desk.network.access.ensure_read(found.package, to=found.recipient, recipient=found.peer, expires=until)
+        grant = ensure_read(desk.context, found.package, to=found.recipient, recipient=found.peer, expires=until)
         transfer = confined(desk, replace(found, grant=grant))
         desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
         return _offer(desk, transfer, about)
@@ -124,7 +125,7 @@ def confined(desk: Desk, transfer: Transfer) -> Transfer:
     """
     if transfer.direction == LOCAL or transfer.routes == (DIRECT,):
         return transfer
-    if not desk.network.access.direct_only(transfer.package, to=transfer.recipient, recipient=transfer.peer):
+    if not is_direct_only(desk.context, transfer.package, to=transfer.recipient, recipient=transfer.peer):
         return transfer
     if DIRECT not in transfer.routes:
         routes = " or ".join(transfer.routes)

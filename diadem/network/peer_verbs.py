@@ -17,8 +17,7 @@ from diadem.model.routes import PeerRoutes
 from diadem.model.tickets import Ticket
 from diadem.model.times import read_time, time_text
 from diadem.network.client import dial
-from diadem.network.desk import Desk
-from diadem.network.desks import desk_of
+from diadem.network.desk import Desk, desk_of
 from diadem.network.routing import all_routes, common_hubs
 from diadem.node.config import checked_name
 from diadem.node.context import Context
@@ -141,14 +140,14 @@ class PeerVerbs(DisplayList):
         UsageError
             The name, id, time or address is not valid.
         """
-        from diadem.network.box_lists import tell_hubs
+        from diadem.network.mailbox import tell_hubs
         from diadem.node.peers.tickets import add_url, invite_node
 
         if url:
             add_url(self.context, url)
         ticket = invite_node(self.context, name or "", for_=for_ or "", days=days)
         if ticket.hubs:
-            tell_hubs(self.context, self._desk.network)
+            tell_hubs(self._desk)
         return ticket
 
     def join(self, ticket: str, name: str | None = None, *, wait: float | None = None) -> Peer:

@@ -12,15 +12,15 @@ from diadem.model import canonical
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.network import sealed_messages
-from diadem.network.boxing import put_sealed
+from diadem.network.book import Outgoing
 from diadem.network.closing import corrections_now
 from diadem.network.desk import Desk
 from diadem.network.evidence import own_chain
 from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.limits import MAX_ANSWER
+from diadem.network.link import Link
+from diadem.network.mailbox import put_sealed
 from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
-from diadem.network.network import Link
-from diadem.network.outbox import Outgoing
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, ways
 from diadem.network.sealed_messages import Answer
@@ -87,7 +87,7 @@ def _called(desk: Desk, outgoing: Outgoing) -> bool:
     """Hand over one message directly, and take in what answers it."""
     routes = route_book(desk.context)
     try:
-        link, message = desk.network.link(outgoing.peer), message_of(desk, outgoing)
+        link, message = desk.link(outgoing.peer), message_of(desk, outgoing)
     except DiademError as error:  # no address; or what was said last is in no store yet
         desk.book.not_posted(outgoing, error.message, desk.now)
         return False
@@ -133,7 +133,7 @@ def put_message(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer, seen: str
         raise Unreachable(f"nothing can be sealed for '{peer.name}'", next=f"diadem peer refresh {peer.name}")
     said = (sealed_messages.MESSAGE, message_of(desk, outgoing, seen=seen).to_dict())
     to = (peer.id, peer.note.age)
-    put_sealed(desk.context, desk.network, hub, to, said, about=outgoing.id, seen=seen)
+    put_sealed(desk, hub, to, said, about=outgoing.id, seen=seen)
 
 
 def take_answer(desk: Desk, peer: str, answer: Answer) -> None:
@@ -170,7 +170,6 @@ def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> None:
 
 def _over(desk: Desk, outgoing: Outgoing) -> None:
     desk.book.posted(outgoing.id)
-    route_book(desk.context).done(outgoing.id)
 
 
 def _refused(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
@@ -194,7 +193,7 @@ def collect(desk: Desk, peer: str) -> int:
     Unreachable, NotFound
         It does not answer, or does not know this node.
     """
-    link, routes = desk.network.link(peer), route_book(desk.context)
+    link, routes = desk.link(peer), route_book(desk.context)
     try:
         waiting = link.waiting_messages()
     except DiademError as error:

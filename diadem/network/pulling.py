@@ -9,15 +9,14 @@ from typing import Final
 from diadem.errors import IntegrityError, Interrupted, PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener
-from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
+from diadem.model.transfers import IN, MOVING, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.fetching import CONNECTIONS, WAITS, Fetch, Wish
 from diadem.network.intake import Follower
 from diadem.network.landing import Landing, go_on, note_fault, place_of
-from diadem.network.network import Link
+from diadem.network.link import Link
 from diadem.network.reporting import Reporter
-from diadem.network.reusing import reuse
 from diadem.network.tag_parts import limit_of
 from diadem.store.contract import Pace
 
@@ -70,10 +69,11 @@ def receive_package(
     if transfer.paused or not transfer.acceptance:
         raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))
     arrival = Arrival.open(place_of(desk, transfer), transfer.id)
+    landing = Landing(desk, transfer, arrival)
     try:
-        landed = _Pull(desk, transfer, arrival, wishes, listener, stop or threading.Event()).run()
+        landed = _Pull(desk, landing, wishes, listener, stop or threading.Event()).run()
     except BaseException as error:
-        arrival.close()
+        landing.close()
         note_fault(desk, transfer.id, error)
         if isinstance(error, KeyboardInterrupt):
             raise Interrupted("stopped; what has arrived is kept", next=go_on(transfer.id)) from None
@@ -85,18 +85,10 @@ def receive_package(
 class _Pull:
     """One run of one transfer."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        transfer: Transfer,
-        arrival: Arrival,
-        wishes: Wishes,
-        listener: Listener,
-        stop: threading.Event,
-    ) -> None:
+    def __init__(self, desk: Desk, landing: Landing, wishes: Wishes, listener: Listener, stop: threading.Event) -> None:
         self._desk, self._wishes, self._listener, self._stop = desk, wishes, listener, stop
-        self._landing = Landing(desk, transfer, arrival)
-        self._reporter = Reporter(desk, transfer)
+        self._landing = landing
+        self._reporter = Reporter(desk, landing.transfer)
 
     def run(self) -> Transfer:
         """Everything from the first byte to the receipt."""
@@ -104,7 +96,7 @@ class _Pull:
         landing.step(State.TRANSFERRING, error="", next="")
         if landing.arrival.published:
             return landing.finish(landing.published(), self._listener)
-        link = self._desk.network.link(landing.transfer.peer)
+        link = self._desk.link(landing.transfer.peer)
         opened = landing.begin(self._tag_files(link))
         self._payload(link)
         self._reporter.tell(link)  # who took it back meanwhile is heard before it lands
@@ -134,28 +126,14 @@ class _Pull:
     def _payload(self, link: Link) -> None:
         """Everything that is missing; whole files that the disk gives back changed are fetched once more."""
         landing = self._landing
-        wrong = self._fetched(link, first=True)
-        for number in wrong:
-            landing.mistrust(number)
-        if wrong and (again := self._fetched(link, first=False)):
-            path = landing.arrival.manifest.entries[min(again)].path
-            raise IntegrityError(
-                "the disk returns different bytes than were written", where=path, next="Check the disk."
-            )
-
-    def _fetched(self, link: Link, *, first: bool) -> set[int]:
-        """Fetch what is missing; the files whose SHA-256 is wrong."""
-        landing = self._landing
-        follower = Follower(landing.arrival)
-        try:
-            if first:
-                reused = reuse(self._desk, landing.transfer.peer, landing.arrival, follower)
-                landing.count(Counts(reused=reused))
-            self._fetch(link, follower)
-            return follower.finish()
-        except BaseException:
-            follower.stop()
-            raise
+        self._fetch(link, landing.follow(known=True))
+        if landing.judged():
+            self._fetch(link, landing.follow())
+            if again := landing.judged():
+                path = landing.arrival.manifest.entries[min(again)].path
+                raise IntegrityError(
+                    "the disk returns different bytes than were written", where=path, next="Check the disk."
+                )
 
     def _fetch(self, link: Link, follower: Follower) -> None:
         landing, wishes = self._landing, self._wishes

@@ -20,7 +20,7 @@ from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.exchange import Response
-from diadem.network.intake import bits_of
+from diadem.network.intake import Taken, bits_of
 from diadem.network.landing import Landing, note_fault, place_of
 from diadem.network.pushed_place import PushedPackage
 from diadem.network.pushed_window import WindowIntake
@@ -118,14 +118,14 @@ class Pushed:
         transfer = self.permitted(peer, transfer_id)
         with self._noting(transfer_id):
             place = self._place(transfer)
-            if place.lands is None and not place.landing.arrival.published and not place.whole:
+            if place.lands is None and not place.landing.arrival.published and not place.landing.whole:
                 with self._alone(transfer) as place:
                     if place.landed is not None:
                         return _nothing_wanted(place.landed)
-                    if place.plan is None:
+                    if place.landing.plan is None:
                         return {**_nothing_wanted(transfer), "parts": False}
-                    if not place.whole:
-                        return {"state": str(transfer.state), "parts": True, **_wanted(place, place.plan)}
+                    if not place.landing.whole:
+                        return {"state": str(transfer.state), "parts": True, **_wanted(place, place.landing.plan)}
         return _nothing_wanted(self._lands(place, transfer_id))
 
     def put_part(self, peer: str, transfer_id: str, number: int, data: bytes) -> None:
@@ -168,12 +168,12 @@ class Pushed:
             _require_below(transfer, length)
             place = self._place(transfer)
             _require_open(place)  # who lands has every turn
-            if place.plan is None:
+            if place.landing.plan is None:
                 raise Refused("the tag files come first", next="Send parts 0 and 1.")
-            if number >= len(place.plan):
+            if number >= len(place.landing.plan):
                 raise NotFound("no such window")
-            leaf_size = place.plan.manifest.leaf_size
-            spans = cut(place.plan.spans(number), start, start + length, leaf_size)
+            leaf_size = place.landing.plan.manifest.leaf_size
+            spans = cut(place.landing.plan.spans(number), start, start + length, leaf_size)
             if not spans:
                 raise Refused("these bytes are not whole leaves of the window", next="Ask again what is missing.")
 
@@ -186,22 +186,18 @@ class Pushed:
         self, peer: str, transfer_id: str, number: int, parts: Sequence[Span], data: memoryview
     ) -> tuple[Span, int] | None:
         """Keep whole leaves of a window, and count them; the first that is wrong. Who may not any more is refused."""
-        transfer, wrong, again = self._agreed(peer, transfer_id), None, 0
+        transfer, taken = self._agreed(peer, transfer_id), Taken(0, 0, ())
         with self._noting(transfer_id):
             _require_below(transfer, len(data))
             _require_open(self._place(transfer))
             with self._at(transfer, lambda place: place.turn(number)) as place:
                 _require_open(place)
                 try:
-                    for part in parts:
-                        at = part.at - parts[0].at
-                        more, leaves = place.take(part, data[at : at + part.length])
-                        again += more
-                        wrong = wrong or ((part, leaves[0]) if leaves else None)
+                    taken = place.landing.take(parts, data)
                 finally:
-                    counts = Counts(received=len(data), again=again)
-                    self._desk.book.count(transfer_id, counts, place.done, 0.0)
-        return wrong
+                    counts = Counts(received=len(data), again=taken.again)
+                    self._desk.book.count(transfer_id, counts, place.landing.done, 0.0)
+        return next(iter(taken.wrong), None)
 
     def _ended(self, peer: str, transfer_id: str) -> Response:
         """The answer to who pushed leaves; the package lands where they were the last."""
@@ -209,7 +205,7 @@ class Pushed:
         if transfer.state not in (State.RECEIVED, State.CLOSED):  # else another connection brought the last one
             with self._noting(transfer_id):
                 place = self._place(self._agreed(peer, transfer_id))
-            if place.lands is not None or place.whole:
+            if place.lands is not None or place.landing.whole:
                 transfer = self._lands(place, transfer_id)
         return Response.json({"state": str(transfer.state)})
 
@@ -293,15 +289,11 @@ class Pushed:
             raise
 
     def _proven(self, transfer_id: str, place: PushedPackage) -> Transfer:
-        assert place.follower is not None
-        assert place.opened is not None
-        wrong = place.follower.finish()
-        for number in wrong:
-            place.landing.mistrust(number)
-        if wrong:
-            place.follow()
+        assert place.landing.opened is not None
+        if place.landing.judged():
+            place.landing.follow()
             return self._desk.book.get(transfer_id)
-        return self._landed(place, place.opened)
+        return self._landed(place, place.landing.opened)
 
     def _landed(self, place: PushedPackage, opened: TagFiles) -> Transfer:
         landed = place.landing.finish(opened, silent)

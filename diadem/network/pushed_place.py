@@ -12,11 +12,7 @@ from typing import Final
 
 from diadem.errors import DiademError
 from diadem.model.transfers import Transfer
-from diadem.network.fetching import missing_bytes
-from diadem.network.intake import Follower, take_span
 from diadem.network.landing import FATAL, Landing
-from diadem.network.windows import Span, WindowPlan
-from diadem.package.examine import TagFiles
 
 _LOG: Final = logging.getLogger("diadem.network.http")
 #: Windows that can be taken in at once: two of the same never are.
@@ -36,9 +32,6 @@ class PushedPackage:
 
     def __init__(self, landing: Landing) -> None:
         self.landing = landing
-        self.opened: TagFiles | None = None
-        self.plan: WindowPlan | None = None
-        self.follower: Follower | None = None
         #: Whether it was let go: who waited for it opens it anew.
         self.gone = False
         #: The transfer, once the package landed.
@@ -50,28 +43,18 @@ class PushedPackage:
         self.heard = False
         self._rest, self._again = 0.0, 0.0
         self.used = time.monotonic()
-        #: Bytes of the files that are not here yet.
-        self.missing = 0
         self._turns = tuple(threading.Lock() for _ in range(_TURNS))
         self._count = threading.Lock()
 
     def begin(self, tags: bytes) -> None:
         """Make ready for windows: the tag files are here."""
-        self.opened = self.landing.begin(tags)
-        self.plan = WindowPlan(self.opened.manifest)
-        self.follow()
-
-    def follow(self) -> None:
-        """Hash whole files from now on, those too that begin anew."""
-        self.follower = Follower(self.landing.arrival)
-        self.missing = missing_bytes(self.landing.arrival)
+        self.landing.begin(tags)
+        self.landing.follow()
 
     def close(self) -> None:
         """Leave it as it is, to go on later."""
         self.gone = True
-        if self.follower is not None:
-            self.follower.stop()
-        self.landing.arrival.close()
+        self.landing.close()
 
     # -- landing ---------------------------------------------------------------------------------------------------
 
@@ -142,31 +125,3 @@ class PushedPackage:
                 else:
                     break
             yield free
-
-    # -- leaves ----------------------------------------------------------------------------------------------------
-
-    @property
-    def done(self) -> int:
-        """Bytes of the package that are here, its tag files with them."""
-        return self.landing.transfer.bytes - self.missing
-
-    @property
-    def whole(self) -> bool:
-        """Whether every leaf is here."""
-        return self.plan is not None and self.landing.arrival.marks.count == self.plan.leaves
-
-    def take(self, span: Span, data: memoryview) -> tuple[int, tuple[int, ...]]:
-        """Prove and write the leaves of a span that are missing.
-
-        Returns
-        -------
-        again : int
-            Bytes of leaves that were here already.
-        wrong : tuple of int
-            Leaves of the file that are wrong; all others are kept.
-        """
-        assert self.follower is not None
-        taken = take_span(self.landing.arrival, self.follower, span, data)
-        with self._count:
-            self.missing -= taken.kept
-        return taken.again, taken.wrong

@@ -12,7 +12,7 @@ from diadem.model import canonical
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.desk import Desk
-from diadem.network.network import Link
+from diadem.network.link import Link
 from diadem.network.serving import Serving
 from diadem.network.windows import most_windows
 from diadem.trust.base64_text import from_base64
@@ -45,7 +45,7 @@ def push_package(
     transfer = desk.book.get(transfer_id)
     if transfer.direction != OUT or transfer.state not in MOVING:
         raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfer ls")
-    link = desk.network.link(transfer.peer)
+    link = desk.link(transfer.peer)
     if transfer.error:  # it is tried anew
         desk.book.change(transfer.id, error="", next="")
     push = _Push(serving, transfer, link, listener, stop or threading.Event())

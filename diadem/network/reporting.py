@@ -12,8 +12,8 @@ from diadem.model.transfers import MOVING, Counts, Transfer
 from diadem.network.desk import Desk
 from diadem.network.fetching import Fetch
 from diadem.network.limits import MAX_MESSAGE
+from diadem.network.link import Link
 from diadem.network.messages import PROGRESS, Message, new_id
-from diadem.network.network import Link
 from diadem.network.postman import collect
 
 #: Seconds between two notes in the book, and between two messages.
@@ -79,5 +79,5 @@ class Reporter:
         message = Message(new_id(), PROGRESS, self._transfer.id, own, peer, self._desk.now, "", about)
         with contextlib.suppress(DiademError):
             answer = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=MAX_MESSAGE)
-            if isinstance(answer, dict) and answer.get("state") not in _STILL:
+            if isinstance(answer, dict) and str(answer.get("state")) not in _STILL:
                 collect(self._desk, peer)

@@ -5,6 +5,7 @@ Never those of others: whether this node has what a third party's package holds 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from diadem.errors import DiademError
@@ -25,12 +26,19 @@ Known = tuple[str, FileEntry]
 
 def reuse(desk: Desk, peer: str, arrival: Arrival, follower: Follower) -> int:
     """Take what is here already, each leaf proven as if it came; returns the bytes."""
+    exchanged = [
+        transfer.package
+        for transfer in desk.book.all(peer=peer, states={State.RECEIVED, State.CLOSED})
+        if transfer.direction != LOCAL
+    ]
+    if not exchanged:
+        return 0
     wanted = {
         (entry.sha256, entry.size)
         for entry in arrival.manifest
         if entry.size and not arrival.marks.proven[entry.first_leaf]
     }
-    known = _known(desk, peer, wanted) if wanted else {}
+    known = _known(desk, list(dict.fromkeys(exchanged))[:_MOST], wanted) if wanted else {}
     taken = 0
     for number, entry in enumerate(arrival.manifest.entries):
         found = known.get((entry.sha256, entry.size))
@@ -39,15 +47,10 @@ def reuse(desk: Desk, peer: str, arrival: Arrival, follower: Follower) -> int:
     return taken
 
 
-def _known(desk: Desk, peer: str, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Known]:
-    """Where files lie that were exchanged with a peer, by SHA-256 and size."""
+def _known(desk: Desk, packages: Sequence[str], wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Known]:
+    """Where files of some packages lie, by SHA-256 and size."""
     known: dict[tuple[str, int], Known] = {}
-    exchanged = [
-        transfer.package
-        for transfer in desk.book.all(peer=peer, states={State.RECEIVED, State.CLOSED})
-        if transfer.direction != LOCAL
-    ]
-    for package in list(dict.fromkeys(exchanged))[:_MOST]:
+    for package in packages:
         opened = PackageCopies(desk.context, package).kept_tag_files()
         for entry in opened.manifest if opened is not None else ():
             if (entry.sha256, entry.size) in wanted:

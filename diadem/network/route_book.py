@@ -1,44 +1,23 @@
 """What a node remembers of its ways to others: what lies at hubs, whom it meets there, which way worked when.
 
-::
-
-    <node>/network/routes.sqlite
-
 Nothing here is proof: if the file is lost, what was not answered is put down again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final
 
 from diadem.model.routes import DIRECT, Health
 from diadem.model.times import read_time, time_text
+from diadem.network.book_file import network_book
 from diadem.node.context import Context
-from diadem.node.peers.book import peer_book
+from diadem.node.peers.book import PeerBook, peer_book
+from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 
-FILE: Final = "routes.sqlite"
-#: "DmRt", and the version of the tables.
-APPLICATION: Final = 0x446D5274
-VERSION: Final = 1
-_SCHEMA: Final = (
-    """CREATE TABLE puts (id TEXT PRIMARY KEY, about TEXT NOT NULL, hub TEXT NOT NULL, at TEXT NOT NULL,
-        seen TEXT NOT NULL) WITHOUT ROWID""",
-    "CREATE INDEX puts_about ON puts (about, at)",
-    """CREATE TABLE meetings (nonce TEXT PRIMARY KEY, peer TEXT NOT NULL, hub TEXT NOT NULL, seen TEXT NOT NULL,
-        body BLOB NOT NULL, ticket TEXT NOT NULL, name TEXT NOT NULL, ends TEXT NOT NULL, error TEXT NOT NULL)
-        WITHOUT ROWID""",
-    "CREATE TABLE taken (id TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE lists (hub TEXT PRIMARY KEY, digest TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE notes (peer TEXT PRIMARY KEY, digest TEXT NOT NULL, at TEXT NOT NULL, tried TEXT NOT NULL)
-        WITHOUT ROWID""",
-    """CREATE TABLE health (peer TEXT NOT NULL, route TEXT NOT NULL, tried TEXT NOT NULL, worked TEXT NOT NULL,
-        failing TEXT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (peer, route)) WITHOUT ROWID""",
-)
 #: Between two times that the same is put down for one who does not answer: first, and at most.
 _FIRST: Final = timedelta(minutes=5)
 _LONGEST: Final = timedelta(hours=24)
@@ -48,110 +27,71 @@ KEPT: Final = timedelta(days=60)
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Something that was put into the box of a peer.
+    """Something that was put into the box of a peer."""
 
-    Attributes
-    ----------
-    id : str
-        Under which name it lies there.
-    about : str
-        Id of the control message, or nonce of the introduction.
-    hub : str
-        Id of the hub.
-    at : datetime
-        When.
-    seen : str
-        The checkpoint from which on its chain was exported because the peer asked for that; "" else.
-    """
-
+    #: Under which name it lies there.
     id: str
+    #: Id of the control message, or nonce of the introduction.
     about: str
+    #: Id of the hub.
     hub: str
     at: datetime
+    #: The checkpoint from which on its chain was exported because the peer asked for that; "" else.
     seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """An introduction that goes over a hub and is not answered yet.
+    """An introduction that goes over a hub and is not answered yet."""
 
-    Attributes
-    ----------
-    nonce, peer, hub : str
-        Of the introduction; ids of the node that is met, and of the hub.
-    seen : str
-        The checkpoint with which the answer must show that its log still begins.
-    body : bytes
-        What is put down: always the same, for the words depend on it.
-    ticket, name : str
-        Text of the ticket and what the other is to be called here; "" for a peer that is known.
-    ends : datetime
-        When it is given up.
-    error : str
-        Why the other side refused; "" while nothing is answered.
-    """
-
+    #: Of the introduction; ids of the node that is met, and of the hub.
     nonce: str
     peer: str
     hub: str
+    #: The checkpoint with which the answer must show that its log still begins.
     seen: str
+    #: What is put down: always the same, for the words depend on it.
     body: bytes = field(repr=False)
+    #: Text of the ticket and what the other is to be called here; "" for a peer that is known.
     ticket: str = field(repr=False)
     name: str
+    #: When it is given up.
     ends: datetime
+    #: Why the other side refused; "" while nothing is answered.
     error: str = ""
 
 
-class RouteBook:
-    """The book. Safe for many threads and processes.
+_PUTS: Final = Table("puts", Put)
+_MEETINGS: Final = Table("meetings", Meeting)
+_HEALTH: Final = Table("health", Health)
 
-    Parameters
-    ----------
-    folder : Path
-        ``<node>/network``; made where it is not there.
-    heard : callable
-        Told of each node that was called and let this one in.
+
+class RouteBook:
+    """The book, in the file of `diadem.network.book_file`. Safe for many threads and processes.
+
+    `peers` notes each node that was called and let this one in.
     """
 
-    def __init__(self, folder: Path, heard: Callable[[str], object] = lambda _: None) -> None:
-        self._heard = heard
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = SqliteFile(folder / FILE, what="book of routes", advice="Delete it: the node makes it again.")
-        self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        """The book itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
+    def __init__(self, file: SqliteFile, peers: PeerBook | None = None) -> None:
+        self._file, self._peers = file, peers
 
     # -- what lies at hubs -----------------------------------------------------------------------------------------
 
     def put(self, one: Put) -> None:
         """Note that something was put down; what was put down long ago is forgotten."""
         with self._file.writing() as connection:
-            row = [one.id, one.about, one.hub, time_text(one.at), one.seen]
-            connection.execute("INSERT OR REPLACE INTO puts VALUES (?, ?, ?, ?, ?)", row)
+            _PUTS.add(connection, one, otherwise="REPLACE")
             connection.execute("DELETE FROM puts WHERE at < ?", [time_text(one.at - KEPT)])
 
     def found_put(self, name: str) -> Put | None:
         """What lies, or lay, at a hub under this name."""
-        return next(iter(self._puts("id = ?", name)), None)
+        with self._file.reading() as connection:
+            return next(iter(_PUTS.find(connection, "WHERE id = ?", name)), None)
 
     def puts(self, about: str) -> Sequence[Put]:
         """Each time that something was put down, the first first."""
-        return self._puts("about = ? ORDER BY at, id", about)
-
-    def done(self, about: str) -> None:
-        """It was answered: what still lies of it at hubs is of no interest."""
-        with self._file.writing() as connection:
-            connection.execute("DELETE FROM puts WHERE about = ?", [about])
+        with self._file.reading() as connection:
+            return _PUTS.find(connection, "WHERE about = ? ORDER BY at, id", about)
 
     def is_due(self, about: str, now: datetime) -> bool:
         """Whether something is to be put down, for the first time or because nobody has answered for long."""
@@ -159,18 +99,12 @@ class RouteBook:
         wait = min(_LONGEST, _FIRST * 2 ** min(max(len(known) - 1, 0), 12))
         return not known or now >= known[-1].at + wait
 
-    def _puts(self, where: str, value: str) -> list[Put]:
-        with self._file.reading() as connection:
-            rows = connection.execute(f"SELECT id, about, hub, at, seen FROM puts WHERE {where}", [value]).fetchall()  # noqa: S608
-        return [Put(name, about, hub, read_time(at), seen) for name, about, hub, at, seen in rows]
-
     def take(self, name: str, now: datetime) -> bool:
         """Note that something of the own box was taken; False where it was before: somebody put it there again."""
         with self._file.writing() as connection:
             connection.execute("DELETE FROM taken WHERE at < ?", [time_text(now - KEPT - KEPT)])
-            return bool(
-                connection.execute("INSERT OR IGNORE INTO taken VALUES (?, ?)", [name, time_text(now)]).rowcount
-            )
+            row = [name, time_text(now)]
+            return bool(connection.execute("INSERT OR IGNORE INTO taken VALUES (?, ?)", row).rowcount)
 
     def was_taken(self, name: str) -> bool:
         """Whether something of the own box was taken before."""
@@ -214,21 +148,17 @@ class RouteBook:
     # -- introductions ---------------------------------------------------------------------------------------------
 
     def meet(self, one: Meeting) -> None:
-        """Keep an introduction, instead of the one before with the same node."""
+        """Keep an introduction, instead of the one before with the same node and what lies of that at hubs."""
         with self._file.writing() as connection:
+            before = "SELECT nonce FROM meetings WHERE peer = ?"
+            connection.execute(f"DELETE FROM puts WHERE about IN ({before})", [one.peer])  # noqa: S608
             connection.execute("DELETE FROM meetings WHERE peer = ?", [one.peer])
-            row = [one.nonce, one.peer, one.hub, one.seen, one.body, one.ticket, one.name, time_text(one.ends)]
-            connection.execute("INSERT INTO meetings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [*row, one.error])
+            _MEETINGS.add(connection, one)
 
     def meetings(self) -> Sequence[Meeting]:
         """Every introduction that is not done."""
-        columns = "nonce, peer, hub, seen, body, ticket, name, ends, error"
         with self._file.reading() as connection:
-            rows = connection.execute(f"SELECT {columns} FROM meetings ORDER BY nonce").fetchall()  # noqa: S608
-        return [
-            Meeting(nonce, peer, hub, seen, bytes(body), ticket, name, read_time(ends), error)
-            for nonce, peer, hub, seen, body, ticket, name, ends, error in rows
-        ]
+            return _MEETINGS.find(connection, "ORDER BY nonce")
 
     def meeting(self, peer: str) -> Meeting | None:
         """The introduction that is under way with a node."""
@@ -237,23 +167,23 @@ class RouteBook:
     def refused(self, nonce: str, error: str) -> None:
         """Note that the other side refused an introduction: it is not put down any more."""
         with self._file.writing() as connection:
-            connection.execute("UPDATE meetings SET error = ? WHERE nonce = ?", [error, nonce])
+            _MEETINGS.change(connection, "WHERE nonce = ?", nonce, error=error)
 
     def met(self, nonce: str) -> None:
         """An introduction is done, or given up."""
         with self._file.writing() as connection:
             connection.execute("DELETE FROM meetings WHERE nonce = ?", [nonce])
-        self.done(nonce)
+            connection.execute("DELETE FROM puts WHERE about = ?", [nonce])
 
     # -- how each way works ----------------------------------------------------------------------------------------
 
     def worked(self, peer: str, route: str, at: datetime) -> None:
         """Note that a way to a peer worked."""
         with self._file.writing(durable=False) as connection:
-            row = [peer, route, time_text(at), time_text(at), "", ""]
-            connection.execute("INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?)", row)
-        if route == DIRECT:
-            self._heard(peer)
+            now = Health(time_text(at), time_text(at))
+            _HEALTH.add(connection, now, otherwise="REPLACE", peer=peer, route=route)
+        if route == DIRECT and self._peers is not None:
+            self._peers.seen_confirmed(peer)
 
     def failed(self, peer: str, route: str, at: datetime, error: str) -> None:
         """Note that a way to a peer was tried and did not work."""
@@ -268,12 +198,9 @@ class RouteBook:
     def health(self, peer: str, route: str) -> Health:
         """How a way to a peer did; empty where it was never tried."""
         with self._file.reading() as connection:
-            sql = "SELECT tried, worked, failing, error FROM health WHERE peer = ? AND route = ?"
-            row: Any = connection.execute(sql, [peer, route]).fetchone()
-        return Health(*row) if row else Health()
+            return next(iter(_HEALTH.find(connection, "WHERE peer = ? AND route = ?", peer, route)), Health())
 
 
 def route_book(context: Context) -> RouteBook:
-    """The node's book of routes, opened once and closed with the node."""
-    context.require_writable()
-    return context.once("routes", lambda: RouteBook(context.folder / "network", peer_book(context).seen_confirmed))
+    """The node's book of routes."""
+    return RouteBook(network_book(context), peer_book(context))

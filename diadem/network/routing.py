@@ -18,6 +18,7 @@ from diadem.model.routes import DIRECT, DISK, HUB, LOCAL, Health, PeerRoutes, Ro
 from diadem.model.times import read_time
 from diadem.model.transfers import Transfer
 from diadem.network.desk import Desk
+from diadem.network.grants import is_direct_only
 from diadem.network.route_book import RouteBook, route_book
 from diadem.network.wire import no_answer
 from diadem.node.context import Context
@@ -94,8 +95,8 @@ def require_route(desk: Desk, transfer: Transfer, route: str) -> None:
     peer = peer_book(desk.context).known(transfer.peer)
     if peer is not None and route in AUTO and route not in _allowed(desk.context, peer):
         raise Refused(f"the policy does not allow the route '{route}' to '{peer.name}'", next=_POLICY)
-    access = desk.network.access
-    if route != DIRECT and access.direct_only(transfer.package, to=transfer.recipient, recipient=transfer.peer):
+    who = {"to": transfer.recipient, "recipient": transfer.peer}
+    if route != DIRECT and is_direct_only(desk.context, transfer.package, **who):
         raise Refused(f"the grant to {transfer.recipient} allows the direct route only", next="Send it directly.")
 
 

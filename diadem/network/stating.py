@@ -16,10 +16,9 @@ from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft, Statement
 from diadem.model.transfers import OUT, Transfer, TransferEvent
 from diadem.network import offering
-from diadem.network.desk import Desk, outgoing
-from diadem.network.desks import desk_of
-from diadem.network.grants import GrantAccess
-from diadem.network.prepared import prepared_book
+from diadem.network.book_file import network_book
+from diadem.network.desk import Desk, desk_of, outgoing
+from diadem.network.grants import known_grant, offer_grant
 from diadem.network.wishes import ASSESSMENT, OFFER, OfferWish, read_wish
 from diadem.node.access.askers import require
 from diadem.node.access.grant import require_own
@@ -31,6 +30,10 @@ from diadem.trust.keys import PublicKey
 
 #: The right that a statement of a kind needs; what it says besides is weighed where it is drawn.
 _RIGHTS: Final[Mapping[str, Right]] = {ASSESSMENT: Right.ASSESS, OFFER: Right.READ, "grant": Right.READ}
+
+#: Seconds for which a statement waits, and statements of one key that wait at once.
+PATIENCE: Final = 300
+MOST: Final = 256
 
 
 class NotPrepared(Refused):
@@ -85,9 +88,33 @@ def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict
 def _kept(context: Context, asker: Asker, package: PackageId, statement: Statement) -> dict[str, Any]:
     payload = statement.to_payload()
     name = statement_id_of(payload)
-    prepared_book(context).keep(name, key=asker.key, package=package, now=int(context.clock().timestamp()))
+    _wait_for_signature(context, name, key=asker.key, package=package)
     said = sentence(statement, {context.settings.id: context.settings.name})
     return {"payload": payload.decode("utf-8"), "type": PAYLOAD_TYPE, "statement": name, "sentence": said}
+
+
+def _wait_for_signature(context: Context, statement: str, *, key: str, package: str) -> None:
+    """Note what is needed to know a statement again: its id, which stands for its bytes, for whose key, about what.
+
+    If the note is lost, people have theirs prepared anew.
+    """
+    now = int(context.clock().timestamp())
+    with network_book(context).writing(durable=False) as connection:
+        connection.execute("DELETE FROM prepared WHERE expires <= ?", (now,))
+        (waiting,) = connection.execute("SELECT count(*) FROM prepared WHERE key = ?", (key,)).fetchone()
+        if waiting >= MOST:
+            raise Refused("too many of your statements wait for a signature", next="Wait five minutes.")
+        row = (statement, key, package, now + PATIENCE)
+        connection.execute("INSERT INTO prepared VALUES (?, ?, ?, ?)", row)
+
+
+def _take_prepared(context: Context, statement: str, *, key: str) -> str | None:
+    """Take a statement out that waits for this key, once: the package that it is about; None where none does."""
+    row = (statement, key, int(context.clock().timestamp()))
+    sql = "DELETE FROM prepared WHERE statement = ? AND key = ? AND expires > ? RETURNING package"
+    with network_book(context).writing(durable=False) as connection:
+        found = connection.execute(sql, row).fetchall()
+    return str(found[0][0]) if found else None
 
 
 def _of_package(theirs: Context, package: PackageId, judgement: Any) -> Draft:
@@ -108,11 +135,10 @@ def _offer(desk: Desk, wish: OfferWish) -> Draft | Transfer:
         if (waiting := offering.offered_already(desk, wanted)) is not None:
             return waiting
         until = wanted.expires + offering.FETCHING
-        known = GrantAccess(theirs).known_read(
-            wish.package, to=wanted.recipient, recipient=wanted.peer, expires=until - _SLACK
-        )
+        who = {"to": wanted.recipient, "recipient": wanted.peer}
+        known = known_grant(theirs, wish.package, **who, expires=until - _SLACK)
         if not known:
-            return GrantAccess(theirs).draft(wish.package, wanted.recipient, wanted.peer, until)
+            return offer_grant(theirs, wish.package, **who, expires=until)
     except NotFound as error:  # no such node or user: the asker may know that
         raise UsageError(error.message, next=error.next) from error
     confined = offering.confined(desk, replace(wanted, grant=known))
@@ -158,8 +184,7 @@ def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> tuple
         The policy, or who owns the package, forbids it by now.
     """
     envelope = Envelope.from_line(line)
-    now = int(context.clock().timestamp())
-    package = prepared_book(context).take(envelope.statement_id, key=key.key_id, now=now)
+    package = _take_prepared(context, envelope.statement_id, key=key.key_id)
     if package is None:
         return _logged(context, asker, key, envelope)
     statement = read_statement(envelope.payload)

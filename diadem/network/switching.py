@@ -12,7 +12,7 @@ from diadem.model.routes import DIRECT, HUB
 from diadem.model.times import read_time
 from diadem.model.transfers import IN, MOVING, Transfer
 from diadem.network.desk import Desk
-from diadem.network.relay.book import relays_of
+from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, Choice, choose, failing_since, health_of, hub_for, note_silence, working_hubs
 from diadem.node.peers.book import peer_book
@@ -48,7 +48,7 @@ def _better(desk: Desk, transfer: Transfer) -> Choice | None:
     peer = peer_book(desk.context).known(transfer.peer)
     if peer is None or transfer.route not in AUTO:
         return None
-    if transfer.route == DIRECT and desk.network.brings(peer.id):
+    if transfer.route == DIRECT and desk.brings(peer.id):
         note_silence(desk.context, peer)
     since = failing_since(desk.context, peer, transfer.route)
     if since is None or since + LONG > desk.now:
@@ -63,7 +63,7 @@ def _better(desk: Desk, transfer: Transfer) -> Choice | None:
 
 def _other_hub(desk: Desk, transfer: Transfer, peer: Peer) -> Choice | None:
     """Another hub in the place of one that has failed for long."""
-    relay, book = relays_of(desk).get(transfer.id), route_book(desk.context)
+    relay, book = relay_book(desk.context).get(transfer.id), route_book(desk.context)
     if transfer.route != HUB or relay is None or not relay.hub:
         return None
     used = hub_for(desk, peer.id, relay.hub)

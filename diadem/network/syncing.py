@@ -90,7 +90,7 @@ def _messages(desk: Desk, trouble: dict[str, None]) -> int:
     told = [_Asked(f"'{desk.peer_name(peer)}'", partial(deliver_all, desk, peer=peer, due=False)) for peer in due]
     do_all([one.run for one in told], _PATIENCE)
     asked = [_Asked(_named(hub), partial(pick_up, desk, hub)) for hub in own_hubs(desk.context, book)]
-    asked += [_Asked(_named(book.get(peer)), partial(collect, desk, peer)) for peer in desk.network.reachable()]
+    asked += [_Asked(_named(book.get(peer)), partial(collect, desk, peer)) for peer in desk.reachable()]
     do_all([one.run for one in asked], _PATIENCE)
     for one in (*told, *asked):
         if one.fault is not None:

@@ -20,13 +20,13 @@ from diadem.network.landing import forget_arrival, place_of
 from diadem.network.postman import collect, deliver_all
 from diadem.network.pulling import Wishes, receive_package
 from diadem.network.pushing import push_package
-from diadem.network.relay.book import relays_of
 from diadem.network.relay.carriers import carrier_for, clear, to_clear
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
 from diadem.network.relay.permitting import permit
 from diadem.network.relay.requesting import give_up
 from diadem.network.relay.silence import ask_where_silent
+from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import is_resting, require_route
 from diadem.network.serving import Serving
@@ -51,7 +51,7 @@ def told(desk: Desk, transfer: Transfer) -> Transfer:
 def agreed(desk: Desk, transfer: Transfer) -> Transfer:
     """The same of one that was just accepted; its hub is told too, so that it can be put down there at once."""
     transfer = told(desk, transfer)
-    relay = relays_of(desk).get(transfer.id)
+    relay = relay_book(desk.context).get(transfer.id)
     if relay is None or (transfer.direction, transfer.route) != (IN, HUB) or transfer.state not in MOVING:
         return transfer
     with contextlib.suppress(DiademError):  # it is said again when something is picked up
@@ -77,7 +77,7 @@ def fetched(
     """
     moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
     carried = transfer.route != DIRECT
-    if not moving or transfer.route == DISK or (not carried and desk.network.brings(transfer.peer)):
+    if not moving or transfer.route == DISK or (not carried and desk.brings(transfer.peer)):
         return told(desk, transfer)
     if carried:
         told(desk, transfer)
@@ -121,7 +121,7 @@ def collected(
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
         See `diadem.network.relay.collecting.collect_package`.
     """
-    relay = relays_of(desk).get(transfer.id)
+    relay = relay_book(desk.context).get(transfer.id)
     if relay is None:
         raise Refused("no carrier was agreed for this transfer", next="Ask for a new offer.")
     if transfer.route == HUB:
@@ -176,7 +176,7 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
         carried = transfer.route != DIRECT
         if transfer.direction != OUT or transfer.paused or transfer.route == DISK:
             continue
-        if not carried and not desk.network.pushes(transfer.peer):
+        if not carried and not desk.pushes(transfer.peer):
             continue
         try:
             if carried:
@@ -272,7 +272,7 @@ class Messages(_PerPeer):
         """
         desk, faults = self._desk, self.faults()
         due = {outgoing.peer for outgoing in desk.book.to_post(due=desk.now)}
-        asked = {peer for peer in desk.network.polled() if not is_resting(desk.context, peer)}
+        asked = {peer for peer in desk.polled() if not is_resting(desk.context, peer)}
         self.begin(due | asked, self._talk, stop)
         tidy(desk)
         if faults:
@@ -284,7 +284,7 @@ class Messages(_PerPeer):
         while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
             if not desk.book.to_post(due=desk.now, peer=peer):
                 break
-        if not stop.is_set() and peer in desk.network.polled():
+        if not stop.is_set() and peer in desk.polled():
             collect(desk, peer)
 
 

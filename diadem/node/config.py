@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import tomllib
@@ -15,9 +14,8 @@ from diadem.custody.remedies import copy_back
 from diadem.custody.statements import StatedStore
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display
-from diadem.model.peer_checks import is_url
+from diadem.model.peer_checks import NAME, is_url
 from diadem.model.replicas import IN_PLACE, STORE_KINDS
-from diadem.model.times import time_text
 from diadem.serialization.toml_text import is_blank, line_of, person_text
 from diadem.store.addresses import local_path
 from diadem.store.system import store_error
@@ -25,8 +23,6 @@ from diadem.store.whole import write_whole
 
 FORMAT = "diadem-node/1"
 FILE = "node.toml"
-#: Names of nodes, stores and users: they stand in addresses (``alice@hu-berlin``), statements and commands.
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?\Z")
 
 
 class _Row(Display):
@@ -235,7 +231,7 @@ class NodeSettings:
 def checked_name(name: str, what: str) -> str:
     """A name of a node, store or user, lower-cased; raises `UsageError` for what is none."""
     plain = name.strip().lower()
-    if not _NAME.match(plain):
+    if not NAME.fullmatch(plain):
         raise UsageError(
             f"'{name}' cannot be the name of a {what}",
             next="Use letters a-z, digits, dots, hyphens and underscores; it is part of addresses: alice@hu-berlin",
@@ -349,7 +345,7 @@ def _settings_of(document: dict[str, Any]) -> NodeSettings:
     for what, rows in (("stores", settings.stores), ("users", settings.users)):
         names = [row.name for row in rows]
         for number, name in enumerate(names):
-            if not _NAME.match(name) or name in names[:number]:
+            if not NAME.fullmatch(name) or name in names[:number]:
                 problem = "is there twice" if name in names[:number] else "cannot be a name"
                 rule = "each has a name of its own, of letters a-z, digits, dots, hyphens and underscores"
                 raise _Bent((what, number, "name"), f"[[{what}]]: '{name[:80]}' {problem}", rule)
@@ -535,11 +531,6 @@ def write_settings(folder: Path, settings: NodeSettings, *, before: str | None =
     if before is None:
         before = person_text(path.read_bytes(), str(path)) if path.exists() else ""
     write_whole(path, settings_text(settings, before).encode())
-
-
-def new_settings(*, name: str, id: str, now: datetime.datetime) -> NodeSettings:  # noqa: A002
-    """The settings of a node that is being made on this machine."""
-    return NodeSettings(checked_name(name, "node"), id, machine_name(), time_text(now))
 
 
 def machine_name() -> str:

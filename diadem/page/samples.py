@@ -21,7 +21,7 @@ from diadem.page.results import blank
 from diadem.page.state import PageState
 
 if TYPE_CHECKING:
-    from diadem.catalogue.sample_datasets import SampleDataset
+    from diadem.catalogue.known_samples import SampleDataset
     from diadem.node.samples.statements import SampleWords
     from diadem.node.samples.story import SampleStory
 

@@ -19,14 +19,13 @@ from diadem.catalogue.conditions import (
     Between,
     Condition,
     Count,
-    Days,
     Deny,
     Ingested,
     InStore,
     Judged,
     Phrase,
 )
-from diadem.catalogue.package_key import day_range
+from diadem.catalogue.package_key import Stretch, days_between
 from diadem.catalogue.query import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, Names, parse
 from diadem.errors import UsageError
 from diadem.terms.fields import field_keys
@@ -69,7 +68,7 @@ def test_a_star_at_the_beginning_stands_for_every_text_that_has_the_part() -> No
         == understood("instrument.model=*Titan")
         == replace(first, others=(second,))
     )
-    assert understood("not instrument.model:*xyz*") == Deny(Days(0, 0))
+    assert understood("not instrument.model:*xyz*") == Deny(Stretch(0, 0))
     assert asked == [(keys, "titan", False), (keys, "titan ", False), (keys, "titan ", True), (keys, "xyz", False)]
 
 
@@ -202,7 +201,7 @@ def test_a_float_of_32_bits_is_found_by_its_round_number() -> None:
 )
 def test_dates(query: str, first: str | None, end: str | None) -> None:
     low, high = (datetime.date.fromisoformat(text) if text else None for text in (first, end))
-    assert meaning(query) == Days(*day_range(low, high))
+    assert meaning(query) == days_between(low, high)
 
 
 def test_moments() -> None:

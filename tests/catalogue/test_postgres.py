@@ -14,7 +14,7 @@ from diadem.catalogue import Catalogue, database
 from diadem.catalogue.candidates import candidates_of
 from diadem.catalogue.conditions import FactReader
 from diadem.catalogue.database import ServerAddress
-from diadem.catalogue.package_key import EVERYTHING, Stretch, day_range
+from diadem.catalogue.package_key import EVERYTHING, days_between
 from diadem.catalogue.query import parse
 from diadem.catalogue.words import Words
 from diadem.errors import NotFound, Refused, StoreError, Unreachable, UsageError
@@ -197,7 +197,7 @@ def test_of_a_common_word_the_hits_of_some_days_are_found_without_the_others(on_
     with on_server.together():
         for number, day in enumerate(days):
             on_server.add_package(entry(f"ZnO {number}", date=day))
-    stretch = Stretch(*day_range(days[10], days[20]))
+    stretch = days_between(days[10], days[20])
     with on_server.reading() as connection:
         hits = database.of(connection).text_search(Words(("zno",)), stretch)
         asked = hits.source.compile(connection)

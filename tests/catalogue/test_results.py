@@ -77,3 +77,10 @@ def test_pandas(filled: Catalogue) -> None:
 def test_rows_are_counted_and_gone_through(filled: Catalogue) -> None:
     result = filled.search("", limit=1)
     assert (len(result), [row.title for row in result], result.total) == (1, [result.rows[0].title], 2)
+
+
+def test_what_was_deleted_since_the_search_has_no_datasets(filled: Catalogue) -> None:
+    found = filled.search("")
+    filled.tombstone(package_id("=cmd|'/c calc'!A1"), reason="asked to", at=NOW)
+    for query in ("", "date:2026-03"):
+        assert filled.stated(query, [row.id for row in found], ["detector"]) == []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from diadem.catalogue import Catalogue
 from diadem.catalogue.tables import VERSION
 from diadem.errors import IntegrityError, Refused
 from tests import catalogues
+from tests.catalogue.conftest import rows
 from tests.catalogue.making import entry
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab, lab
@@ -20,65 +20,86 @@ __all__ = ["lab"]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    with Catalogue.open(tmp_path / "catalogue.sqlite", create=True) as made:
+def address(new_address: Callable[[], str]) -> str:
+    """That of a catalogue with one package."""
+    with Catalogue.open(new_address(), create=True) as made:
         made.add_package(entry())
-    return tmp_path / "catalogue.sqlite"
+        return made.address
 
 
-def set_version(path: Path, version: int) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DELETE FROM schema_version")
-        connection.execute("INSERT INTO schema_version VALUES (?, '2026-01-01T00:00:00Z')", (version,))
-        connection.commit()
+def set_version(address: str, version: int) -> None:
+    with Catalogue.open(address) as catalogue, catalogue.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM schema_version")
+        connection.exec_driver_sql(f"INSERT INTO schema_version VALUES ({version}, '2026-01-01T00:00:00Z')")
 
 
-def test_a_catalogue_is_opened_again_as_it_is(path: Path) -> None:
-    with Catalogue.open(path) as found:
+def content(address: str) -> bytes | None:
+    """All that is in a file; of what lies on a server nothing is known."""
+    return None if "://" in address else Path(address).read_bytes()
+
+
+def test_a_catalogue_is_opened_again_as_it_is(address: str) -> None:
+    with Catalogue.open(address) as found:
         assert found.search("one").total == 1
-    assert [file.name for file in path.parent.iterdir()] == ["catalogue.sqlite"]
+    assert "://" in address or [file.name for file in Path(address).parent.glob("*")] == [Path(address).name]
 
 
-def test_a_later_version_is_refused(path: Path) -> None:
-    set_version(path, VERSION + 1)
-    before = path.read_bytes()
+def test_a_later_version_is_refused(address: str) -> None:
+    set_version(address, VERSION + 1)
+    before = content(address)
     for read_only, more in ((False, r"node\.reindex"), (True, "that wrote it\\.$")):
         with pytest.raises(Refused, match=rf"(?s)version {VERSION + 1}, .* knows {VERSION}.*{more}"):
-            Catalogue.open(path, read_only=read_only)
-    assert path.read_bytes() == before
+            Catalogue.open(address, read_only=read_only)
+    assert content(address) == before
 
 
-def test_an_earlier_version_is_told_and_never_half_raised(path: Path) -> None:
-    set_version(path, VERSION - 1)
-    before = path.read_bytes()
+def test_an_earlier_version_is_told_and_never_half_raised(address: str) -> None:
+    set_version(address, VERSION - 1)
+    before = content(address)
     with pytest.raises(IntegrityError, match="an earlier version of DIADEM made the catalogue") as told:
-        Catalogue.open(path)
+        Catalogue.open(address)
     assert "for its 1 package in about 1 s, longer where stores answer slowly" in str(told.value)
     with pytest.raises(Refused, match="an earlier one"):
-        Catalogue.open(path, read_only=True)
-    assert path.read_bytes() == before
+        Catalogue.open(address, read_only=True)
+    assert content(address) == before
 
 
-@catalogues.in_a_file
-def test_a_node_with_an_earlier_catalogue_builds_it_anew(lab: Lab) -> None:
+@pytest.fixture
+def lab_on(lab: Lab, new_address: Callable[[], str]) -> Lab:
+    """A node with one package, whose catalogue is a file, or lies on a server."""
     lab.archived("ZnO")
+    wanted = new_address()
+    if ("://" in wanted) != ("://" in catalogues.address(lab.node.path)):
+        lab.node.reindex(into=wanted if "://" in wanted else "file")
     lab.node.close()
-    set_version(lab.node.path / "catalogue.sqlite", 1)
-    text = said("status", "--node", lab.node.path, code=1)
-    assert "an earlier version of DIADEM made the catalogue" in text
-    assert "diadem reindex" in text
-    said("reindex", "--node", lab.node.path)
-    assert "ZnO" in said("search", "ZnO", "--node", lab.node.path)
+    return lab
 
 
-@catalogues.in_a_file
-def test_going_back_builds_it_anew_and_keeps_the_later_one(lab: Lab) -> None:
-    lab.archived("ZnO")
-    lab.node.close()
-    set_version(lab.node.path / "catalogue.sqlite", VERSION + 1)
-    text = said("status", "--node", lab.node.path, code=Refused.exit_code)
+def test_a_node_with_an_earlier_catalogue_builds_it_anew(lab_on: Lab) -> None:
+    """Every command that needs it says the one command that helps."""
+    on = ("--node", lab_on.node.path)
+    set_version(catalogues.address(lab_on.node.path), 1)
+    asked = (("status",), ("search", "ZnO"), ("archive", lab_on.session("other"), "--now"), ("sample", "ls"))
+    for arguments in asked:
+        text = said(*arguments, *on, code=IntegrityError.exit_code)
+        assert "an earlier version of DIADEM made the catalogue" in text, arguments
+        assert "for its 1 package in about" in text, arguments
+        assert "Run: diadem reindex" in " ".join(text.split()), arguments
+    said("reindex", *on)
+    assert "ZnO" in said("search", "ZnO", *on)
+
+
+def test_going_back_builds_it_anew_and_keeps_the_later_one(lab_on: Lab) -> None:
+    on, address = ("--node", lab_on.node.path), catalogues.address(lab_on.node.path)
+    set_version(address, VERSION + 1)
+    text = said("status", *on, code=Refused.exit_code)
     assert f"knows {VERSION}" in text
     assert "diadem reindex" in text
-    said("reindex", "--node", lab.node.path)
-    assert "ZnO" in said("search", "ZnO", "--node", lab.node.path)
-    assert len(list(lab.node.path.glob("catalogue*damaged*"))) >= 1
+    said("reindex", *on)
+    assert "ZnO" in said("search", "ZnO", *on)
+    if "://" not in address:
+        assert len(list(lab_on.node.path.glob("catalogue*damaged*"))) >= 1
+        return
+    aside = address.rpartition("=")[2] + "_damaged"
+    with Catalogue.open(address) as found:
+        assert rows(found, f"SELECT version FROM {aside}.schema_version") == [(VERSION + 1,)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.catalogue.dataset_sets import Runs, full, mask, numbers
-from diadem.catalogue.package_key import day_range, package_key
+from diadem.catalogue.package_key import days_between, package_key
 from diadem.catalogue.words import padded, words
 
 
@@ -78,8 +78,7 @@ def test_order(one: datetime.date | None, two: datetime.date | None, first: byte
 @given(st.dates(), st.dates(max_value=datetime.date(9999, 12, 30)), st.binary())
 def test_days(date: datetime.date, first: datetime.date, data: bytes) -> None:
     key = package_key(date, hashlib.sha256(data).hexdigest())
-    low, high = day_range(first, first + datetime.timedelta(days=1))
-    assert (low <= key < high) == (date == first)
-    low, high = day_range(None, None)
-    assert low <= key < high
-    assert not low <= package_key(None, hashlib.sha256(data).hexdigest())
+    day, every = days_between(first, first + datetime.timedelta(days=1)), days_between(None, None)
+    assert (day.low <= key < day.high) == (date == first)
+    assert every.low <= key < every.high
+    assert not every.low <= package_key(None, hashlib.sha256(data).hexdigest())

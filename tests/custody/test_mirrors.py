@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 import diadem
+from diadem.custody import log_mirrors
 from diadem.custody.log import Ledger
 from diadem.custody.log_entry import position_of
 from diadem.custody.log_mirrors import Head, batch_key, head_key, read_head, unpack_batch
@@ -250,7 +254,8 @@ def test_a_log_of_another_node_in_the_mirror_is_nothing_to_us(mirror: MemoryMirr
     assert (one.folder / FILE).exists()
 
 
-def test_damage_of_the_log_itself_is_no_fault_of_a_mirror(group: Group, mirror: MemoryMirror) -> None:
+@pytest.mark.parametrize("damage", ["UPDATE nodes SET hash = 'no bytes'", "DELETE FROM nodes"])
+def test_damage_of_the_log_itself_is_no_fault_of_a_mirror(group: Group, mirror: MemoryMirror, damage: str) -> None:
     """Nothing in the mirror is written again because this log cannot be read."""
     for number in range(4):  # eight entries: at opening, the half of their tree is not read
         group.say(ingest(number))
@@ -259,10 +264,44 @@ def test_damage_of_the_log_itself_is_no_fault_of_a_mirror(group: Group, mirror: 
     kept = dict(mirror.files)
     del mirror.files[head_key(group.node)]  # so that the objects are compared
     with closing(sqlite3.connect(group.folder / FILE)) as connection, connection:
-        connection.execute("UPDATE nodes SET hash = 'no bytes' WHERE hash = ?", (half,))
+        connection.execute(f"{damage} WHERE hash = ?", (half,))
     group.open(mirror)
     with pytest.raises(IntegrityError, match="log"):
         group.say(ingest(2))
     assert {key: data for key, data in mirror.files.items() if key in kept} == {
         key: data for key, data in kept.items() if key != head_key(group.node)
     }
+
+
+def test_who_is_interrupted_while_it_pushes_can_push_again(
+    group: Group, mirror: MemoryMirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may come between any two lines; a node that is closed then does not wait for itself."""
+    monkeypatch.setattr(log_mirrors, "_LONG_TURN", 0.2)  # how long it would wait; it is an hour
+    steps = 0
+
+    def interrupt(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal steps
+        if frame.f_code.co_filename != log_mirrors.__file__:
+            return None
+        if event == "line" and (steps := steps - 1) == 0:
+            raise KeyboardInterrupt
+        return interrupt
+
+    for number in range(1, 500):
+        group.say(ingest(number))
+        mirror.files.pop(head_key(group.node))
+        steps = number
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            group.ledger.mirrors.push()
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        assert group.ledger.mirrors.push() == {}, number
+    assert 20 < number < 499
+    assert lines_of(mirror, group.node) == ours(group.ledger)

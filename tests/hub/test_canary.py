@@ -11,7 +11,7 @@ import pytest
 
 from diadem.model.ports import silent
 from diadem.model.transfers import State
-from diadem.network.desks import desk_of
+from diadem.network.desk import desk_of
 from diadem.network.working import collected
 from diadem.trust import age_file
 from tests.hub.canaries import found_in

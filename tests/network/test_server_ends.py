@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -73,15 +74,16 @@ def served(node: Path, *words: str) -> Iterator[zygote.Process]:
         process.stdout.close()
 
 
-def ends_soon(process: zygote.Process) -> None:
-    """Tell a server to end."""
+def ends_soon(process: zygote.Process, *, code: int = 0) -> None:
+    """Tell a server, or a command that waits, to end."""
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(20) == code
     assert time.monotonic() - began < 12
 
 
-def test_a_server_that_is_told_to_end_while_bytes_move_ends_soon_and_they_go_on_later(
+@pytest.mark.skipif(os.name == "nt", reason="there a signal ends a process without a word")
+def test_who_is_told_to_end_while_bytes_move_ends_soon_and_they_go_on_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
@@ -118,6 +120,12 @@ def test_a_server_that_is_told_to_end_while_bytes_move_ends_soon_and_they_go_on_
                 until_bytes_come(came)
                 ends_soon(sending)
         assert "transferring" in said("transfer", "show", transfer, "--node", receiver, code=None)
+        with socket.create_server(("127.0.0.1", port)):  # where somebody listens and says nothing
+            for words in (["transfer", "sync"], ["transfer", "resume", transfer]):
+                command = [sys.executable, "-m", "diadem", *words, "--node", str(receiver)]
+                waiting = zygote.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(2)
+                ends_soon(waiting, code=6)
         wide.set()
         with served(sender, *listen):
             said("transfer", "resume", transfer, "--node", receiver)

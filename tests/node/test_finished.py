@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from hypothesis import strategies as st
 from diadem.api.tools import tools
 from diadem.errors import Interrupted, NotFound, Refused
 from diadem.model.ports import Progress
-from diadem.node.take.folder_look import Look, at_work, examined, look, only_browsing
+from diadem.node.context import utc_now
+from diadem.node.take import quiet
+from diadem.node.take.folder_look import Look, Moment, at_work, examined, look, only_browsing
 from diadem.node.take.quiet import (
     EarlierLooks,
     Finished,
     FinishWaiter,
     Unfinished,
     judge,
-    utc_now,
 )
 from tests.node.test_adopting import everything
 
@@ -46,9 +48,8 @@ def session(tmp_path: Path) -> Path:
 
 def seen(folder: Path, later: datetime.timedelta = HOUR, *, own_clock: bool = True, **options: Any) -> Look:
     """A look by a clock that is later than the files."""
-    return look(
-        folder, now=utc_now() + later, steady=time.monotonic() + later.total_seconds(), own_clock=own_clock, **options
-    )
+    moment = Moment(utc_now() + later, time.monotonic() + later.total_seconds(), own_clock)
+    return look(folder, moment, **options)
 
 
 def unfinished(verdict: Finished | Unfinished, code: str) -> Unfinished:
@@ -247,10 +248,10 @@ def test_one_file_is_a_session_too(session: Path) -> None:
 
 
 def test_time_between_looks_is_the_shorter_of_two_clocks_and_survives_a_restart(session: Path) -> None:
-    first = look(session, now=utc_now(), steady=1000.0, own_clock=False)
+    first = look(session, Moment(utc_now(), 1000.0, own_clock=False))
 
     def after(wall: datetime.timedelta, steady: float) -> float:
-        return look(session, now=first.taken + wall, steady=steady).since(first).total_seconds()
+        return look(session, Moment(first.taken + wall, steady)).since(first).total_seconds()
 
     assert after(HOUR, 1010.0) == 10  # somebody set the clock
     assert after(datetime.timedelta(seconds=10), 5000.0) == 10
@@ -268,9 +269,7 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
             session,
             QUIET,
             looks=looks,
-            clock=lambda: moment + span,
-            steady=lambda: 1000.0 + 60 * minutes,
-            own_clock=False,
+            moment=lambda: Moment(moment + span, 1000.0 + 60 * minutes, own_clock=False),
         )
 
     unfinished(watcher(0).verdict(), "recent")
@@ -283,6 +282,28 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
         for damage in (b"", b"{}", b"[1]", path.read_bytes().replace(b"digest", b"other")):
             path.write_bytes(damage)
             unfinished(watcher(30).verdict(), "recent")
+
+
+def test_a_command_for_many_sessions_that_is_given_twice_has_looked_twice_at_each(
+    session: Path, tmp_path: Path
+) -> None:
+    looks, now = EarlierLooks(tmp_path / "looks"), seen(session)
+    sessions = [tmp_path / f"session {number}" for number in range(500)]
+    for one in sessions:
+        looks.keep(one, now)
+    assert all(looks.earlier(one) is not None for one in sessions)
+
+
+def test_many_at_once_keep_what_they_have_seen(session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads and processes that look at many sessions remove each other's oldest looks."""
+    monkeypatch.setattr(quiet, "_KEPT", 200)
+    monkeypatch.setattr(quiet, "_SELDOM", 1)
+    looks, now = EarlierLooks(tmp_path / "looks"), seen(session)
+    sessions = [tmp_path / f"session {number}" for number in range(400)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda one: looks.keep(one, now), sessions))
+    known = [one for one in sessions if looks.earlier(one) is not None]
+    assert 100 < len(known) <= 208
 
 
 def test_a_session_that_is_not_finished_is_refused_with_its_files(session: Path) -> None:
@@ -315,7 +336,7 @@ def test_waiting_ends_when_the_writer_has_been_quiet_for_long_enough(session: Pa
     ) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
-        watcher = FinishWaiter(session, quiet, own_clock=own_clock)
+        watcher = FinishWaiter(session, quiet, moment=lambda: Moment(utc_now(), time.monotonic(), own_clock))
         if own_clock:
             assert FinishWaiter(session, quiet).wait(told.append) == Finished()
             assert {step.stage for step in told} == {"wait"}

@@ -53,7 +53,7 @@ def test_offers_are_answered(chromium: Any, both: Labs) -> None:
         reading(chromium, bobs, java_script_enabled=False) as other,
     ):
         bob.until("3 offers", path="/exchange")
-        with closing(sqlite3.connect(both.bob / "network" / "transfers.sqlite")) as book:  # what an enemy may have sent
+        with closing(sqlite3.connect(both.bob / "network" / "network.sqlite")) as book:  # what an enemy may have sent
             book.execute("UPDATE transfers SET about = ? WHERE id = ?", [json.dumps({"record": ODD}), withdrawn])
             book.commit()
         assert "[U+202E]" in bob.text, "what turns the reading is named"

@@ -197,7 +197,7 @@ def _handled(laptop: Laptop, request: Request) -> Any:
 
 def test_unknown_forbidden_revoked_and_deleted_have_the_one_same_answer(laptop: Laptop) -> None:
     node, key = laptop.node, laptop.key("bob")
-    revoked, deleted = laptop.archived("revoked", size=10), laptop.archived("deleted", size=10)
+    forbidden, revoked, deleted = (laptop.archived(name, size=10) for name in ("forbidden", "revoked", "deleted"))
     grant = node.grant(revoked, "bob", ["read", "assess"]).grant
     with laptop.connect("bob") as remote:
         opened = remote.get(revoked).open("large.bin")
@@ -207,7 +207,7 @@ def test_unknown_forbidden_revoked_and_deleted_have_the_one_same_answer(laptop: 
     node.grant(deleted, "bob", ["read", "assess"])
     with at(node, datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=4000)):
         node.delete(deleted, reason="a test", clock_is_right=True)
-    hidden = ["ab" * 32, *(one.removeprefix("diadem:") for one in (laptop.packages["tio"], revoked, deleted))]
+    hidden = ["ab" * 32, *(one.removeprefix("diadem:") for one in (forbidden, revoked, deleted))]
     asker = find_asker(node.context, key.public.key_id)
     for tail in ("", "/record", "/tags", "/tags/0", "/files/0"):
         answers, costs = set(), set()

@@ -23,7 +23,7 @@ from diadem.network.exchange import BASE, Services
 from diadem.network.http.gate import Admitted, Gate, Head, TurnedAway
 from diadem.network.http.limits import Limits
 from diadem.network.http.nonces import Nonces
-from diadem.network.http.worker import Fresh, Worker
+from diadem.network.http.worker import SettingsWatcher, Worker
 from diadem.node.context import Context
 from diadem.trust.http_signature import EMPTY_DIGEST, LIFETIME, body_digest, sign
 from diadem.trust.keys import PrivateKey, PublicKey
@@ -270,7 +270,7 @@ def test_one_of_several_workers_takes_in_nothing_that_is_pushed(door: Door, cont
 
 
 def test_a_user_who_was_added_is_known_at_once_and_a_broken_policy_stops_nobody(context: Context) -> None:
-    fresh = Fresh(context, every=0.0)
+    fresh = SettingsWatcher(context, every=0.0)
     with diadem.open_node(context.folder) as other:
         key_id = PublicKey.from_text(other.users.add("bob").key).key_id
     found = find_asker(context, key_id)

@@ -6,7 +6,7 @@ import io
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,35 +14,49 @@ from typing import Self
 import diadem
 from diadem.errors import Unreachable
 from diadem.model import canonical
+from diadem.model.peers import Peer, PeerState
 from diadem.model.signers import PEER, Signer
 from diadem.network.desk import Desk
 from diadem.network.exchange import Request, Response, Services
-from diadem.network.grants import GrantAccess
 from diadem.network.handlers import routes
-from diadem.network.network import Network
+from diadem.network.link import Link
 from diadem.network.pushed import Pushed
+from diadem.network.route_book import route_book
+from diadem.node.config import ServerSettings
+from diadem.node.peers.book import PeerBook, peer_book
+from diadem.node.peers.notes import endpoint_note
+from diadem.trust.hashing import sha256_hex
 
 
-@dataclass(frozen=True)
-class Known:
-    """A peer."""
-
-    id: str
-    name: str
-    confirmed: bool = True
+def unreachable(_: str) -> Link:
+    """No way to anybody."""
+    raise Unreachable("no address")
 
 
 @dataclass
-class Roster:
-    """The peers of a node."""
+class WiredDesk(Desk):
+    """A desk whose ways to peers lead where a test wants."""
 
-    known: list[Known] = field(default_factory=list)
+    ways: Callable[[str], Link] = unreachable
 
-    def get(self, node_id: str) -> Known | None:
-        return next((one for one in self.known if one.id == node_id), None)
+    def link(self, peer: str) -> Link:
+        return self.ways(peer)
 
-    def named(self, name: str) -> Known | None:
-        return next((one for one in self.known if one.name == name), None)
+
+def with_address(node: diadem.Node, name: str) -> None:
+    """Let others find a node at an address of its name."""
+    server = ServerSettings("", (f"https://{name}.example.org:8642",))
+    node.context.change_settings(lambda known: replace(known, server=server))
+
+
+def acquaint(node: diadem.Node, other: diadem.Node, name: str) -> None:
+    """Let a node know another one, as if somebody had confirmed it."""
+    key = other.context.keys.open("online").public
+    peer = Peer(other.id, name, PeerState.CONFIRMED, name, key.to_text(), "", key.key_id, 1)
+    note = endpoint_note(other.context, peer_book(other.context))
+    peer_book(node.context).put(peer, chain=b"", note=note)
+    own = endpoint_note(node.context, peer_book(node.context))
+    route_book(node.context).tell_note(other.id, sha256_hex(own), node.context.clock())
 
 
 def body_of(response: Response) -> bytes:
@@ -160,14 +174,22 @@ class Side:
     """One of the two nodes."""
 
     node: diadem.Node
-    desk: Desk
+    desk: WiredDesk
     wire: Wire
-    roster: Roster
     root: Path
 
     @property
     def id(self) -> str:
         return self.node.id
+
+    @property
+    def peers(self) -> PeerBook:
+        """Whom this node knows."""
+        return peer_book(self.node.context)
+
+    def doubts(self, other: Side) -> None:
+        """Somebody here has to confirm another node anew."""
+        self.peers.put(replace(self.peers.get(other.id), state=PeerState.PENDING))
 
     def archived(self, name: str = "session", files: Mapping[str, bytes] | None = None, seed: int = 0) -> str:
         """Archive a folder; its package id."""
@@ -199,6 +221,7 @@ def make_pair(root: Path, wire: type[Wire] = Wire) -> Pair:
         place = root / name
         place.mkdir()
         nodes[name] = diadem.Node.create(place / "node", name=name, user=user, store=str(place / "store"))
+        with_address(nodes[name], name)
     sides: dict[str, Side] = {}
     for name, other in (("hu-berlin", "nmi"), ("nmi", "hu-berlin")):
         sides[name] = _side(nodes[name], nodes[other], other, sides, wire, root / name)
@@ -209,7 +232,8 @@ def _side(
     node: diadem.Node, other: diadem.Node, name: str, sides: dict[str, Side], wire: type[Wire], root: Path
 ) -> Side:
     way = wire(node.id, lambda: sides[name].desk)
-    roster = Roster([Known(other.id, name)])
-    desk = Desk.open(node.context, Network(roster, GrantAccess(node.context), lambda _: way))
+    acquaint(node, other, name)
+    desk = WiredDesk.open(node.context)
+    desk.ways = lambda _: way
     node.context.once("desk", lambda: desk)
-    return Side(node, desk, way, roster, root)
+    return Side(node, desk, way, root)

@@ -7,17 +7,17 @@ import shutil
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import diadem
 from diadem.errors import Unreachable
-from diadem.network.desk import Desk
-from diadem.network.desks import network_of
-from diadem.network.network import Link
+from diadem.network.desk import Desk, desk_of
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.spoke.picking_up import pick_up
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import peer_book
 from tests.transfer.folder_hub import FolderHub
+from tests.transfer.pair import WiredDesk
 from tests.transfer.towns import Town, make_nodes, url
 
 SPOKES = ("hu-berlin", "nmi")
@@ -25,9 +25,17 @@ STRANGER = "eve"
 HUB = "oslo"
 
 
-def unreachable(_: str) -> Link:
-    """No way to anybody."""
-    raise Unreachable("no address")
+@dataclass
+class SpokeDesk(WiredDesk):
+    """The desk of a node that calls nobody but its hub."""
+
+    boxes: Any = None
+
+    def hub(self, _: str) -> Any:
+        return self.boxes
+
+    def reachable(self) -> list[str]:
+        return []
 
 
 @dataclass
@@ -39,15 +47,14 @@ class Star(Town):
     def opened(self, place: Path, name: str, key: str, before: Path | None = None) -> diadem.Node:
         node = super().opened(place, name, key, before)
         context = node.context
-        boxes = self.hub.of(context.settings.id)
-        network = replace(network_of(context), link=unreachable, reachable=tuple, hub=lambda _: boxes)
-        context.once("desk", lambda: Desk.open(context, network))
+        desk = SpokeDesk.open(context)
+        desk.boxes = self.hub.of(context.settings.id)
+        context.once("desk", lambda: desk)
         return node
 
     def desk(self, name: str) -> Desk:
         """The desk of a node."""
-        context = self.node(name).context
-        return context.once("desk", lambda: Desk.open(context, network_of(context)))
+        return desk_of(self.node(name).context)
 
     def peers(self, name: str) -> PeerVerbs:
         """The verbs of a node that waits for nobody."""

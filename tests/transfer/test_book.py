@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from diadem.network.book import FILE, TransferBook
+from diadem.network.book import TransferBook
+from diadem.network.book_file import FILE, open_book
 
 NOW = datetime.datetime(2026, 3, 14, tzinfo=datetime.UTC)
 KEPT = 20_000
@@ -19,16 +20,14 @@ KEPT = 20_000
 
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[TransferBook]:
-    """A book of an earlier version, with as many answers as are kept and some more."""
-    TransferBook(tmp_path).close()
+    """A book with as many answers as are kept and some more."""
+    open_book(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / FILE)) as file:
-        file.execute("DROP INDEX IF EXISTS inbox_came")
         rows = ((f"{number:032x}", "ab" * 32, f"2026-03-13T00:{number:06}Z", b"{}") for number in range(KEPT + 300))
         file.executemany("INSERT INTO inbox VALUES (?, ?, ?, ?)", rows)
         file.commit()
-    book = TransferBook(tmp_path)
-    yield book
-    book.close()
+    with open_book(tmp_path) as opened:
+        yield TransferBook(opened)
 
 
 def test_an_answer_costs_as_little_where_very_many_are_kept(full: TransferBook) -> None:

@@ -23,20 +23,22 @@ from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Re
 from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
+from diadem.network.book_file import network_book
 from diadem.network.messages import WANTED, Message
 from diadem.network.postman import deliver_all
-from diadem.network.relay.book import relays_of
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay.depositing import Permitted
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.network.relay.requesting import request
+from diadem.network.relay_book import relay_book
 from diadem.network.serving import Serving
 from diadem.network.working import Movers, Wishes, collected, fetch_all, fetched, push_all
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side
+from tests.transfer.test_killed import killed_at, kinds_of
 
 ROUTE = "via:drive"
 
@@ -114,13 +116,13 @@ def small(pair: Pair) -> str:
 def _books_of_relays(side: Side) -> bytes:
     """All bytes of the file, and of those that SQLite puts beside it."""
     folder = side.node.path / "network"
-    return b"".join(path.read_bytes() for path in folder.glob("relays.sqlite*"))
+    return b"".join(path.read_bytes() for path in folder.glob("network.sqlite*"))
 
 
 def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, package: str) -> None:
     sent = drive.send(package)
     assert drive.put() == ["0-0-1.age", "1-0-1.age", "2-0-1.age", "2-1-1.age"]
-    secret = relays_of(drive.pair.b.desk).get(sent.id)
+    secret = relay_book(drive.pair.b.node.context).get(sent.id)
     assert secret is not None
     assert secret.identity.startswith("AGE-SECRET-KEY-1")
     assert secret.identity.encode() in _books_of_relays(drive.pair.b)
@@ -131,21 +133,56 @@ def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, packag
     assert drive.take(sent.id).state is State.CLOSED
     assert diadem.verify(drive.pair.b.node.get(package)).ok
     assert list(drive.root.iterdir()) == []
-    assert relays_of(drive.pair.b.desk).get(sent.id) is None, "the key that opens it is forgotten"
+    assert relay_book(drive.pair.b.node.context).get(sent.id) is None, "the key that opens it is forgotten"
     assert secret.identity.encode() not in _books_of_relays(drive.pair.b), "in the file and beside it"
     clear(drive.pair.a.desk)
-    assert relays_of(drive.pair.a.desk).all() == []
+    assert relay_book(drive.pair.a.node.context).all() == []
     receipt = next(entry.statement.predicate for entry in drive.pair.b.node.context.ledger.of_kind("receipt"))
     assert receipt["route"] == ROUTE
     assert drive.pair.b.wire.windows == [], "no byte of it came directly"
 
 
+@pytest.mark.parametrize("killed", ["a", "b"])
+def test_killed_before_any_transaction_it_comes_by_the_folder_once(
+    drive: Drive, killed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = drive.pair.a, drive.pair.b
+
+    def go_on(sent: str) -> None:
+        with contextlib.suppress(Refused):  # it was accepted
+            b.node.accept(sent, wait=False)
+        deliver_all(a.desk, due=False)
+        deliver_all(b.desk, due=False)
+        drive.put()
+        with contextlib.suppress(Refused):  # it was taken
+            drive.take(sent)
+
+    for number in range(60):
+        sent = a.node.send(a.archived(f"session-{number}", {"a.txt": b"a%d" % number}), "marie@nmi", route=ROUTE).id
+        with killed_at(getattr(drive.pair, killed), number, monkeypatch) as written:
+            go_on(sent)
+        whole = written[0] <= number
+        for _ in range(2):
+            go_on(sent)
+        for side in (a, b):
+            assert drive.at(side, sent).state is State.CLOSED, number
+            assert side.desk.book.to_post() == [], number
+            clear(side.desk)
+            assert relay_book(side.node.context).all() == [], number
+        kinds = kinds_of(a, sent) + kinds_of(b, sent)
+        assert len(kinds) == len(set(kinds)), number
+        assert list(drive.root.iterdir()) == [], number
+        if whole:
+            return
+    pytest.fail("it never came to its end")
+
+
 def test_a_key_goes_from_the_files_as_soon_as_nobody_reads_them(drive: Drive, small: str) -> None:
     sent = drive.send(small)
-    book = relays_of(drive.pair.b.desk)
+    book = relay_book(drive.pair.b.node.context)
     secret = book.get(sent.id)
     assert secret is not None
-    with contextlib.closing(sqlite3.connect(drive.pair.b.node.path / "network" / "relays.sqlite")) as other:
+    with contextlib.closing(sqlite3.connect(drive.pair.b.node.path / "network" / "network.sqlite")) as other:
         other.execute("BEGIN")
         other.execute("SELECT count(*) FROM relays").fetchall()
         began = time.monotonic()
@@ -187,7 +224,7 @@ def test_what_is_put_down_is_remembered(drive: Drive, package: str) -> None:
     names = drive.put()
     before = {path.name: path.stat().st_mtime_ns for path in drive.folder().iterdir()}
     moved = drive.at(drive.pair.a, sent.id).moved
-    relays_of(drive.pair.a.desk)._file._connection.execute("DELETE FROM put")  # it stopped before it could note that
+    network_book(drive.pair.a.node.context)._connection.execute("DELETE FROM lying")  # it stopped before it noted that
     assert drive.put() == names
     assert {path.name: path.stat().st_mtime_ns for path in drive.folder().iterdir()} == before
     assert drive.at(drive.pair.a, sent.id).moved == moved
@@ -211,7 +248,7 @@ def spoilt(enemy: str, victim: Path, other: Path, header: SealHeader, recipient:
 def test_what_an_enemy_puts_there_is_asked_for_again(drive: Drive, large: str, enemies: tuple[str, ...]) -> None:
     sent = drive.send(large)
     drive.put()
-    relay = relays_of(drive.pair.a.desk).get(sent.id)
+    relay = relay_book(drive.pair.a.node.context).get(sent.id)
     assert relay is not None
     recipient = relay.recipient
     for window, enemy in enumerate(enemies):
@@ -257,7 +294,7 @@ class WhenSpoilt(threading.Event):
 
     def __init__(self, drive: Drive, transfer: str) -> None:
         super().__init__()
-        self._relays, self._transfer = relays_of(drive.pair.b.desk), transfer
+        self._relays, self._transfer = relay_book(drive.pair.b.node.context), transfer
 
     def is_set(self) -> bool:
         return bool(self._relays.spoilt(self._transfer))
@@ -279,14 +316,14 @@ def test_a_window_of_another_transfer_is_none(drive: Drive, package: str) -> Non
     first = drive.send(package)
     drive.put()
     kept = {path.name: path.read_bytes() for path in drive.folder().iterdir()}
-    relay = relays_of(drive.pair.b.desk).get(first.id)
+    relay = relay_book(drive.pair.b.node.context).get(first.id)
     assert relay is not None
     drive.pair.b.node.transfers.cancel(first.id)
     drive.pair.a.node.transfers.show(first.id)
     assert drive.names() == [], "what was put down for a transfer that is over is removed"
     second = drive.send(package)
     drive.put()
-    mine = relays_of(drive.pair.b.desk).get(second.id)
+    mine = relay_book(drive.pair.b.node.context).get(second.id)
     assert mine is not None
     assert mine.relay != relay.relay
     assert mine.recipient != relay.recipient
@@ -507,11 +544,11 @@ def test_what_a_carrier_lost_without_a_word_is_put_down_anew(drive: Drive, packa
 
 def test_a_wish_for_windows_that_no_such_package_has_is_refused(drive: Drive, small: str) -> None:
     a, b, sent = drive.pair.a, drive.pair.b, drive.send(small)
-    before = relays_of(a.desk).asked(sent.id)
+    before = relay_book(a.node.context).asked(sent.id)
     about = {"route": ROUTE, "generation": 1, "parts": [0], "windows": to_base64(b"\xff" * 2)}
     b.desk.post(drive.at(b, sent.id), WANTED, about)
     deliver_all(b.desk, due=False)
-    assert relays_of(a.desk).asked(sent.id) == before
+    assert relay_book(a.node.context).asked(sent.id) == before
     assert "windows are wanted of a package that has 2 at most" in a.desk.book.refusals()[0]["reason"]
 
 
@@ -535,7 +572,7 @@ def test_what_a_carrier_lists_and_has_lost_is_asked_for_again(drive: Drive, pack
     sent = drive.send(package)
     drive.put()
     desk, transfer = drive.pair.b.desk, drive.at(drive.pair.b, sent.id)
-    relay = relays_of(desk).get(sent.id)
+    relay = relay_book(desk.context).get(sent.id)
     assert relay is not None
     carrier = Guarded(cast(Carrier, Losing(carrier_for(desk, transfer), "2-0-1")), "the drive")
     collect_package(desk, sent.id, Collecting(carrier, relay, [relay.identity]), listener=silent)

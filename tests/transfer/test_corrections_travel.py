@@ -13,9 +13,9 @@ from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import DiademError
 from diadem.model.transfers import State, TransferEvent
+from diadem.network.book import Outgoing
 from diadem.network.incoming import receive
 from diadem.network.messages import OFFER, new_id
-from diadem.network.outbox import Outgoing
 from diadem.network.postman import message_of
 from diadem.node.quality.amend import sheet_of
 from diadem.trust.keys import PrivateKey

@@ -17,9 +17,9 @@ from diadem.model.ports import silent
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
 from diadem.network import messages
+from diadem.network.book import Outgoing
 from diadem.network.incoming import receive
 from diadem.network.messages import new_id
-from diadem.network.outbox import Outgoing
 from diadem.network.postman import message_of
 from diadem.network.pulling import Wishes, receive_package
 from tests.transfer.pair import Pair, Side
@@ -104,6 +104,22 @@ def test_a_receipt_of_other_bytes_and_a_closure_by_a_foreign_checkpoint(pair: Pa
     foreign = a.node.context.ledger.checkpoint()
     draft = statements.closure(sent, receipt=accepted.receipt, recipient=b.id, checkpoint=foreign)
     assert "foreign checkpoint" in refused(a, b, sent, messages.CLOSURE, draft)
+
+
+@pytest.mark.parametrize("state", [[], {}, 5, None])
+def test_what_a_sender_answers_to_progress_stops_nothing(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, state: object
+) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    post = pair.b.wire.post_message
+
+    def answered(data: bytes) -> bytes:
+        answer = post(data)
+        told = messages.Message.from_bytes(data).kind == messages.PROGRESS
+        return canonical.encode({"state": state}, where="answer") if told else answer
+
+    monkeypatch.setattr(pair.b.wire, "post_message", answered)
+    assert pair.b.node.accept(sent.id).state is State.CLOSED
 
 
 def test_receipts_and_closures_that_do_not_fit_and_those_that_come_again(pair: Pair) -> None:

@@ -15,7 +15,7 @@ from pyrage.x25519 import Identity
 import diadem
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.transfers import State
-from diadem.network.desks import desk_of
+from diadem.network.desk import desk_of
 from diadem.network.disk.layout import HEADER, MESSAGE
 from diadem.network.sealed_messages import open_message, seal_message
 from tests.transfer.towns import Town

@@ -71,7 +71,7 @@ def test_a_transfer_is_agreed_and_closed_through_the_hub(sent: tuple[Star, str])
     assert star.desk("hu-berlin").book.to_post() == []
     desk = star.desk("nmi")
     wire = BytesOnly(star.node("nmi").id, lambda: star.desk("hu-berlin"))
-    desk.network = replace(desk.network, link=lambda _: wire, brings=lambda _: False)
+    desk.link, desk.brings = (lambda peer: wire), (lambda peer: False)  # type: ignore[method-assign]  # noqa: ARG005
     accepted = star.node("nmi").accept(transfer, wait=False)
     assert accepted.state is State.ACCEPTED
     star.settle()
@@ -323,14 +323,14 @@ def test_a_hub_that_is_down_is_named_and_nothing_is_lost(star: Star) -> None:
     assert routes["nmi"].chosen.startswith("through the hub 'oslo'")
 
 
-def stranger(_: str) -> NoReturn:
+def stranger(peer: str = "", hub: str = "") -> NoReturn:
     """A hub, or any other node, that has not confirmed who asks."""
     raise NotFound("there is nothing here that you may see")
 
 
 def test_a_hub_that_has_not_confirmed_this_node_is_told_once_and_so(star: Star) -> None:
     desk, hub = star.desk("hu-berlin"), star.node(HUB).id
-    desk.network = replace(desk.network, hub=stranger, link=stranger, reachable=lambda: [hub])
+    desk.hub, desk.link, desk.reachable = stranger, stranger, (lambda: [hub])  # type: ignore[method-assign, assignment]
     trouble = star.node("hu-berlin").transfers.sync().trouble
     assert trouble == ("the hub 'oslo' has not confirmed this node, or no longer does: ask its people",)
 

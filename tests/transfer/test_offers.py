@@ -14,14 +14,12 @@ from diadem.errors import DiademError, DocumentError, NotFound, Refused, StoreEr
 from diadem.model import canonical
 from diadem.model.policy import AllowedTransfer, Incoming, Transfers
 from diadem.model.transfers import State
-from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted
-from diadem.network.grants import GrantAccess
 from diadem.network.incoming import receive
 from diadem.network.messages import Message, new_id
 from diadem.network.postman import collect, deliver_all
 from diadem.trust.note import Checkpoint, sign_checkpoint
-from tests.transfer.pair import Known, Pair, Side
+from tests.transfer.pair import Pair, Side, WiredDesk
 from tests.transfer.towns import show_checkpoints
 
 DAY = datetime.timedelta(days=1)
@@ -152,7 +150,7 @@ def test_within_a_node_nothing_is_copied_and_the_statements_are_the_same(pair: P
     sent = node.send(package, "bob@hu-berlin")
     assert sent.direction == "local"
     bob = diadem.open_node(node.path, user="bob")
-    bob.context.once("desk", lambda: replace_context(pair.a, bob))
+    bob.context.once("desk", lambda: desk_for(pair.a, bob))
     assert [offer.id for offer in bob.inbox()] == [sent.id]
     assert node.inbox() == []
     done = bob.accept(sent.id)
@@ -164,8 +162,11 @@ def test_within_a_node_nothing_is_copied_and_the_statements_are_the_same(pair: P
     bob.close()
 
 
-def replace_context(side: Side, node: diadem.Node) -> Desk:
-    return Desk.open(node.context, replace(side.desk.network, access=GrantAccess(node.context)))
+def desk_for(side: Side, node: diadem.Node) -> WiredDesk:
+    """A desk of the same node, opened anew, or of a copy of it."""
+    desk = WiredDesk.open(node.context)
+    desk.ways = side.desk.ways
+    return desk
 
 
 def test_a_rule_accepts_and_is_cited(pair: Pair) -> None:
@@ -197,7 +198,7 @@ def test_the_senders_policy_decides_who_sends_where(pair: Pair) -> None:
         pair.a.node.send(package, "marie@nmi")
     with pytest.raises(NotFound, match="no node is called"):
         pair.a.node.send(package, "marie@oxford")
-    pair.a.roster.known = [replace(pair.a.roster.known[0], confirmed=False)]
+    pair.a.doubts(pair.b)
     with pytest.raises(Refused, match="not confirmed"):
         pair.a.node.send(package, "marie@nmi")
     assert pair.a.node.transfers.ls() == []
@@ -207,7 +208,7 @@ def test_only_the_owner_lets_others_read(pair: Pair) -> None:
     package = pair.a.archived()
     pair.a.node.users.add("bob")
     bob = diadem.open_node(pair.a.node.path, user="bob")
-    bob.context.once("desk", lambda: replace_context(pair.a, bob))
+    bob.context.once("desk", lambda: desk_for(pair.a, bob))
     with_policy(replace(pair.a, node=bob), transfer=Transfers(allow=(AllowedTransfer("*"),)))
     with pytest.raises(Refused, match="cannot grant it"):
         bob.send(package, "marie@nmi")
@@ -256,8 +257,8 @@ def test_only_a_confirmed_peer_is_heard_and_only_for_this_node(pair: Pair) -> No
     (message,) = pair.a.wire.sent
     with pytest.raises(NotFound):
         receive(pair.b.desk, "ab" * 32, message)
-    stranger = Known("cd" * 32, "stranger")
-    pair.b.roster.known.append(stranger)
+    stranger = replace(pair.b.peers.get(pair.a.id), id="cd" * 32, name="stranger")
+    pair.b.peers.put(stranger)
     with pytest.raises(Refused, match="not from the node"):
         receive(pair.b.desk, stranger.id, message)
     with pytest.raises(Refused, match="not for this one"):
@@ -266,7 +267,7 @@ def test_only_a_confirmed_peer_is_heard_and_only_for_this_node(pair: Pair) -> No
         receive(
             pair.b.desk, stranger.id, forged(message, **{"from": stranger.id, "id": new_id(), "transfer": new_id()})
         )
-    pair.b.roster.known = [replace(pair.b.roster.known[0], confirmed=False)]
+    pair.b.doubts(pair.a)
     with pytest.raises(NotFound):
         receive(pair.b.desk, pair.a.id, forged(message, id=new_id()))
 
@@ -313,9 +314,7 @@ def test_a_log_that_was_set_back_is_noticed(pair: Pair) -> None:
     twin = diadem.open_node(pair.a.root.parent / "copy" / "node")
     twin.stores.move("main", str(pair.a.root.parent / "copy" / "store"))
 
-    twin.context.once(
-        "desk", lambda: Desk.open(twin.context, replace(pair.a.desk.network, access=GrantAccess(twin.context)))
-    )
+    twin.context.once("desk", lambda: desk_for(pair.a, twin))
     sent = twin.send(other, "marie@nmi")
     assert sent.state is State.FAILED
     assert "rewritten or forked" in sent.error or "does not continue" in sent.error
@@ -327,7 +326,7 @@ def test_another_user_does_not_answer_an_offer(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
     pair.b.node.users.add("bob")
     bob = diadem.open_node(pair.b.node.path, user="bob")
-    bob.context.once("desk", lambda: replace_context(pair.b, bob))
+    bob.context.once("desk", lambda: desk_for(pair.b, bob))
     assert bob.inbox() == []
     for answer in (bob.accept, bob.decline, bob.transfers.cancel):
         with pytest.raises(Refused):

@@ -39,6 +39,9 @@ from tests.transfer.star import Star
 from tests.transfer.test_messages_through_a_hub import archived
 from tests.transfer.towns import url
 
+#: A hub of which only its note is known.
+HUB_ID = "0c" * 32
+
 
 def policy(star: Star, name: str, *allow: AllowedTransfer, route: str = "auto") -> None:
     """Let a node have this policy of transfers."""
@@ -252,7 +255,22 @@ def test_nothing_goes_to_a_peer_for_whom_no_way_is_allowed(star: Star) -> None:
     assert peer_book(desk.context).named("nmi").is_hub is False
 
 
+def hub_between(pair: Pair) -> None:
+    """Let both know a hub, at which they pick up."""
+    for side, other in ((pair.a, pair.b), (pair.b, pair.a)):
+        known = side.peers.get(other.id)
+        assert known.note is not None
+        ways = {
+            HUB_ID: replace(known.note, node=HUB_ID, name="oslo", hub=True),
+            other.id: replace(known.note, hubs=(HUB_ID,)),
+        }
+        for peer, name in ((HUB_ID, "oslo"), (other.id, known.name)):
+            line = sign(ways[peer].to_payload(), [PrivateKey.generate()], NOTE_TYPE).to_line()
+            side.peers.put(replace(known, id=peer, name=name), note=line)
+
+
 def test_nobody_calls_for_what_was_offered_over_a_hub_only(pair: Pair) -> None:
+    hub_between(pair)
     sent = pair.a.node.send(pair.a.archived(), "marie@nmi", route="hub")
     pair.b.node.accept(sent.id, wait=False)
     assert pair.a.desk.book.get(sent.id).acceptance

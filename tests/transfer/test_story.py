@@ -12,8 +12,8 @@ from pathlib import Path
 import diadem
 from diadem.custody.report import Verdict
 from diadem.model.transfers import State
-from diadem.network.desks import desk_of
-from diadem.network.network import Link
+from diadem.network.desk import desk_of
+from diadem.network.link import Link
 from diadem.node.config import ServerSettings
 from tests.cli.inside import said
 from tests.transfer.pair import Wire
@@ -48,12 +48,12 @@ def lab(town: Fjord, root: Path) -> diadem.Node:
 def calls(caller: diadem.Node, called: diadem.Node) -> None:
     """Let one node call another."""
     desk = desk_of(caller.context)
-    wire, before = Wire(caller.id, lambda: desk_of(called.context)), desk.network.link
+    wire, before = Wire(caller.id, lambda: desk_of(called.context)), desk.link
 
     def link(peer: str) -> Link:
         return wire if peer == called.id else before(peer)
 
-    desk.network = replace(desk.network, link=link)
+    desk.link = link  # type: ignore[method-assign]
 
 
 def ticking(*nodes: diadem.Node) -> None:

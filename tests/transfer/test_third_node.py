@@ -14,20 +14,19 @@ import diadem
 from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
+from diadem.model.peers import PeerState
 from diadem.model.statements import Draft
 from diadem.model.transfers import State, Transfer
 from diadem.network import messages
-from diadem.network.desk import Desk
-from diadem.network.grants import GrantAccess
 from diadem.network.handlers.windows import pushed_of, serving_of
 from diadem.network.incoming import receive
 from diadem.network.jobs import jobs
+from diadem.network.link import Link
 from diadem.network.messages import Message, new_id
-from diadem.network.network import Link, Network
 from diadem.network.postman import acknowledged
 from diadem.network.working import Movers
-from tests.transfer.pair import Known, Roster, Side, Wire, put_window
-from tests.transfer.star import unreachable
+from diadem.node.config import ServerSettings
+from tests.transfer.pair import Side, Wire, WiredDesk, acquaint, put_window, unreachable, with_address
 
 PEOPLE = {"hu-berlin": "alice", "nmi": "marie", "oslo": "olaf"}
 
@@ -52,7 +51,8 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Three]:
         place = tmp_path / name
         place.mkdir()
         node = diadem.Node.create(place / "node", name=name, user=user, store=str(place / "store"))
-        made.sides[name] = Side(node, None, None, Roster(), place)  # type: ignore[arg-type]
+        with_address(node, name)
+        made.sides[name] = Side(node, None, None, place)  # type: ignore[arg-type]
     for name, side in made.sides.items():
         _connect(made, name, side)
     yield made
@@ -64,10 +64,17 @@ def _connect(made: Three, name: str, side: Side) -> None:
     others = {other: one for other, one in made.sides.items() if other != name}
     ways = {one.id: Wire(side.id, lambda one=one: one.desk) for one in others.values()}  # type: ignore[misc]
     made.wires |= {(name, other): ways[one.id] for other, one in others.items()}
-    side.roster.known = [Known(one.id, other) for other, one in others.items()]
+    for other, one in others.items():
+        acquaint(side.node, one.node, other)
     context = side.node.context
-    side.desk = Desk.open(context, Network(side.roster, GrantAccess(context), ways.__getitem__))
+    side.desk = WiredDesk.open(context)
+    side.desk.ways = ways.__getitem__
     context.once("desk", lambda: side.desk)
+
+
+def without_address(side: Side) -> None:
+    """Nobody can call a node any more, so that it asks the others itself."""
+    side.node.context.change_settings(lambda known: replace(known, server=ServerSettings()))
 
 
 def answer(work: Callable[[], object]) -> dict[str, object]:
@@ -199,16 +206,17 @@ def test_a_peer_that_stalls_keeps_no_other_waiting(three: Three) -> None:
 
 def test_mail_of_one_peer_does_not_wait_for_a_dead_one(three: Three) -> None:
     b, alive, dead = three["nmi"], three["hu-berlin"], three["oslo"]
-    end, link = threading.Event(), b.desk.network.link
+    end, link = threading.Event(), b.desk.ways
 
     def called(peer: str) -> Link:
         if peer == dead.id and not end.wait(20):  # as long as a connection takes to nowhere
             raise Unreachable("nobody listens there")
         return link(peer)
 
-    alive.desk.network = replace(alive.desk.network, link=unreachable)
+    alive.desk.ways = unreachable
     sent = alive.node.send(alive.archived("one"), "marie@nmi")
-    b.desk.network = replace(b.desk.network, polled=lambda: (dead.id, alive.id), link=called)
+    without_address(b)
+    b.desk.ways = called
     (mail,) = [job for job in jobs(b.node.context) if job.name == "messages"]
     stop = threading.Event()
     threading.Thread(target=mail.run, args=(stop,), daemon=True).start()
@@ -222,12 +230,14 @@ def test_mail_of_one_peer_does_not_wait_for_a_dead_one(three: Three) -> None:
 
 @pytest.mark.parametrize("error", [StoreError("the disk is full"), IntegrityError("it is damaged"), KeyError("bug")])
 def test_what_fails_at_this_node_itself_while_it_talks_is_told_by_the_next_run(three: Three, error: Exception) -> None:
-    b, one = three["nmi"], three["hu-berlin"]
+    b, other = three["nmi"], three["oslo"]
+    b.peers.put(replace(b.peers.get(other.id), state=PeerState.DROPPED))
 
     def called(_: str) -> Link:
         raise faults[0]
 
-    b.desk.network = replace(b.desk.network, polled=lambda: (one.id,), link=called)
+    without_address(b)
+    b.desk.ways = called
     (mail,) = [job for job in jobs(b.node.context) if job.name == "messages"]
     faults = [Unreachable("it is away"), Refused("not you"), error]
     while True:

@@ -18,8 +18,8 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.network.accepting import accept
-from diadem.network.desks import desk_of, network_of
-from diadem.network.hub.tallies import Tally, relayed, tallies_of
+from diadem.network.desk import desk_of
+from diadem.network.relay_book import relay_book
 from diadem.network.routing import hub_for
 from diadem.network.working import told
 from diadem.node.context import Context
@@ -135,10 +135,11 @@ def test_a_package_goes_over_a_hub_that_learns_nothing_of_it(fjord: Fjord) -> No
     for secret in (sent.id, sent.package, sent.payload_id, "scan.bin", "session"):
         assert not any(secret.encode() in path.read_bytes() or secret in path.name for path in files)
     desk = desk_of(berlin.context)
-    (counted,) = relayed(desk, desk.book.get(sent.id))
-    tally = Tally(tallies_of(desk), sent.id, counted["hub"])
+    relays = relay_book(desk.context)
+    (counted,) = relays.relayed(sent.id)
+    tally = relays.tally(sent.id, counted["hub"])
     tally.add(counted["relay"], [("2-9-1", "", 5)], sure=False)  # the hub had it already: an answer was lost
-    assert relayed(desk, desk.book.get(sent.id)) == [], "what this side does not know it does not say"
+    assert relays.relayed(sent.id) == [], "what this side does not know it does not say"
     tally.forget(["2-9-1"])
     landed = nmi.transfers.sync()
     assert [one.state for one in landed.moved] == [State.RECEIVED]
@@ -185,6 +186,6 @@ def hub_for_both(fjord: Fjord) -> str:
     for name, other in (SPOKES, SPOKES[::-1]):
         context = fjord.node(name).context
         found.add(hub_for(desk_of(context), fjord.node(other).id).id)
-        assert network_of(context).hub(fjord.node(HUB).id).messages() == []
+        assert desk_of(context).hub(fjord.node(HUB).id).messages() == []
     (hub,) = found
     return hub

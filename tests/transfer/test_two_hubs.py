@@ -10,9 +10,9 @@ import diadem
 from diadem.errors import Unreachable
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
-from diadem.network.desks import desk_of
+from diadem.network.desk import desk_of
 from diadem.network.notes_told import tell_notes
-from diadem.network.relay.book import relays_of
+from diadem.network.relay_book import relay_book
 from diadem.network.routing import common_hubs
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
@@ -128,16 +128,16 @@ def test_what_lies_at_a_hub_that_is_away_for_long_is_put_down_at_the_other(coast
     coast.down.add(first)
     rounds(coast, "nmi")
     desk = desk_of(nmi.context)
-    waiting = relays_of(desk).get(sent.id)
+    waiting = relay_book(desk.context).get(sent.id)
     assert waiting is not None
     assert waiting.hub == coast.node(first).id, "it may be back in a moment"
     for name in SPOKES:
         coast.town.later(name, days=2, minutes=11)
     rounds(coast, "nmi", "hu-berlin", "nmi", "hu-berlin", "nmi")
-    assert relays_of(desk).get(sent.id) is not None, "the hub that is away has to be told yet"
+    assert relay_book(desk.context).get(sent.id) is not None, "the hub that is away has to be told yet"
     assert [node.transfers.show(sent.id).transfer.state for node in (berlin, nmi)] == [State.CLOSED] * 2
     coast.down.clear()
     rounds(coast, "nmi", "hu-berlin")
-    assert relays_of(desk).get(sent.id) is None
+    assert relay_book(desk.context).get(sent.id) is None
     assert not any("relays" in path for name in coast.hubs for path in coast.carried(name))
     assert nmi.custody(sent.package).ok

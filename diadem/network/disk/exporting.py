@@ -20,14 +20,14 @@ from diadem.model.display import Display
 from diadem.model.ports import Listener
 from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, State, Transfer
+from diadem.network.book import Outgoing
 from diadem.network.desk import Desk
 from diadem.network.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
 from diadem.network.messages import OFFER, new_id
 from diadem.network.offering import measured, offered_already, send, wanted_offer
-from diadem.network.outbox import Outgoing
 from diadem.network.postman import message_of
-from diadem.network.relay.book import EVERYTHING, Place, Relay
 from diadem.network.relay.depositing import Deposit
+from diadem.network.relay_book import EVERYTHING, Place, Relay
 from diadem.network.routing import require_route
 from diadem.network.sealed_messages import MESSAGE as A_MESSAGE
 from diadem.network.sealed_messages import SealedMessage, seal_message

@@ -19,8 +19,8 @@ from diadem.network.disk.layout import MESSAGE, DiskHeader, ReadOnly, read_file,
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_SEALED
 from diadem.network.messages import OFFER, Message
-from diadem.network.relay.book import Relay
 from diadem.network.relay.collecting import Collecting, collect_package
+from diadem.network.relay_book import Relay
 from diadem.network.sealed_messages import SealedMessage, open_message, require_from
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book

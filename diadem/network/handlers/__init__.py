@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diadem.network.exchange import Route
-from diadem.network.handlers import hub, identity, messages, packages, peers, statements, windows
+from diadem.network.handlers import hub, messages, packages, peers, statements, windows
 
 
 def routes() -> Sequence[Route]:
     """Every route that this room answers."""
-    everyone = (identity, peers, packages, statements, messages, windows, hub)
+    everyone = (peers, packages, statements, messages, windows, hub)
     return tuple(one for module in everyone for one in vars(module).values() if isinstance(one, Route))

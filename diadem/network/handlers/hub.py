@@ -12,7 +12,6 @@ from diadem.errors import PackageError, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT
 from diadem.model.peer_checks import HEX, matches
 from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, route
-from diadem.network.hub.evidence import relay_chain
 from diadem.network.hub.hub import Hub, hub_of, spoke_of
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED
 from diadem.network.limits import (
@@ -24,6 +23,7 @@ from diadem.network.limits import (
     MAX_SEALED,
     MAX_SENDERS,
 )
+from diadem.network.relay.hub_evidence import relay_chain
 from diadem.store.bags import open_below
 from diadem.store.system import long_path
 from diadem.trust.http_signature import digest_of

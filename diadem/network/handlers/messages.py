@@ -6,7 +6,7 @@ import json
 
 from diadem.errors import NotFound
 from diadem.model.signers import PEER
-from diadem.network.desks import desk_of
+from diadem.network.desk import desk_of
 from diadem.network.exchange import Request, Response, Services, route
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_EMPTY, MAX_MESSAGE

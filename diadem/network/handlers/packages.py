@@ -13,7 +13,7 @@ from diadem.errors import UsageError
 from diadem.model.access import Asker, Right
 from diadem.model.manifest import PREFIX
 from diadem.network import telling
-from diadem.network.askers import weighed
+from diadem.network.askers import asker_for
 from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, WhileAllowed, route
 from diadem.network.limits import MAX_QUESTION
 from diadem.network.shelf import shelf_of
@@ -34,7 +34,7 @@ def search(request: Request, services: Services) -> Response:
     known = said.keys() <= _SEARCH.keys() and all(type(said[name]) is _SEARCH[name] for name in said)
     if not known or len(query) > _QUERY or not limit >= 0 or not 0 <= offset <= _OFFSET:
         raise UsageError("a search is a query, a limit and an offset", where="request body")
-    asker = weighed(services.context, request.known_asker)
+    asker = asker_for(services.context, request.known_asker)
     return Response.json(telling.search(services.context, asker, query, limit=limit, offset=offset))
 
 
@@ -93,6 +93,6 @@ def _while_permitted(response: Response, request: Request, services: Services) -
 
 def _permitted(request: Request, services: Services, right: Right) -> tuple[Asker, str]:
     """Who asks, and for which package; raises the one answer where they may not."""
-    asker, package = weighed(services.context, request.known_asker), PREFIX + request.params["package"]
+    asker, package = asker_for(services.context, request.known_asker), PREFIX + request.params["package"]
     require(services.context, asker, right, package)
     return asker, package

@@ -1,4 +1,4 @@
-"""Nodes and people that introduce themselves, and peers that ask how they are seen."""
+"""Nodes and people that introduce themselves, and whoever asks how they are seen."""
 
 from __future__ import annotations
 
@@ -40,3 +40,15 @@ def view(request: Request, services: Services) -> Response:
     if asker.kind not in ("peer", "pending"):
         raise NotFound("users are not peers")
     return Response.json(peer_view(services.context, asker.node_id).to_dict())
+
+
+@route("GET", "whoami", pending=True, answers={200: "your key, and whether it is of a node or a user"})
+def whoami(request: Request, services: Services) -> Response:
+    """Who you are to this node."""
+    asker, settings = request.known_asker, services.context.settings
+    return Response.json(
+        {
+            "asker": {"kind": asker.kind, "key_id": asker.key_id, "node_id": asker.node_id, "address": asker.address},
+            "node": {"id": settings.id, "name": settings.name, "version": services.version},
+        }
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from diadem.network import stating
-from diadem.network.askers import weighed
+from diadem.network.askers import asker_for
 from diadem.network.exchange import Request, Response, Services, route
 from diadem.network.limits import MAX_STATEMENT
 from diadem.trust.keys import PublicKey
@@ -17,7 +17,7 @@ from diadem.trust.keys import PublicKey
 )
 def prepare(request: Request, services: Services) -> Response:
     """Have a statement written out, to sign it yourself: an assessment, or an offer and its grant."""
-    asker = weighed(services.context, request.known_asker)
+    asker = asker_for(services.context, request.known_asker)
     return Response.json(stating.prepare(services.context, asker, request.document()))
 
 
@@ -32,7 +32,7 @@ def prepare(request: Request, services: Services) -> Response:
 )
 def append(request: Request, services: Services) -> Response:
     """Have a statement logged that was prepared for you and that you have signed (a DSSE envelope)."""
-    asker = weighed(services.context, request.known_asker)
+    asker = asker_for(services.context, request.known_asker)
     key = PublicKey.from_text(request.known_asker.key)
     entry, transfer = stating.append(services.context, asker, key, request.body)
     place = {"statement": entry.statement_id, "epoch": entry.epoch, "index": entry.index}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from diadem.errors import Refused
-from diadem.network.desks import desk_of
+from diadem.network.desk import desk_of
 from diadem.network.exchange import BYTES, PARAMETERS, Intake, Request, Response, Services, route
 from diadem.network.handlers.messages import asking_node
 from diadem.network.limits import MAX_PUSHED_PART

@@ -42,6 +42,7 @@ _ORPHANED: Final = 5
 _LONGEST_WAIT: Final = 60.0
 #: What stands in every answer.
 _ALWAYS: Final = {"cache-control": "no-store", "server": "diadem"}
+_OTHER_BODY: Final = problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
 ACCESS: Final = logging.getLogger("diadem.network.http.access")
 FAULTS: Final = logging.getLogger("diadem.network.http")
 
@@ -243,7 +244,7 @@ class App:
     def _call(self, admitted: Admitted) -> Response:
         if admitted.digest and body_digest(admitted.request.body) != admitted.digest:
             self.counts.add("refused_total", reason="digest")
-            return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
+            return _OTHER_BODY
         try:
             response = admitted.route.handler(admitted.request, self.services)
         except Exception as error:
@@ -396,7 +397,7 @@ class BodyIntake:
         """The answer, when all came. What was taken in of a body that is not the one that was signed stays."""
         if self.refusal is None and self._intake is not None:
             if self._digest.digest() != self._admitted.digest:
-                return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
+                return _OTHER_BODY
             try:
                 return self._intake.end()
             except Exception as error:

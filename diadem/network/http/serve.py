@@ -25,14 +25,14 @@ from diadem.network.http.limits import Limits
 from diadem.network.http.metrics import Counts, MetricsServer, metrics_text
 from diadem.network.http.nonces import Nonces
 from diadem.network.http.routes import every_route
-from diadem.network.http.worker import Worker, network_folder, numbers_folder
+from diadem.network.http.worker import Worker, numbers_folder
 from diadem.network.hub.hub import has_hub, hub_of
 from diadem.network.jobs import Job, JobRunner, jobs
 from diadem.node.context import Context
 from diadem.node.key_verbs import TlsFiles, tls_files
 from diadem.node.locks import SERVE_LOCK, node_lock
 from diadem.node.node import Node
-from diadem.node.peers.book import peer_book
+from diadem.node.peers.book import FOLDER, peer_book
 from diadem.node.peers.notes import own_hubs, relays
 from diadem.store.system import return_large_blocks
 
@@ -157,10 +157,10 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Announcement], None])
 def _call_others(context: Context, plan: Plan, told: Callable[[Announcement], None]) -> None:
     """Do what a node that serves does by itself, and answer nobody."""
     ended = threading.Event()
-    with _alone(context), _told_to_end(ended):
+    with _only_server(context), _catch_signals(ended):
         log_to_stderr(_level(plan))
         work = JobRunner(jobs(context), lambda _name, _well: None)
-        told(_said(context, plan, "", ""))
+        told(_announcement(context, plan, "", ""))
         work.start()
         try:
             while not ended.wait(1.0):
@@ -170,7 +170,7 @@ def _call_others(context: Context, plan: Plan, told: Callable[[Announcement], No
 
 
 @contextmanager
-def _told_to_end(ended: threading.Event) -> Iterator[None]:
+def _catch_signals(ended: threading.Event) -> Iterator[None]:
     """Ctrl-C and SIGTERM set an event, instead of ending what is just written."""
     names = (signal.SIGINT, signal.SIGTERM)
     before = {name: signal.signal(name, lambda *_: ended.set()) for name in names}
@@ -184,7 +184,7 @@ def _told_to_end(ended: threading.Event) -> Iterator[None]:
 def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Announcement], None]) -> None:
     if plan.workers > 1:
         _require_nobody_pushes(context)
-    with _alone(context):
+    with _only_server(context):
         listen.require_free()
         files = tls_files(context)
         log_to_stderr(_level(plan))
@@ -197,21 +197,21 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Annou
             _HUB_LOG.warning("hub tidied: %s", tidied)
         shown = partial(metrics_text, counts, folder, more=lambda: _hub_numbers(context))
         numbers = MetricsServer(plan.metrics, shown) if plan.metrics else None
-        nonces = Nonces.open(network_folder(context.folder))
+        nonces = Nonces.open(context.folder / FOLDER)
         work = JobRunner(
             [*jobs(context), Job("nonces", partial(_sweep_nonces, context, nonces), every=30.0)],
             lambda name, well: counts.add("job_runs_total", job=name, result="done" if well else "failed"),
         )
         server = _server(plan, listen, files)
         metrics = f"{plan.metrics.host}:{numbers.port}" if plan.metrics and numbers else ""
-        said = _said(context, plan, files.pin, metrics)
-        opened = threading.Thread(target=_tell_once_open, args=(listen, partial(told, said)), daemon=True)
+        said = _announcement(context, plan, files.pin, metrics)
+        opened = threading.Thread(target=_announce_once_open, args=(listen, partial(told, said)), daemon=True)
         server.on_startup(opened.start)
         try:
             if numbers is not None:
                 numbers.start()
             work.start()
-            with _spawned():
+            with _spawn_workers():
                 alone = plan.workers == 1
                 worker = Worker(
                     str(context.folder), plan.open_node, listen.port, plan.limits, _level(plan), plan.routes, alone
@@ -245,14 +245,14 @@ def _require_nobody_pushes(context: Context) -> None:
             )
 
 
-def _tell_once_open(listen: Address, tell: Callable[[], None]) -> None:
+def _announce_once_open(listen: Address, tell: Callable[[], None]) -> None:
     """Tell once the first worker takes connections: whoever reads it may call at once."""
     while not listen.answers():
         time.sleep(_LOOK)
     tell()
 
 
-def _said(context: Context, plan: Plan, pin: str, metrics: str) -> Announcement:
+def _announcement(context: Context, plan: Plan, pin: str, metrics: str) -> Announcement:
     settings = context.settings
     states = [peer.state for peer in peer_book(context).ls()]
     return Announcement(
@@ -307,7 +307,7 @@ def _server(plan: Plan, listen: Address, files: TlsFiles) -> Any:
 
 
 @contextmanager
-def _spawned() -> Iterator[None]:
+def _spawn_workers() -> Iterator[None]:
     """Workers are started anew, not forked: this process has threads, and an open log."""
     before = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("spawn", force=True)
@@ -318,7 +318,7 @@ def _spawned() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(context: Context) -> Iterator[None]:
+def _only_server(context: Context) -> Iterator[None]:
     """One server a node: two would share a port without a word, and do every job twice."""
     lock = node_lock(context.folder, SERVE_LOCK)
     if not lock.acquire():

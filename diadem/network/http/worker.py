@@ -26,10 +26,11 @@ from diadem.network.http.routes import every_route
 from diadem.node.config import FILE as SETTINGS_FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.node import Node
+from diadem.node.peers.book import FOLDER
 from diadem.store.system import return_large_blocks
 
 #: Seconds after which a change of settings or policy is seen at the latest.
-_FRESH: Final = 2.0
+_EVERY: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,10 @@ class Worker:
         return application(self.open_node(self.node), self.port, self.limits, table)
 
 
-class Fresh:
+class SettingsWatcher:
     """Sees changes that other processes make to settings and policy."""
 
-    def __init__(self, context: Context, *, every: float = _FRESH) -> None:
+    def __init__(self, context: Context, *, every: float = _EVERY) -> None:
         self._context, self._every = context, every
         self._looked, self._seen = time.monotonic(), self._stamps()
 
@@ -95,31 +96,25 @@ class Fresh:
                 self._seen = stamps
 
 
-def network_folder(node: Path) -> Path:
-    """``<node>/network``: what is under way with others."""
-    folder = node / "network"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
 def numbers_folder(node: Path) -> Path:
-    """Where workers leave their numbers."""
-    folder = network_folder(node) / "serving"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """Where workers leave their numbers: beside what is under way with others."""
+    folder = node / FOLDER / "serving"
+    for one in (folder.parent, folder):
+        one.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
 def application(node: Node, port: int, limits: Limits, routes: Sequence[Route]) -> App:
     """The application of an opened node, which it closes in the end."""
     context = node.context
-    fresh = Fresh(context)
+    watcher = SettingsWatcher(context)
 
     def asker(key_id: str) -> Signer | None:
-        fresh.look()
+        watcher.look()
         return find_asker(context, key_id)
 
     services = Services(context, asker, context.tools.software)
-    nonces = Nonces.open(network_folder(context.folder))
+    nonces = Nonces.open(context.folder / FOLDER)
     gate = Gate(routes, services, nonces, limits, lambda: context.clock().timestamp())
     numbers = numbers_folder(context.folder) / f"{os.getpid()}.json"
 

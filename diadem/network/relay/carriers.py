@@ -15,16 +15,13 @@ from diadem.model.peers import Peer
 from diadem.model.routes import HUB
 from diadem.model.transfers import OVER, State, Transfer
 from diadem.network.desk import Desk
-from diadem.network.hub.asking import hub_client
-from diadem.network.hub.carrier import HubCarrier
-from diadem.network.hub.evidence import keep_hub_chain
-from diadem.network.hub.tallies import Tally, tallies_of
-from diadem.network.relay.book import Relay, relays_of
 from diadem.network.relay.guarded import Guarded
+from diadem.network.relay.hub_carrier import HubCarrier
+from diadem.network.relay.hub_evidence import keep_hub_chain
+from diadem.network.relay_book import Relay, relay_book
 from diadem.network.routing import hub_for
 from diadem.node.config import CarrierSettings
 from diadem.node.context import Context
-from diadem.node.peers.book import peer_book
 
 #: Nothing of these is on its way any more.
 _DONE: Final = frozenset({*OVER, State.RECEIVED})
@@ -119,20 +116,20 @@ def carrier_for(desk: Desk, transfer: Transfer, route: str = "") -> Guarded:
 
 def _hub(desk: Desk, transfer: Transfer) -> Guarded:
     """The hub on which both sides agreed, else the first. Raises `Unreachable` where they have none in common."""
-    relay = relays_of(desk).get(transfer.id)
+    relay = relay_book(desk.context).get(transfer.id)
     hub = hub_for(desk, transfer.peer, relay.hub if relay is not None else "")
-    relays_of(desk).use_hub(transfer.id, hub.id)
+    relay_book(desk.context).use_hub(transfer.id, hub.id)
     return _at(desk, transfer, hub)
 
 
 def _at(desk: Desk, transfer: Transfer, hub: Peer) -> Guarded:
-    tally = Tally(tallies_of(desk), transfer.id, hub.id)
-    return Guarded(HubCarrier(hub_client(desk.context, hub), tally), f"the hub '{hub.name}'")
+    tally = relay_book(desk.context).tally(transfer.id, hub.id)
+    return Guarded(HubCarrier(desk.hub(hub.id), tally), f"the hub '{hub.name}'")
 
 
 def to_clear(desk: Desk) -> list[Transfer]:
     """Transfers that are over, and of which something may lie at a carrier."""
-    found = [desk.book.find(transfer) for transfer in relays_of(desk).all()]
+    found = [desk.book.find(transfer) for transfer in relay_book(desk.context).all()]
     return [transfer for transfer in found if transfer is not None and transfer.state in _DONE]
 
 
@@ -141,12 +138,11 @@ def clear(desk: Desk, peer: str | None = None) -> int:
 
     What cannot be removed now is removed the next time.
     """
-    relays, done = relays_of(desk), 0
+    relays, done = relay_book(desk.context), 0
     for transfer in to_clear(desk):
         relay = relays.get(transfer.id)
         if relay is not None and peer in (None, transfer.peer) and _cleared(desk, transfer, relay):
             relays.forget(transfer.id)
-            tallies_of(desk).forget(transfer.id)
             done += 1
     return done
 
@@ -183,7 +179,7 @@ def _end_at_hub(desk: Desk, transfer: Transfer, relay: Relay, hub: str) -> None:
     Unreachable, DocumentError, Contradicted
         It does not answer, cannot say it yet, or proves nothing; that is tried again.
     """
-    client = hub_client(desk.context, peer_book(desk.context).get(hub))
+    client = desk.hub(hub)
     with contextlib.suppress(NotFound):  # the other side has ended it
         client.end(relay.relay)
     try:

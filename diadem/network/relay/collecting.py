@@ -10,24 +10,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, PackageError, Refused, Unreachable
+from diadem.errors import (
+    DiademError,
+    DigestMismatch,
+    IntegrityError,
+    Interrupted,
+    NotFound,
+    PackageError,
+    Refused,
+    Unreachable,
+)
 from diadem.model.carriers import Carried, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
-from diadem.network.fetching import missing_bytes
-from diadem.network.intake import Follower, is_missing, take_window
 from diadem.network.landing import Landing, go_on, note_fault, place_of
 from diadem.network.messages import PROGRESS
-from diadem.network.relay.book import Place, Relay, Spoilt, relays_of
 from diadem.network.relay.depositing import IN_HAND
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.network.relay.requesting import ask_again
-from diadem.network.reusing import reuse
+from diadem.network.relay_book import Place, Relay, Spoilt, relay_book
 from diadem.network.tag_parts import limit_of
-from diadem.network.windows import WINDOW, WindowPlan
+from diadem.network.windows import WINDOW
 from diadem.package.examine import TagFiles
 from diadem.trust.sealing import MAX_HEADER, SealHeader, open_window
 
@@ -130,12 +136,9 @@ class _Collect:
     ) -> None:
         self._desk, self._way, self._listener, self._stop = desk, way, listener, stop
         self._landing = Landing(desk, transfer, arrival)
-        self._relays = relays_of(desk)
+        self._relays = relay_book(desk.context)
         self._spoilt: dict[Place, Spoilt] = dict(self._relays.spoilt(transfer.id)) if way.asks else {}
         self._faults: list[IntegrityError] = []
-        self._opened: TagFiles | None = None
-        self._plan: WindowPlan | None = None
-        self._follower: Follower | None = None
         self._lock = threading.Lock()
         self._noted = time.monotonic()
         # what an earlier run found damaged, and ended before it could ask
@@ -148,9 +151,7 @@ class _Collect:
 
     def leave(self) -> None:
         """Leave what is here, to go on later."""
-        if self._follower is not None:
-            self._follower.stop()
-        self._landing.arrival.close()
+        self._landing.close()
 
     def run(self) -> Transfer | None:
         """Everything from the first object to the receipt; None where more has to come."""
@@ -166,12 +167,12 @@ class _Collect:
             self._begin(tags)
         until = time.monotonic() + self._way.wait
         while True:
-            if self._is_whole():
+            if landing.whole:
                 return self._land()
             left = max(0.0, until - time.monotonic())
             if self._round(self._way.carrier.ls(self._way.relay.relay, wait=left)):
                 until = time.monotonic() + self._way.wait
-            elif not self._is_whole():
+            elif not landing.whole:
                 if left == 0.0:
                     break
                 time.sleep(min(left, _PAUSE))  # a carrier may say at once that there is nothing new
@@ -180,14 +181,11 @@ class _Collect:
             raise self._faults[0]
         return None
 
-    def _is_whole(self) -> bool:
-        return self._plan is not None and self._landing.arrival.marks.count == self._plan.leaves
-
     def _round(self, listed: Sequence[Carried]) -> bool:
         """Take what lies there; whether something came of it."""
         self._require_going()
         listed = self._asked_for(listed)
-        if self._plan is None and not self._tag_files(listed):
+        if self._landing.plan is None and not self._tag_files(listed):
             self._ask()
             return False
         wanted, stale = self._sorted(listed)
@@ -247,24 +245,21 @@ class _Collect:
         return True
 
     def _begin(self, tags: bytes) -> None:
-        self._opened = self._landing.begin(tags)
-        self._plan = WindowPlan(self._opened.manifest)
-        self._follower = Follower(self._landing.arrival)
-        self._landing.count(
-            Counts(reused=reuse(self._desk, self._transfer.peer, self._landing.arrival, self._follower))
-        )
+        self._landing.begin(tags)
+        self._landing.follow(known=True)
 
     # -- windows ---------------------------------------------------------------------------------------------------
 
     def _sorted(self, listed: Sequence[Carried]) -> tuple[list[ObjectName], list[ObjectName]]:
         """Objects that may bring what is missing, one a window, in order; and those that nobody needs any more."""
-        assert self._plan is not None
+        landing, plan = self._landing, self._landing.plan
+        assert plan is not None
         wanted: dict[int, ObjectName] = {}
         stale: list[ObjectName] = []
         for name in sorted(found for one in listed if (found := ObjectName.of(one.name)) is not None):
             part, window, generation = name
-            needed = part == 2 and window < len(self._plan) and generation > self._damaged((2, window))
-            if not needed or not is_missing(self._landing.arrival, self._plan, window):
+            needed = part == 2 and window < len(plan) and generation > self._damaged((2, window))
+            if not needed or not landing.lacks(window):
                 stale.append(name)
             else:
                 wanted[window] = name  # the later generation; the other one is looked at where this one is damaged
@@ -277,31 +272,34 @@ class _Collect:
 
     def _taken(self, name: ObjectName) -> ObjectName | None:
         """Take a window; its name, where the object is not needed any more."""
-        assert self._plan is not None
-        assert self._follower is not None
-        spans = self._plan.spans(name.window)
+        landing, plan = self._landing, self._landing.plan
+        assert plan is not None
         try:
             size, of = min(WINDOW, self._transfer.bytes) + MAX_HEADER, self._way.carrier.label
             with IN_HAND.room(size, of=of, require_going=self._require_going) as (room, *_):
                 self._require_going()
                 with self._get(name, room) as data:
-                    again = take_window(self._landing.arrival, self._follower, spans, data)
+                    taken = landing.take(plan.spans(name.window), data)
+                if taken.wrong:
+                    span, leaf = taken.wrong[0]
+                    raise DigestMismatch(f"leaf {leaf} came wrong", where=span.entry.path, leaf=leaf)
         except NotFound:  # nobody else takes it: it is lost there
             lost = NotFound("it is listed, but cannot be read")
             self._spoil((2, name.window), name.generation, lost)
             return None
         except IntegrityError as error:
-            self._count(0, again=self._plan.size(name.window))
+            self._count(0, again=plan.size(name.window))
             self._spoil((2, name.window), name.generation, error)
             return name
-        self._count(0, again=again)
-        self._listener(Progress("collect", name.window + 1, len(self._plan), unit="windows"))
+        self._count(0, again=taken.again)
+        self._listener(Progress("collect", name.window + 1, len(plan), unit="windows"))
         return name
 
     def _get(self, name: ObjectName, room: bytearray | None = None) -> memoryview:
         """What an object holds, where it is the one that its name says."""
         sealed = self._way.carrier.get(self._way.relay.relay, str(name))
-        length = PIECE if self._plan is None or name.part < 2 else self._plan.size(name.window)
+        plan = self._landing.plan
+        length = PIECE if plan is None or name.part < 2 else plan.size(name.window)
         if name.part == 2:  # rubbish as what it stands for, as its sender counts; tag files where they are taken
             self._count(min(len(sealed), length))
         most = limit_of("tagmanifest-sha256.txt") if name.part == 0 else length
@@ -318,8 +316,8 @@ class _Collect:
             if known.counts.received + came > known.ceiling:
                 raise Refused("more bytes came than were accepted", next="Cancel it, and ask for a new offer.")
             now, done, rate = time.monotonic(), known.done, known.rate
-            if self._plan is not None and now - self._noted > _NOTED:
-                done = known.bytes - missing_bytes(self._landing.arrival)
+            if self._landing.plan is not None and now - self._noted > _NOTED:
+                done = self._landing.done
                 rate = max(0, done - known.done) / (now - self._noted)
                 self._noted = now
             self._desk.book.count(self._transfer.id, Counts(received=came, again=again), done, rate)
@@ -355,7 +353,7 @@ class _Collect:
     def _require_possible(self) -> None:
         """That what is missing may still come. Raises `IntegrityError` where too much came damaged for that."""
         transfer = self._desk.book.get(self._transfer.id)
-        missing = missing_bytes(self._landing.arrival) if self._plan is not None else 0
+        missing = transfer.bytes - self._landing.done if self._landing.plan is not None else 0
         if self._way.asks and transfer.counts.received + missing > transfer.ceiling:
             raise IntegrityError(
                 f"{self._way.carrier.label} returned {transfer.counts.again:,} bytes damaged or twice:"
@@ -366,14 +364,12 @@ class _Collect:
 
     def _is_lacking(self, place: Place) -> bool:
         part, window = place
-        if self._plan is None:
-            return True
-        return part == 2 and is_missing(self._landing.arrival, self._plan, window)
+        return self._landing.plan is None or (part == 2 and self._landing.lacks(window))
 
     def _tell(self) -> None:
         """Say in the book, and to the sender, how far it is; and in the book what strange things lie there."""
         transfer = self._transfer
-        done = transfer.bytes - missing_bytes(self._landing.arrival) if self._plan is not None else 0
+        done = self._landing.done if self._landing.plan is not None else 0
         self._desk.book.count(transfer.id, Counts(), done, 0.0)
         if done != self._done:
             self._desk.post(transfer, PROGRESS, {"state": "transferring", "done": done, "total": transfer.bytes})
@@ -385,18 +381,14 @@ class _Collect:
 
     def _land(self) -> Transfer | None:
         """Everything is here: whole files proven, landed, stated; None where the disk gave back something else."""
-        assert self._follower is not None
-        assert self._opened is not None
-        assert self._plan is not None
-        wrong = self._follower.finish()
-        self._follower = None
-        if not wrong:
-            return self._landed(self._opened)
-        for number in wrong:
-            self._landing.mistrust(number)
+        landing = self._landing
+        assert landing.opened is not None
+        assert landing.plan is not None
+        if not landing.judged():
+            return self._landed(landing.opened)
         error = Unreachable("the disk of this node returns different bytes than were written")
-        for window in range(len(self._plan)):
-            if is_missing(self._landing.arrival, self._plan, window):
+        for window in range(len(landing.plan)):
+            if landing.lacks(window):
                 self._spoil((2, window), max(self._damaged((2, window)), 1), error)
         self._ask()
         return None
@@ -404,6 +396,4 @@ class _Collect:
     def _landed(self, opened: TagFiles) -> Transfer:
         with contextlib.suppress(DiademError):  # a hub whose answer was lost is asked once more what it has delivered
             self._way.carrier.remove(self._way.relay.relay, [])
-        landed = self._landing.finish(opened, self._listener)
-        self._relays.lose_key(landed.id)
-        return landed
+        return self._landing.finish(opened, self._listener)

@@ -16,9 +16,9 @@ from diadem.model.carriers import CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.desk import Desk
-from diadem.network.relay.book import EVERYTHING, Place, Relay, relays_of
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import pieces_of
+from diadem.network.relay_book import EVERYTHING, Place, Relay, relay_book
 from diadem.network.serving import Serving
 from diadem.network.windows import WINDOW
 from diadem.trust.sealing import SealHeader, seal_window, sealed_size
@@ -279,7 +279,7 @@ def deposit_package(
     Unreachable, NotFound, Refused, StoreError
         See `Deposit.run`. A carrier that is full, or does not answer, is tried again later.
     """
-    transfer, relays = desk.book.get(transfer_id), relays_of(desk)
+    transfer, relays = desk.book.get(transfer_id), relay_book(desk.context)
     if transfer.direction != OUT or transfer.state not in MOVING:
         raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfer ls")
     relay = relays.get(transfer.id)

@@ -11,9 +11,8 @@ from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import Transfer, ceiling
 from diadem.network.desk import Desk
-from diadem.network.hub.asking import hub_client
-from diadem.network.relay.book import Relay, relays_of
 from diadem.network.relay.requesting import request
+from diadem.network.relay_book import Relay, relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import hub_for, working_hubs
 
@@ -51,7 +50,7 @@ def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
         if hub.id != first.id:
             with desk.turn(transfer.id):
                 request(desk, transfer, HUB, hub=hub.id)
-        relays_of(desk).use_hub(transfer.id, hub.id)
+        relay_book(desk.context).use_hub(transfer.id, hub.id)
         return hub
     return first
 
@@ -59,7 +58,7 @@ def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
 def _permitted(desk: Desk, transfer: Transfer, relay: Relay, hub: Peer) -> Peer:
     routes = route_book(desk.context)
     try:
-        hub_client(desk.context, hub).put_permit(relay.relay, _stated(desk, transfer, relay, hub))
+        desk.hub(hub.id).put_permit(relay.relay, _stated(desk, transfer, relay, hub))
     except Unreachable as error:
         routes.failed(hub.id, DIRECT, desk.now, error.message)
         raise

@@ -15,9 +15,9 @@ from diadem.network.desk import Desk
 from diadem.network.intake import bits_of, numbers_of
 from diadem.network.landing import Landing, place_of
 from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message
-from diadem.network.relay.book import EVERYTHING, Place, Relay, Spoilt, relays_of
+from diadem.network.relay_book import EVERYTHING, Place, Relay, Spoilt, relay_book
 from diadem.network.routing import hub_for, working_hubs
-from diadem.network.windows import WindowPlan, missing_windows, most_windows
+from diadem.network.windows import missing_windows, most_windows
 from diadem.trust.base64_text import from_base64, to_base64
 
 #: No window: "" stands for all of them.
@@ -51,24 +51,29 @@ def request(desk: Desk, transfer: Transfer, route: str, *, hub: str = "") -> Tra
         raise Refused(f"the transfer is {transfer.state}: it cannot take another route", next="See: diadem transfer ls")
     if route not in transfer.routes:
         raise Refused(f"the route '{route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
-    relays = relays_of(desk)
+    relays = relay_book(desk.context)
     relay = relays.get(transfer.id)
     if route != DIRECT and relay is None:
         raise Refused("its acceptance names no place to write it to", next="Ask for a new offer.")
     about: dict[str, Any] = {"route": route, "generation": 1, "parts": [], "windows": to_base64(_NONE)}
+    used = route
     if relay is not None and route == DIRECT and relay.routes:
         about["generation"] = min(relay.generation + 1, LAST_GENERATION)  # of what is said the highest counts
-        relays.use(transfer.id, relay.routes[-1], generation=about["generation"])
+        used = relay.routes[-1]
     elif relay is not None and route != DIRECT:
         about |= {"generation": _checked(relay.generation + bool(relay.routes)), **_missing(desk, transfer)}
         if route == HUB:
             about["hub"] = hub or _hub(desk, transfer, relay)
+    with desk.book.together():  # or the sender would be told a generation that this node does not know
+        if "hub" in about:
             relays.use_hub(transfer.id, about["hub"])
-        relays.use(transfer.id, route, generation=about["generation"])
-        relays.forgive(transfer.id)
-    desk.book.change(transfer.id, route=route, error="", next="")
-    if relay is not None:  # else nothing was ever to be put down
-        desk.post(transfer, WANTED, about)
+        if used != DIRECT:
+            relays.use(transfer.id, used, generation=about["generation"])
+        if route != DIRECT:
+            relays.forgive(transfer.id)
+        desk.book.change(transfer.id, route=route, error="", next="")
+        if relay is not None:  # else nothing was ever to be put down
+            desk.post(transfer, WANTED, about)
     return desk.book.get(transfer.id)
 
 
@@ -107,13 +112,13 @@ def ask_again(
     lacking = {place: known for place, known in spoilt.items() if is_lacking(place)}
     if not lacking:
         return
-    relay = relays_of(desk).get(transfer.id)
+    relays = relay_book(desk.context)
+    relay = relays.get(transfer.id)
     assert relay is not None
     generation = _checked(max(relay.generation, *(known.generation for known in lacking.values())) + 1)
     windows = {window for part, window in lacking if part == 2}
     parts = sorted({part for part, _ in lacking if part < 2})
     bits = bits_of(windows) or _NONE
-    relays_of(desk).use(transfer.id, transfer.route, generation=generation)
     with contextlib.suppress(StopIteration):  # an earlier wish that has not gone yet is part of this one
         waiting = desk.book.to_post(peer=transfer.peer)
         unsent = next(one for one in waiting if (one.transfer, one.kind) == (transfer.id, WANTED))
@@ -122,7 +127,9 @@ def ask_again(
     about = {"route": transfer.route, "generation": generation, "parts": parts, "windows": to_base64(bits)}
     if transfer.route == HUB and relay.hub:
         about["hub"] = relay.hub
-    desk.post(transfer, WANTED, about)
+    with desk.book.together():
+        relays.use(transfer.id, transfer.route, generation=generation)
+        desk.post(transfer, WANTED, about)
 
 
 def _both(one: bytes, other: bytes) -> bytes:
@@ -146,8 +153,9 @@ def _missing(desk: Desk, transfer: Transfer) -> dict[str, Any]:
         tags = landing.tagmanifest()
         if tags is None or not landing.has_tag_files(tags):
             return {"parts": [0, 1], "windows": ""}
-        plan = WindowPlan(landing.begin(tags).manifest)
-        bits = bits_of(set(missing_windows(plan, arrival.marks.proven)))
+        landing.begin(tags)
+        assert landing.plan is not None
+        bits = bits_of(set(missing_windows(landing.plan, arrival.marks.proven)))
         return {"parts": [], "windows": to_base64(bits or _NONE)}
     finally:
         arrival.close()
@@ -158,7 +166,7 @@ def _missing(desk: Desk, transfer: Transfer) -> dict[str, Any]:
 
 def know_relay(desk: Desk, transfer: Transfer, route: str, relay: str, recipient: str) -> None:
     """Note where an acceptance wants it put down; by its route, all of it is wanted at once."""
-    relays = relays_of(desk)
+    relays = relay_book(desk.context)
     relays.know(transfer.id, relay, recipient)
     if route not in (DIRECT, DISK):
         relays.ask(transfer.id, route, [EVERYTHING], 1)
@@ -174,7 +182,7 @@ def take_wanted(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     Refused
         The route was not offered, or the package has no such windows.
     """
-    about, relays = message.about, relays_of(desk)
+    about, relays = message.about, relay_book(desk.context)
     if transfer.state is State.OFFERED:
         raise NotFound("the acceptance has not come yet", next="Send it again.")
     if transfer.state not in {*MOVING, State.FAILED}:
@@ -191,14 +199,16 @@ def take_wanted(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     if transfer.state is State.FAILED and route != DIRECT:  # it is the carrier's fault, or the receiver's
         _tell_failed(desk, transfer)
         return transfer
-    if route == DIRECT:
-        heard = relays.ask_nothing(transfer.id, generation)
-    else:
-        heard = relays.ask(transfer.id, route, _places(about, transfer), generation)
-    if heard:
-        if hub:
-            relays.use_hub(transfer.id, hub)
-        desk.book.change(transfer.id, route=route, error="", next="")
+    places = [] if route == DIRECT else _places(about, transfer)
+    with desk.book.together():
+        if route == DIRECT:
+            heard = relays.ask_nothing(transfer.id, generation)
+        else:
+            heard = relays.ask(transfer.id, route, places, generation)
+        if heard:
+            if hub:
+                relays.use_hub(transfer.id, hub)
+            desk.book.change(transfer.id, route=route, error="", next="")
     return desk.book.get(transfer.id)
 
 

@@ -9,8 +9,8 @@ from typing import Final
 from diadem.model.transfers import MOVING, State, Transfer
 from diadem.network.desk import Desk
 from diadem.network.messages import ACCEPTANCE, WANTED
-from diadem.network.relay.book import Silence, relays_of
 from diadem.network.relay.requesting import request
+from diadem.network.relay_book import Silence, relay_book
 
 #: After so long without a byte, though the sender has heard what is wanted, it is asked for anew: the first time, when
 #: a person wants it to go on, and else; so often at most. The carrier has answered, and listed nothing of it: hardly
@@ -39,7 +39,7 @@ def ask_where_silent(desk: Desk, transfer: Transfer, label: str, *, by_hand: boo
     """
     if transfer.state not in MOVING:
         return transfer
-    book, now, received = relays_of(desk), desk.now, transfer.counts.received
+    book, now, received = relay_book(desk.context), desk.now, transfer.counts.received
     known = book.silence(transfer.id)
     if known is None or known.received != received:
         book.keep_silence(transfer.id, Silence(now, received))

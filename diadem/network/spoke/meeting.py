@@ -14,9 +14,9 @@ from typing import Any, Final
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.peers import Peer, Unproven
 from diadem.model.tickets import Ticket
-from diadem.network.boxing import put_sealed
 from diadem.network.desk import Desk
 from diadem.network.introductions import Introduction, Welcome
+from diadem.network.mailbox import put_sealed
 from diadem.network.peering import Joining, answer_join, finish_introduction, finish_join, introduce, join_request
 from diadem.network.route_book import Meeting, route_book
 from diadem.network.routing import hub_for, two_hubs
@@ -102,7 +102,7 @@ def put_introduction(desk: Desk, meeting: Meeting, *, seen: str = "") -> None:
     age, invitation = _addressed(desk, meeting)
     said = (INTRODUCTION, meeting.body.decode("utf-8"))
     about = {"about": meeting.nonce, "seen": seen}
-    put_sealed(desk.context, desk.network, hub, (meeting.peer, age), said, **about, invitation=invitation)
+    put_sealed(desk, hub, (meeting.peer, age), said, **about, invitation=invitation)
 
 
 def _addressed(desk: Desk, meeting: Meeting) -> tuple[str, str]:
@@ -152,7 +152,7 @@ def take_introduction(desk: Desk, hub: Peer, said: SealedMessage, envelope: Enve
         raise
     except DiademError as error:
         answer = (ANSWER, refusal(said.id, error, own_card(context).decode("utf-8")).to_dict())
-    put_sealed(context, desk.network, hub, to, answer)
+    put_sealed(desk, hub, to, answer)
 
 
 def refusal(to: str, error: DiademError, card: str = "") -> Answer:
@@ -186,7 +186,6 @@ def take_welcome(desk: Desk, said: SealedMessage, envelope: Envelope) -> None:
             if isinstance(met, Joining):
                 again = replace(meeting, nonce=met.nonce, seen=met.seen, body=met.body)
                 book.meet(again)
-                book.done(meeting.nonce)
                 put_introduction(desk, again)
                 return
         else:

@@ -10,11 +10,10 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.network import sealed_messages
-from diadem.network.box_lists import tell_hub
-from diadem.network.boxing import put_sealed
 from diadem.network.desk import Desk
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_ANSWER, MAX_SEALED
+from diadem.network.mailbox import put_sealed, tell_hub
 from diadem.network.postman import take_answer
 from diadem.network.route_book import KEPT, route_book
 from diadem.network.sealed_messages import Answer, SealedMessage, open_message, require_from
@@ -48,9 +47,9 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
     StoreError
         Something cannot be written here now; it stays there, and what came after it was taken.
     """
-    book, boxes = route_book(desk.context), desk.network.hub(hub.id)
+    book, boxes = route_book(desk.context), desk.hub(hub.id)
     try:
-        tell_hub(desk.context, desk.network, hub)
+        tell_hub(desk, hub)
         meet_again(desk, hub)
         waiting = boxes.messages(wait=wait)
     except DiademError as error:
@@ -148,7 +147,7 @@ def _message(desk: Desk, hub: Peer, said: SealedMessage, envelope: Envelope) -> 
         answer = refusal(said.id, error)
     if peer.note is not None:
         to = (peer.id, peer.note.age)
-        put_sealed(desk.context, desk.network, hub, to, (sealed_messages.ANSWER, answer.to_dict()))
+        put_sealed(desk, hub, to, (sealed_messages.ANSWER, answer.to_dict()))
 
 
 def _answer(desk: Desk, said: SealedMessage, envelope: Envelope) -> None:

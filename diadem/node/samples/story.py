@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from diadem.catalogue import Catalogue
-from diadem.catalogue.known_samples import TITLE, NameRow
-from diadem.catalogue.sample_datasets import SampleDataset
+from diadem.catalogue.known_samples import TITLE, NameRow, SampleDataset
 from diadem.catalogue.words import words
 from diadem.model.display import Display
 from diadem.model.report import Finding, Severity

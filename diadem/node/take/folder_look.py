@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import os
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from diadem.errors import NotFound
@@ -63,6 +65,16 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """When it is looked: this machine's clock, UTC, and its clock that nobody sets, in seconds."""
+
+    now: datetime.datetime
+    steady: float
+    #: Whether the file system's clock is this machine's; None: that of a local disk is.
+    own_clock: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Look(Display):
     """What one walk through a folder saw."""
 
@@ -82,6 +94,11 @@ class Look(Display):
     in_use: Mapping[str, str] = field(default_factory=dict)
     #: Files that are shorter than their headers promise, with words; see `examined`.
     short: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def moment(self) -> Moment:
+        """When it was made."""
+        return Moment(self.taken, self.steady, self.own_clock)
 
     @property
     def bytes(self) -> int:
@@ -125,13 +142,10 @@ class Look(Display):
         )
 
 
-def look(
-    folder: Path, *, parts: Collection[Path] = (), now: datetime.datetime, steady: float, own_clock: bool | None = None
-) -> Look:
+def look(folder: Path, moment: Moment, *, parts: Collection[Path] = ()) -> Look:
     """Look at a folder, or at one file. Raises `NotFound`.
 
-    Where the session is only `parts` of the folder, locks beside them count, other files do not. The clock of a local
-    disk is this machine's by default.
+    Where the session is only `parts` of the folder, locks beside them count, other files do not.
     """
     root = Path(os.path.abspath(folder))  # noqa: PTH100
     if not os.path.lexists(long_path(root)):
@@ -140,26 +154,21 @@ def look(
         root, parts = root.parent, [root]
     walker = _Walker(root, [Path(os.path.abspath(part)) for part in parts])  # noqa: PTH100
     walk(walker, str(root), deep=not parts or any(part.parent != root for part in walker.parts))
-    own = is_network_folder(root) is None if own_clock is None else own_clock
-    return _looked(root, walker.files, walker.left_out, walker.newest_ns, now, steady, own)
+    return _looked(root, moment, walker.files, walker.left_out, walker.newest_ns)
 
 
-def look_at_files(
-    root: Path, files: Mapping[str, os.stat_result], *, now: datetime.datetime, steady: float, own_clock: bool
-) -> Look:
+def look_at_files(root: Path, files: Mapping[str, os.stat_result], moment: Moment) -> Look:
     """The look of files of one folder that was listed a moment ago, by name; locks beside them are among them."""
     seen = {name: Seen(one.st_size, one.st_mtime_ns, one.st_ctime_ns) for name, one in files.items()}
-    return _looked(root, seen, {}, 0, now, steady, own_clock)
+    return _looked(root, moment, seen)
 
 
 def _looked(
     root: Path,
+    moment: Moment,
     found: Mapping[str, Seen],
-    left_out: Mapping[str, str],
-    newest_ns: int,
-    now: datetime.datetime,
-    steady: float,
-    own_clock: bool,
+    left_out: Mapping[str, str] = MappingProxyType({}),
+    newest_ns: int = 0,
 ) -> Look:
     files = dict(sorted(found.items()))
     steps = [f"{name}\0{seen.size}\0{seen.mtime_ns}\0{seen.changed_ns}\n" for name, seen in files.items()]
@@ -168,9 +177,9 @@ def _looked(
         root=root,
         digest=hashlib.sha256(os.fsencode("".join(steps))).hexdigest(),
         newest_ns=max([newest_ns, *(seen.newest_ns for seen in files.values())]),
-        taken=now,
-        steady=steady,
-        own_clock=own_clock,
+        taken=moment.now,
+        steady=moment.steady,
+        own_clock=is_network_folder(root) is None if moment.own_clock is None else moment.own_clock,
         files=files,
         in_use=dict(_in_use(root, files)),
     )
@@ -190,15 +199,9 @@ class _Walker:
     def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:  # noqa: ARG002
         """Every folder is looked into; where all of it is meant its own time counts, which tells of names that went."""
         if not self.parts:
-            self._folder(path)
+            with contextlib.suppress(OSError):
+                self.newest_ns = max(self.newest_ns, os.stat(long_path(path)).st_mtime_ns)  # noqa: PTH116
         return True
-
-    def _folder(self, path: str) -> None:
-        try:
-            status = os.stat(long_path(path))  # noqa: PTH116
-        except OSError:
-            return
-        self.newest_ns = max(self.newest_ns, status.st_mtime_ns)
 
     def file(self, name: bytes, path: str, status: os.stat_result) -> None:  # noqa: ARG002
         """Take a plain file."""

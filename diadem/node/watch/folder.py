@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final
 
-from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, machine_error
+from diadem.errors import DiademError, NotFound, StoreError, Unreachable, machine_error
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener
 from diadem.model.times import read_time, time_text
@@ -22,22 +22,21 @@ from diadem.node.context import Context
 from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.archive import ArchiveOptions
 from diadem.node.take.arrival import Archived
-from diadem.node.take.folder_look import Look
+from diadem.node.take.folder_look import Look, Moment
 from diadem.node.take.quiet import Finished, Unfinished
 from diadem.node.watch.events import Events, WakeUp
-from diadem.node.watch.memory import NO_ROOM, WAITING, Memory, Note
+from diadem.node.watch.memory import NO_ROOM, WAITING, Memory, Note, StoreBackoff, wait_after
 from diadem.node.watch.plan import Line, WatchPlan
 from diadem.node.watch.report import News, Watched
 from diadem.node.watch.units import (
     Changed,
     Listing,
-    Moment,
     Unit,
     UnitArchived,
     archive_unit,
-    divided,
     list_units,
     look_at,
+    sessions_in,
 )
 from diadem.store.disks import is_network_folder
 
@@ -53,47 +52,6 @@ _NAMED: Final = 3
 BEFORE: Final = "it was there before"
 #: States that end when somebody edits the plan.
 _HELD: Final = ("no", "later", "held")
-#: First and longest wait before what failed is tried again, in seconds …
-_FIRST, _LONGEST = 60.0, 3600.0
-#: … and where it was refused for what it is: reading it all again helps only where somebody has changed a rule.
-_FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 86400.0
-
-
-def wait_after(error: DiademError, failures: int) -> float:
-    """Seconds until what failed so many times is tried again."""
-    own = isinstance(error, Refused) and not isinstance(error, StoreError)
-    first, longest = (_FIRST_REFUSED, _LONGEST_REFUSED) if own else (_FIRST, _LONGEST)
-    return float(min(longest, first * 2 ** min(failures - 1, 20)))
-
-
-@dataclass
-class StoreBackoff:
-    """While no store can take sessions of some size, none is tried: each would fail alike."""
-
-    #: Bytes of the smallest session that found no room; 0 where no store answers.
-    size: int = 0
-    #: By the steady clock.
-    until: float = float("-inf")
-    #: Why; "" while there is none.
-    words: str = ""
-    #: How often in a row.
-    failures: int = 0
-
-    def holds(self, size: int, steady: float) -> bool:
-        """Whether a session of this size has to wait."""
-        return bool(self.words) and steady < self.until and size >= self.size
-
-    def note(self, error: DiademError, size: int, steady: float) -> float:
-        """Wait for what happened; returns how many seconds."""
-        self.failures += 1
-        wait = wait_after(error, self.failures)
-        self.size = size if isinstance(error, StoreError) else 0
-        self.until, self.words = steady + wait, error.message
-        return wait
-
-    def end(self) -> None:
-        """A store has taken something."""
-        self.words, self.failures = "", 0
 
 
 @dataclass
@@ -446,9 +404,10 @@ class FolderWatch:
     def _outlook(self, unit: Unit, as_one: bool | None, listener: Listener) -> tuple[str, str]:
         """State and words of a session that is finished."""
         try:
-            sessions = divided(self.context, unit, as_one=as_one, listener=listener)
+            found = sessions_in(self.context, unit, as_one=as_one, listener=listener)
         except DiademError as error:
             return "failed", error.message
+        sessions = [session for session in found if session.archive]
         named = ", ".join(session.title for session in sessions[:_NAMED]) + (", …" if len(sessions) > _NAMED else "")
         return "would archive", f"as {count_text(len(sessions), 'session')}: {named}" if sessions else "as one session"
 

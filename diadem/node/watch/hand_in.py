@@ -36,15 +36,15 @@ from diadem.node.config import WatchSettings
 from diadem.node.context import Context
 from diadem.node.take.arrival import Archived
 from diadem.node.take.continuation import is_gone
-from diadem.node.take.folder_look import Look
+from diadem.node.take.folder_look import Look, Moment
 from diadem.node.take.quiet import Finished, Reason, Unfinished
-from diadem.node.watch.folder import FolderWatch, StoreBackoff
-from diadem.node.watch.memory import Memory, Note
+from diadem.node.watch.folder import FolderWatch
+from diadem.node.watch.memory import Memory, Note, StoreBackoff
 from diadem.node.watch.plan import Line, WatchPlan
 from diadem.node.watch.report import Watched
-from diadem.node.watch.units import Listing, Moment, Unit, UnitArchived, list_entries
+from diadem.node.watch.units import Listing, Unit, UnitArchived
 from diadem.store.addresses import local_path
-from diadem.store.system import is_link
+from diadem.store.system import is_link, long_path
 
 INCOMING: Final = "incoming"
 _STRAY: Final = "put it into a folder of its own: one folder is one session"
@@ -240,9 +240,13 @@ class HandInFolder(FolderWatch):
 
     def _list(self, moment: Moment) -> Listing:  # noqa: ARG002  there are no loose files to be looked at
         listing = Listing()
-        folders, files = list_entries(listing, self.root, "")
-        listing.units = {name: Unit(name, self.root / name) for name in folders}
-        listing.aside = dict.fromkeys([*files, *listing.aside], _STRAY)
+        with os.scandir(long_path(self.root)) as entries:
+            found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+        for name, is_folder in sorted(found.items()):
+            if is_folder and not name.startswith("."):
+                listing.units[name] = Unit(name, self.root / name)
+            elif not name.startswith("."):
+                listing.aside[name] = _STRAY
         return listing
 
     def _judged(

@@ -24,13 +24,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, Refused, StoreError
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.plain_text import duration_words, without_surrogates
 from diadem.model.times import read_time
 from diadem.node.take.folder_look import Look
-from diadem.node.take.quiet import Finished, Unfinished, judge
+from diadem.node.take.quiet import Finished, Unfinished, judge, span_words
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"
@@ -41,6 +41,10 @@ NO_FILE: Final = "there is no file in it"
 #: How what waits for a store is told.
 NO_ROOM: Final = "no store can take it now"
 _ZERO: Final = datetime.timedelta()
+#: First and longest wait before what failed is tried again, in seconds …
+_FIRST, _LONGEST = 60.0, 3600.0
+#: … and where it was refused for what it is: reading it all again helps only where somebody has changed a rule.
+_FIRST_REFUSED, _LONGEST_REFUSED = 3600.0, 86400.0
 #: Seconds by which the moment of the machine's start, reckoned from both clocks, may seem to move.
 _TOLERANCE = 5.0
 #: Seconds between two writes of what changes at each look.
@@ -108,7 +112,7 @@ class Note(Display):
                 age = min(seen.age(seen.newest_ns), quiet)
                 changed = seen.taken - age if seen.own_clock and age > _ZERO else seen.taken
                 bare = replace(seen, files={}, in_use={}, short={})  # there may be many; the digest stands for them
-                note = replace(note, look=bare, changed=moment_text(changed), seen=moment_text(seen.taken))
+                note = replace(note, look=bare, changed=changed.isoformat(), seen=seen.taken.isoformat())
         found = judge(earlier, seen, quiet, readers=readers, watched=watched)
         if isinstance(found, Unfinished):
             told = found.held if watched else found  # how long it was watched for is told when it is read
@@ -124,16 +128,19 @@ class Note(Display):
             return f"failed {times}: {self.words}; tried again at {_clock(self.again)[:16]} UTC"
         if self.state != "waiting" or not self.changed or self.words.startswith(NO_ROOM):
             return self.words
-        quiet, seen = datetime.timedelta(seconds=self.quiet), read_time(self.seen)
+        quiet, seen, changed = datetime.timedelta(seconds=self.quiet), read_time(self.seen), read_time(self.changed)
         if self.words and now - seen >= quiet:  # it has been silent for long enough; something else speaks against it
             return self.words
+        since = f"changed {ago(now - changed)}"
+        if not _ZERO <= now - changed < quiet:
+            since = f"first seen like this {ago(now - seen)}"
         held = f"{self.words}; " if self.words else ""
-        return held + waiting_words(read_time(self.changed), seen, quiet, now)
+        return f"{held}{since}; archived after {duration_words(quiet)} without a change"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object without what says nothing."""
         values = {name: getattr(self, name) for name in self.__slots__ if name != "look"}
-        kept = {name: value for name, value in values.items() if value not in ("", 0, None, ())}
+        kept = {name: value for name, value in values.items() if value is False or value not in ("", 0, None, ())}
         return kept | ({"look": self.look.to_dict()} if self.look is not None else {})
 
     @classmethod
@@ -235,6 +242,43 @@ class Memory:
         self.path.unlink(missing_ok=True)
 
 
+def wait_after(error: DiademError, failures: int) -> float:
+    """Seconds until what failed so many times is tried again."""
+    own = isinstance(error, Refused) and not isinstance(error, StoreError)
+    first, longest = (_FIRST_REFUSED, _LONGEST_REFUSED) if own else (_FIRST, _LONGEST)
+    return float(min(longest, first * 2 ** min(failures - 1, 20)))
+
+
+@dataclass
+class StoreBackoff:
+    """While no store can take sessions of some size, none is tried: each would fail alike."""
+
+    #: Bytes of the smallest session that found no room; 0 where no store answers.
+    size: int = 0
+    #: By the steady clock.
+    until: float = float("-inf")
+    #: Why; "" while there is none.
+    words: str = ""
+    #: How often in a row.
+    failures: int = 0
+
+    def holds(self, size: int, steady: float) -> bool:
+        """Whether a session of this size has to wait."""
+        return bool(self.words) and steady < self.until and size >= self.size
+
+    def note(self, error: DiademError, size: int, steady: float) -> float:
+        """Wait for what happened; returns how many seconds."""
+        self.failures += 1
+        wait = wait_after(error, self.failures)
+        self.size = size if isinstance(error, StoreError) else 0
+        self.until, self.words = steady + wait, error.message
+        return wait
+
+    def end(self) -> None:
+        """A store has taken something."""
+        self.words, self.failures = "", 0
+
+
 def started() -> str:
     """What tells one start of this machine from the next: the system's own word, or the moment, in seconds."""
     try:
@@ -254,28 +298,9 @@ def _is_this_start(before: object) -> bool:
         return False
 
 
-def moment_text(moment: datetime.datetime) -> str:
-    """A moment with fractions, as memory keeps it."""
-    return moment.astimezone(datetime.UTC).isoformat()
-
-
-def waiting_words(
-    changed: datetime.datetime, seen: datetime.datetime, quiet: datetime.timedelta, now: datetime.datetime
-) -> str:
-    """Since when a session has been silent, and for how long it has to be."""
-    wanted = duration_words(quiet)
-    if _ZERO <= now - changed < quiet:
-        return f"changed {ago(now - changed)}; archived after {wanted} without a change"
-    return f"first seen like this {ago(now - seen)}; archived after {wanted} without a change"
-
-
 def ago(span: datetime.timedelta) -> str:
     """``just now``, ``40 seconds ago``, ``3 minutes ago``, ``2 hours ago``, ``5 days ago``."""
-    seconds = int(max(span, _ZERO).total_seconds())
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= 2 * size:
-            return f"{seconds // size:,} {unit}s ago"
-    return "1 second ago" if seconds else "just now"
+    return f"{span_words(span)} ago" if round(span.total_seconds()) > 0 else "just now"
 
 
 def _clock(text: str) -> str:

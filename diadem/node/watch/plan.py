@@ -27,7 +27,7 @@ from diadem.errors import DiademError, DocumentError, NotFound
 from diadem.model.measures import read_duration
 from diadem.model.plain_text import duration_words
 from diadem.model.table_changes import cell_text
-from diadem.scan.tables import Column, Row, from_cell, read_table, table_csv, to_cell
+from diadem.scan.tables import Column, from_cell, read_table, table_csv, to_cell
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 
 _CHOICES: Final = ("", "yes", "no", "later")
@@ -109,6 +109,11 @@ class WatchPlan:
             return "later", f"postponed by row {line.number} of the plan"
         return None
 
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: how many lines it has, and what is wrong with it."""
+        mistakes = [{"row": row, "message": message} for row, message in self.mistakes]
+        return {"lines": len(self.lines), "broken": self.broken, "mistakes": mistakes}
+
 
 def place_key(folder: str) -> str:
     """What is equal for two spellings of one path."""
@@ -128,37 +133,29 @@ def read_watch_plan(path: Path) -> WatchPlan:
     except DocumentError as error:
         return WatchPlan(broken=f"{error.message}. {error.next or ''}".strip(" ."))
 
-    def cells(row: Row) -> Mapping[str, str]:  # a folder's name may begin or end with blanks
-        return {key: str(cell or "") if key == "folder" else cell_text(cell) for key, cell in row.items()}
-
-    return _plan(_line(number, cells(row)) for number, row in table.rows)
-
-
-def _plan(lines: Iterable[Line]) -> WatchPlan:
     found: dict[str, Line] = {}
     mistakes: list[tuple[int, str]] = []
-    for line in lines:
+    for number, row in table.rows:
+        # A folder's name may begin or end with blanks.
+        cells = {key: str(cell or "") if key == "folder" else cell_text(cell) for key, cell in row.items()}
+        folder = from_cell(cells.get("folder", ""))
+        try:
+            line = _line(number, folder, cells)
+        except DiademError as error:
+            line = Line(number, folder if Path(folder).is_absolute() else "", mistake=error.message)
         key = place_key(line.folder)
-        one = line
         if line.folder and key in found:
-            words = f"rows {found[key].number} and {line.number} are about one session"
-            one = Line(line.number, line.folder, mistake=words)
-        if one.mistake:
-            mistakes.append((one.number, one.mistake))
-        if one.folder:
-            found[key] = one
+            words = f"rows {found[key].number} and {number} are about one session"
+            line = Line(number, line.folder, mistake=words)
+        if line.mistake:
+            mistakes.append((number, line.mistake))
+        if line.folder:
+            found[key] = line
     return WatchPlan(found, mistakes)
 
 
-def _line(number: int, row: Mapping[str, str]) -> Line:
-    folder = from_cell(row.get("folder", ""))
-    try:
-        return _understood(number, folder, row)
-    except DiademError as error:
-        return Line(number, folder if Path(folder).is_absolute() else "", mistake=error.message)
-
-
-def _understood(number: int, folder: str, row: Mapping[str, str]) -> Line:
+def _line(number: int, folder: str, row: Mapping[str, str]) -> Line:
+    """What a row says. Raises `DiademError` where that cannot be understood."""
     if not Path(folder).is_absolute():
         raise DocumentError(f"the column 'folder' says '{folder[:80]}', no absolute path")
     archive, way = row.get("archive", "").casefold(), row.get("as", "").casefold()

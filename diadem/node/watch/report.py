@@ -132,11 +132,7 @@ class WatchReport(Display):
             "process": self.process,
             "since": self.since,
             "folders": [folder.to_dict() for folder in self.folders],
-            "plan": {
-                "lines": len(self.plan.lines),
-                "broken": self.plan.broken,
-                "mistakes": [{"row": row, "message": message} for row, message in self.plan.mistakes],
-            },
+            "plan": self.plan.to_dict(),
         }
 
 

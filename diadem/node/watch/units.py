@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from diadem.node.separation import require_no_secrets
 from diadem.node.take.archive import ArchiveOptions, archive, has_several_places
 from diadem.node.take.archive_many import archive_all
 from diadem.node.take.arrival import Archived
-from diadem.node.take.folder_look import Look, at_work, look, look_at_files, only_browsing
+from diadem.node.take.folder_look import Look, Moment, at_work, look, look_at_files, only_browsing
 from diadem.pack.plan import merged_metadata
 from diadem.scan.tree import is_systems_own
 from diadem.store.system import kind_of, long_path
@@ -42,19 +41,14 @@ class Unit:
     files: Sequence[str] = ()
 
     @property
+    def paths(self) -> Sequence[Path]:
+        """Of loose files; empty for a whole folder."""
+        return [self.folder / name for name in self.files]
+
+    @property
     def path(self) -> Path:
         """What names it: the folder, or the first of its files."""
         return self.folder / self.files[0] if self.files else self.folder
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Both clocks, and whether the file system has the first of them."""
-
-    #: This machine's clock, UTC, and its clock that nobody sets, in seconds.
-    now: datetime.datetime
-    steady: float
-    own_clock: bool
 
 
 @dataclass
@@ -79,7 +73,7 @@ def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: M
         name, left = pending.pop()
         folder = root / name if name else root
         try:
-            folders, files = list_entries(found, folder, name)
+            folders, files = _entries(found, folder, name)
         except OSError:
             if not name:
                 raise
@@ -92,7 +86,14 @@ def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: M
                 pending.append((inner, left - 1))
             else:
                 found.units[inner] = Unit(inner, root / inner)
-        _add_loose(found, folder, name, files, readers, moment)
+        locks = {file: status for file, status in files.items() if at_work(file)}
+        sizes = sorted((file, status.st_size) for file, status in files.items() if file not in locks)
+        for members in _datasets(sizes, readers):
+            unit = Unit(f"{name}/{members[0]}" if name else members[0], folder, members)
+            found.units[unit.name] = unit
+            # A lock or a temporary file beside loose files holds them all.
+            seen = {file: files[file] for file in members} | locks
+            found.looks[unit.name] = look_at_files(folder, seen, moment)
     return found
 
 
@@ -100,10 +101,10 @@ def look_at(unit: Unit, listing: Listing, moment: Moment) -> Look:
     """The look of a unit. Raises `NotFound` where it has gone since it was listed."""
     if unit.name in listing.looks:
         return listing.looks[unit.name]
-    return look(unit.folder, now=moment.now, steady=moment.steady, own_clock=moment.own_clock)
+    return look(unit.folder, moment)
 
 
-def list_entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
+def _entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[str, os.stat_result]]:
     """Folders, by their names from the top, and plain files with what the system says of them; others go aside."""
     folders: list[str] = []
     files: dict[str, os.stat_result] = {}
@@ -139,26 +140,6 @@ def _archive_words(folder: Path) -> str:
     if names >= _PACKAGE:
         return "it is a package"
     return "it is a store" if _STORE in names else ""
-
-
-def _add_loose(
-    found: Listing,
-    folder: Path,
-    name: str,
-    files: Mapping[str, os.stat_result],
-    readers: Sequence[ReaderOffer],
-    moment: Moment,
-) -> None:
-    """Loose files, each dataset a unit; a lock or a temporary file beside them holds them all."""
-    locks = {file: status for file, status in files.items() if at_work(file)}
-    sizes = sorted((file, status.st_size) for file, status in files.items() if file not in locks)
-    for members in _datasets(sizes, readers):
-        unit = Unit(f"{name}/{members[0]}" if name else members[0], folder, members)
-        seen = {file: files[file] for file in members} | locks
-        found.units[unit.name] = unit
-        found.looks[unit.name] = look_at_files(
-            folder, seen, now=moment.now, steady=moment.steady, own_clock=moment.own_clock
-        )
 
 
 def _datasets(sizes: Sequence[tuple[str, int]], readers: Sequence[ReaderOffer]) -> Iterator[tuple[str, ...]]:
@@ -200,14 +181,14 @@ def archive_unit(
     `as_one` says whether it is one session; None: as a scan finds it. Raises `Changed`, and as `archive` does.
     """
     options = replace(options, now=True, as_one=True, check_unchanged=lambda: _require_same(unit, seen))
-    files = [unit.folder / name for name in unit.files]
-    require_no_secrets(context, files or [unit.folder])  # a node that lies in it writes there: it would always change
+    # First of all, since a node that lies in it writes there: it would always seem to change.
+    require_no_secrets(context, unit.paths or [unit.folder])
     _require_same(unit, seen)
-    if len(files) > 1:  # loose files that are one dataset
+    if len(unit.files) > 1:  # loose files that are one dataset
         title = {"session": {"title": Path(unit.files[0]).stem}}
         options = replace(options, metadata=merged_metadata(title, options.metadata or {}))
-        return UnitArchived([archive(context, unit.path, options, files=files, listener=listener)], as_one=True)
-    sessions = _sessions(context, unit, as_one=as_one, listener=listener)
+        return UnitArchived([archive(context, unit.path, options, files=unit.paths, listener=listener)], as_one=True)
+    sessions = sessions_in(context, unit, as_one=as_one, listener=listener)
     if not sessions:
         options = replace(options, as_one=not packages_in(unit.path))  # a package is taken in as it is
         return UnitArchived([archive(context, unit.path, options, listener=listener)], as_one=True)
@@ -226,13 +207,11 @@ def archive_unit(
     )
 
 
-def divided(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
-    """The sessions as which a unit would be archived; none where it is one. Raises `NotFound`."""
-    return [session for session in _sessions(context, unit, as_one=as_one, listener=listener) if session.archive]
+def sessions_in(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
+    """The sessions that a scan finds in a unit, also those that are not archived; none where it is archived as one.
 
-
-def _sessions(context: Context, unit: Unit, *, as_one: bool | None, listener: Listener) -> list[PlannedSession]:
-    """The sessions that a scan finds in a unit, with those that are not archived; none where it is archived as one."""
+    Raises `NotFound`.
+    """
     if as_one or unit.files or not has_several_places(unit.folder):
         return []
     sessions = list(context.tools.scan(unit.folder, listener=listener).sessions)
@@ -242,9 +221,8 @@ def _sessions(context: Context, unit: Unit, *, as_one: bool | None, listener: Li
 
 def _require_same(unit: Unit, seen: Look) -> None:
     """Raise `Changed` where a unit is not as it was seen: whoever pauses for long enough may go on at any moment."""
-    parts = [unit.folder / name for name in unit.files]
     try:
-        now = look(unit.folder, parts=parts, now=seen.taken, steady=seen.steady, own_clock=seen.own_clock)
+        now = look(unit.folder, seen.moment, parts=unit.paths)
     except NotFound as error:
         raise Changed("it was removed while it was archived", where=str(unit.path)) from error
     if not now.same(seen):

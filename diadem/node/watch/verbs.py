@@ -54,7 +54,7 @@ class PlanReport(Display):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        mistakes = [{"row": row, "message": message} for row, message in self.plan.mistakes]
+        mistakes = self.plan.to_dict()["mistakes"]
         return {"path": str(self.path), "taken": self.taken, "lines": self.lines, "mistakes": mistakes}
 
 
@@ -185,13 +185,15 @@ class WatchVerbs(DisplayList):
         listener: Listener = silent,
     ) -> Iterator[Handed | Watched]:
         """Watch; see `Node.watch`."""
+        from diadem.node.watch.folder import FolderWatch
         from diadem.node.watch.watcher import watch
 
         place = "" if folder is None else str(Path(folder).absolute())
         alone = self._alone(WatchSettings(place, store or "", tuple(set or ()), new_only, poll, depth))
-        if dry_run:
-            return self._dry_run(alone, listener)
-        return watch(self.context, folder=alone, once=once, every=every, listener=listener)
+        if not dry_run:
+            return watch(self.context, folder=alone, once=once, every=every, listener=listener)
+        plan, folders = self._plan(), [alone] if alone is not None else self.context.settings.watched
+        return (told for one in folders for told in FolderWatch(self.context, one).dry_run(plan, listener))
 
     def plan(self, file: str | os.PathLike[str] | None = None) -> PlanReport:
         """The plan of exceptions: written for a person to edit, or taken as a person has edited it.
@@ -297,13 +299,6 @@ class WatchVerbs(DisplayList):
             )
         self._checked(wished)
         return kept if kept is not None else wished
-
-    def _dry_run(self, folder: WatchSettings | None, listener: Listener) -> Iterator[Watched]:
-        from diadem.node.watch.folder import FolderWatch
-
-        plan = self._plan()
-        for settings in [folder] if folder is not None else self.context.settings.watched:
-            yield from FolderWatch(self.context, settings).dry_run(plan, listener)
 
     def _plan(self) -> WatchPlan:
         from diadem.node.watch.plan import read_watch_plan

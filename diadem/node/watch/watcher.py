@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,8 +18,9 @@ from diadem.node.context import Context
 from diadem.node.locks import WATCH_LOCK, node_lock
 from diadem.node.mirrors import PLAN_FILE, mirror
 from diadem.node.watch.events import WakeUp
-from diadem.node.watch.folder import FolderWatch, StoreBackoff
+from diadem.node.watch.folder import FolderWatch
 from diadem.node.watch.hand_in import Handed, HandInFolder
+from diadem.node.watch.memory import StoreBackoff
 from diadem.node.watch.plan import read_watch_plan
 from diadem.node.watch.report import WATCHER_FILE, LastWatcher, Watched
 from diadem.store.addresses import local_path
@@ -88,12 +89,18 @@ class _Watcher:
         with contextlib.suppress(OSError):  # `status` tells from it until when somebody watched
             os.utime(context.folder / WATCHER_FILE)
         context.stores.note_answers(context.folder, context.clock())
-        self._serve([self.only] if self.only is not None else context.settings.watched)
+        wanted = [self.only] if self.only is not None else context.settings.watched
+        for gone in [settings for settings in self.folders if settings not in wanted]:
+            self.folders.pop(gone).end()
         if self.only is None:
             yield from self._hand_ins(listener)
         plan = read_watch_plan(context.folder / PLAN_FILE)
-        for folder in list(self.folders.values()):
-            yield from folder.round(plan, listener)
+        for settings in wanted:
+            if settings not in self.folders:
+                self.folders[settings] = FolderWatch(
+                    context, settings, self.steady, self.every, self.backoff, self.bell
+                )
+            yield from self.folders[settings].round(plan, listener)
 
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
         context = self.context
@@ -104,16 +111,6 @@ class _Watcher:
             if folder is not None and context.stores.reachable(name):
                 self.hand_ins[name] = folder
                 yield from folder.hand_ins(listener)
-
-    def _serve(self, wanted: Sequence[WatchSettings]) -> None:
-        """Begin with folders that were added, and end with those that were taken away."""
-        for settings in [known for known in self.folders if known not in wanted]:
-            self.folders.pop(settings).end()
-        for settings in wanted:
-            if settings not in self.folders:
-                self.folders[settings] = FolderWatch(
-                    self.context, settings, self.steady, self.every, self.backoff, self.bell
-                )
 
     def require_looked(self) -> None:
         """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""

@@ -379,7 +379,7 @@ def test_another_nodes_folder_is_not_recovered_into(lab: Lab, tmp_path: Path) ->
 
 
 @needs_permissions
-@pytest.mark.parametrize("name", ["transfers.sqlite", "peers.sqlite"])
+@pytest.mark.parametrize("name", ["network.sqlite", "peers.sqlite"])
 @pytest.mark.parametrize("how", ["overwritten", "header"])
 def test_a_damaged_book_of_the_network_hides_no_copy(lab: Lab, name: str, how: str) -> None:
     lab.archived("s")

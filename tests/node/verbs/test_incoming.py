@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import quote_from_bytes
 import pytest
 
 from diadem.errors import Interrupted
-from diadem.node.take.folder_look import look
+from diadem.node.take.folder_look import Moment, look
 from diadem.node.watch.hand_in import Handed, HandInState
 from diadem.node.watch.watcher import watch
 from diadem.store import disks
@@ -223,7 +224,7 @@ def test_what_was_left_behind_is_noted_and_does_not_block_for_ever(desk: Desk) -
 
 @posix
 def test_names_of_any_bytes_are_remembered_apart(desk: Desk) -> None:
-    names = [os.fsdecode(b"\xff"), "100%", "a" * 200, "a" * 199 + "b", "~home", "con"]
+    names = [os.fsdecode(b"\xff"), "100%", "a" * 200, "a" * 199 + "b", "~home", "con", "$1"]
     for name in names:
         desk.hand_in(name, x=name.encode("utf-8", "surrogateescape"))
     desk.minutes = 11
@@ -316,8 +317,7 @@ def test_what_is_remembered_and_cannot_be_understood_costs_time_only(desk: Desk,
 
 def _note_of_before(desk: Desk, name: str, package: str, *, form: str = "diadem-incoming/2") -> Path:
     """What an earlier version has noted of a hand-in: one file each, below the id of the store."""
-    now = datetime.datetime.now(datetime.UTC)
-    seen = look(desk.folder / name, now=now, steady=0.0)
+    seen = look(desk.folder / name, Moment(datetime.datetime.now(datetime.UTC), 0.0))
     document = {
         "format": form,
         "name": quote_from_bytes(os.fsencode(name)),
@@ -369,3 +369,14 @@ def test_what_was_refused_is_tried_again_when_a_rule_changes_and_by_the_next_pro
     assert "sample.name" in str(desk.look()["a"].error), "who looks once is told each time"
     first, second, third = desk.looks(1, lambda: desk.policy("minimum = 1"), 1)
     assert (states(first), second, states(third)) == ([("a", "ready", False)], [], [("a", "ready", True)])
+
+
+def test_a_damaged_package_that_is_handed_in_stops_no_other(desk: Desk) -> None:
+    package = desk.lab.archived("s")
+    shutil.copytree(desk.lab.path(package, "main"), desk.folder / "a damaged")
+    damage(desk.folder / "a damaged" / "data" / "scan 0.bin")
+    desk.hand_in("b", x=b"1" * 500)
+    desk.minutes = 11
+    found = desk.look()
+    assert {name: one.archived is not None for name, one in found.items()} == {"a damaged": False, "b": True}
+    assert found["a damaged"].error is not None

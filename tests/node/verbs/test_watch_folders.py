@@ -256,6 +256,10 @@ def test_a_folder_with_several_sessions_is_divided_as_a_scan_divides_it_unless_t
     titan.write("mixed", "two/c.dat")
     (more,) = titan.looks(11)[1]
     assert [archived.what for archived in more.archived] == ["already", "continuation"]
+    shutil.rmtree(titan.folder / "mixed" / "one")
+    titan.write("mixed", "two/d.dat")
+    (last,) = titan.looks(11)[1]
+    assert names(last) == [["d.dat"]], "what was divided stays divided, also for the next watcher"
 
 
 @posix

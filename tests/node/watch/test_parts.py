@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 
 from hypothesis import given
@@ -11,8 +12,7 @@ from hypothesis import strategies as st
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.node.take.folder_look import Look, Seen
 from diadem.node.take.quiet import Finished, Unfinished, judge
-from diadem.node.watch.folder import wait_after
-from diadem.node.watch.memory import Note, ago, waiting_words
+from diadem.node.watch.memory import Memory, Note, ago, started, wait_after
 from diadem.node.watch.plan import Line, plan_bytes, read_watch_plan
 
 START = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
@@ -60,11 +60,14 @@ def test_words() -> None:
     def minutes(number: int) -> datetime.datetime:
         return now - datetime.timedelta(minutes=number)
 
-    assert (
-        waiting_words(minutes(3), minutes(1), QUIET, now)
-        == "changed 3 minutes ago; archived after 10 min without a change"
-    )
-    assert "first seen like this 4 minutes ago" in waiting_words(minutes(90), minutes(4), QUIET, now)
+    def waiting(changed: int, seen: int, words: str = "") -> str:
+        first, newest = minutes(seen).isoformat(), minutes(changed).isoformat()
+        return Note("waiting", words, quiet=QUIET.total_seconds(), changed=newest, seen=first).told(now)
+
+    assert waiting(3, 1) == "changed 3 minutes ago; archived after 10 min without a change"
+    assert waiting(90, 4).startswith("first seen like this 4 minutes ago; ")
+    assert waiting(3, 1, "locked").startswith("locked; changed 3 minutes ago; ")
+    assert waiting(90, 20, "locked") == "locked"
     assert [ago(datetime.timedelta(seconds=number)) for number in (-5, 0.4, 1, 2, 119, 120, 7200, 200_000)] == [
         "just now", "just now", "1 second ago", "2 seconds ago", "119 seconds ago", "2 minutes ago", "2 hours ago",
         "2 days ago",
@@ -124,6 +127,45 @@ def test_a_plan_whose_cells_have_moved_is_not_read(tmp_path: Path) -> None:
     path.write_text(f"folder,archive,title\n{tmp_path}\n\n  ,,\n,no\n", "utf-8")
     plan = read_watch_plan(path)
     assert (plan.broken, plan.line(tmp_path).archive, [row for row, _ in plan.mistakes]) == ("", "", [5])
+
+
+def test_what_an_earlier_version_has_remembered_is_read(tmp_path: Path) -> None:
+    """As it was written on 30 November 2026, by a watcher that was stopped while one session waited."""
+    document = {
+        "format": "diadem-watch/1",
+        "folder": "/data/titan",
+        "started": "another start",
+        "away": "",
+        "problem": "",
+        "how": "the system reports changes",
+        "aside": {"link": "it is a link, which is not followed"},
+        "sessions": {
+            "done": {
+                "state": "archived", "files": 1, "bytes": 3005, "changed": "2026-11-30T13:51:48.632884+00:00",
+                "seen": "2026-11-30T13:51:48.762084+00:00", "quiet": 600.0, "digest": "c6" * 32,
+                "packages": ["diadem:" + "d2" * 32], "as_one": True,
+            },
+            "waits": {
+                "state": "waiting", "files": 2, "bytes": 10, "changed": "2026-11-30T13:51:48.632884+00:00",
+                "seen": "2026-11-30T13:51:48.762084+00:00", "quiet": 600.0, "waits": "2026-11-30T13:51:48Z",
+                "look": {"digest": "ab" * 32, "newest_ns": 1764510708632884000, "steady": 12.5, "own_clock": True,
+                         "taken": "2026-11-30T13:51:48.762084+00:00"},
+            },
+        },
+    }  # fmt: skip
+    path = Memory.read(tmp_path, "/data/titan").path
+    path.parent.mkdir()
+    for start, is_kept in (("another start", False), (started(), True)):
+        path.write_text(json.dumps({**document, "started": start}), "utf-8")
+        memory = Memory.read(tmp_path, "/data/titan")
+        assert memory.known
+        assert {name: (note.state, len(note.packages), note.as_one) for name, note in memory.notes.items()} == {
+            "done": ("archived", 1, True),
+            "waits": ("waiting", 0, None),
+        }
+        assert (memory.notes["waits"].look is not None) == is_kept
+        memory.write(now=True)
+        assert json.loads(path.read_bytes())["sessions"]["done"] == document["sessions"]["done"]  # type: ignore[index]
 
 
 def test_a_note_is_read_back_and_others_are_not_understood() -> None:

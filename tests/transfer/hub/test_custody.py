@@ -14,8 +14,8 @@ from diadem.custody.statements import relay_digest, relay_subject
 from diadem.errors import DocumentError
 from diadem.model.manifest import PREFIX
 from diadem.model.statements import Draft, Subject
-from diadem.network.desks import desk_of
-from diadem.network.hub.evidence import keep_hub_chain
+from diadem.network.desk import desk_of
+from diadem.network.relay.hub_evidence import keep_hub_chain
 from tests.transfer.hub.harbour import HUB, A, B, C, Harbour, sha256
 
 TIME = "2026-03-14T09:26:53Z"

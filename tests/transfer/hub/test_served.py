@@ -21,13 +21,14 @@ import pytest
 from diadem.cli.main import command_line
 from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
+from diadem.network.book_file import open_book
 from diadem.network.client import PeerClient, PeerRefused
+from diadem.network.desk import desk_of
 from diadem.network.exchange import BASE
-from diadem.network.hub.asking import hub_client
-from diadem.network.hub.carrier import HubCarrier
 from diadem.network.hub.client import HubClient, Noted
-from diadem.network.hub.tallies import Tally, TallyBook
 from diadem.network.limits import MAX_SEALED
+from diadem.network.relay.hub_carrier import HubCarrier
+from diadem.network.relay_book import RelayBook
 from diadem.node.peers.notes import endpoint_note
 from diadem.policy.policy_text import default_policy
 from diadem.trust.http_signature import body_digest
@@ -112,8 +113,9 @@ def hub_process(town_of_hub: Town, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_from_one_spoke_to_the_other(served: Served, tmp_path: Path) -> None:
-    book = TallyBook(tmp_path)
-    tallies = [Tally(book, side, "hub") for side in (A, B)]
+    file = open_book(tmp_path)
+    book = RelayBook(file)
+    tallies = [book.tally(side, "hub") for side in (A, B)]
     sender, receiver = HubCarrier(served.spoke(A), tallies[0]), HubCarrier(served.spoke(B), tallies[1])
     relay = served.opened()
     large, small = secrets.token_bytes(16 << 20), b"tag files, sealed"
@@ -129,24 +131,23 @@ def test_from_one_spoke_to_the_other(served: Served, tmp_path: Path) -> None:
     assert served.spoke(B).status()["used"] == {"bytes": len(large) + len(small), "objects": 2, "messages": 0}
     with pytest.raises(CarrierFull, match="the limit for what waits"):
         sender.put(served.opened(), "2-1-1", bytes(20_000_001 - len(large) - len(small)))
-    again = HubCarrier(served.spoke(A), Tally(book, "again", "hub"))
+    again = HubCarrier(served.spoke(A), book.tally("again", "hub"))
     again.put(relay, "1-0-1", b"sealed anew, for the answer was lost")
-    assert (again.tally.sure(), again.tally.unsure()) == ([], [("1-0-1", "", 36)])
+    assert (again.tally.rows(sure=True), again.tally.rows(sure=False)) == ([], [("1-0-1", "", 36)])
     with pytest.raises(NotFound):
         receiver.put(relay, "1-1-1", b"by its recipient")
     receiver.remove(relay, ["2-0-1", "1-0-1"])
     assert receiver.ls(relay) == []
     again.put(relay, "2-0-1", b"sealed anew, though it was taken")
     assert receiver.ls(relay) == []
-    assert (
-        tallies[0].sure() == tallies[1].sure() == [(one.name, one.sha256, one.size) for one in (small_one, large_one)]
-    )
+    both = [(one.name, one.sha256, one.size) for one in (small_one, large_one)]
+    assert [tally.rows(sure=True) for tally in tallies] == [both, both]
     tallies[1].forget(["2-0-1"])  # it is sure
-    late = HubCarrier(served.spoke(B), Tally(book, "late", "hub"))
-    late.tally.add(relay, [tallies[0].sure()[0], ("2-9-1", "ab" * 32, 5)], sure=False)
+    late = HubCarrier(served.spoke(B), book.tally("late", "hub"))
+    late.tally.add(relay, [tallies[0].rows(sure=True)[0], ("2-9-1", "ab" * 32, 5)], sure=False)
     late.remove(relay, [])  # answers were lost: the hub tells which of these it has delivered
-    assert (late.tally.sure(), late.tally.unsure()) == (tallies[0].sure()[:1], [])
-    book.close()
+    assert (late.tally.rows(sure=True), late.tally.rows(sure=False)) == (tallies[0].rows(sure=True)[:1], [])
+    file.close()
     assert served.harbour.carried() == []
     assert [noted.note.said for noted in served.notes] == ["stored"] * 3 + ["delivered"] * 2
     assert served.notes[-2].note.size == len(large) + len(small)
@@ -325,9 +326,9 @@ def test_a_hub_is_asked_where_its_note_says(served: Served) -> None:
     book = harbour.town.book(A)
     before = book.get(harbour.id(HUB))
     with pytest.raises(NotFound, match="is not a hub"):
-        hub_client(context, before)
+        desk_of(context).hub(before.id)
     book.put(before, note=endpoint_note(harbour.context, harbour.town.book(HUB)))
-    assert hub_client(context, book.get(before.id)).status()["used"]["objects"] == 0
+    assert desk_of(context).hub(before.id).status()["used"]["objects"] == 0
 
 
 def test_the_interface_describes_the_hub(served: Served) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from diadem.errors import NotFound, Refused
 from diadem.model.carriers import Carried, NameTaken
 from diadem.network.hub.client import HubClient
-from diadem.network.hub.tallies import Tally
+from diadem.network.relay_book import Tally
 
 _LATER: Final = "It will be tried again. Ask the recipient's people to run: diadem transfer sync"
 
@@ -72,7 +72,7 @@ class HubCarrier:
         listed = [self._listed[name] for name in names if name in self._listed]
         if listed:
             self.tally.add(relay, [(one.name, one.sha256, one.size) for one in listed], sure=False)
-        asked = {row[0]: row for row in self.tally.unsure()}
+        asked = {row[0]: row for row in self.tally.rows(sure=False)}
         with contextlib.suppress(NotFound):
             notes = self.client.taken_objects(relay, [*dict.fromkeys([*names, *asked])])
             taken = {name for noted in notes for name in noted.note.names}

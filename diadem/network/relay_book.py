@@ -1,8 +1,4 @@
-"""What a node knows of its relays: keys, what was asked for, what was put down, what came damaged.
-
-::
-
-    <node>/network/relays.sqlite
+"""What a node knows of its relays: keys, what was asked for, what was put down, what came damaged, what hubs carried.
 
 Of a transfer that is over nothing is kept; the key that opens what was sealed for it goes as soon as it has landed.
 """
@@ -13,67 +9,40 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from sqlite3 import Connection
-from typing import Final
+from typing import Any, Final
 
-from diadem.custody.remedies import aside_command
+from diadem.custody.statements import relay_digest
 from diadem.model.carriers import ObjectName
-from diadem.model.times import read_time, time_text
-from diadem.network.desk import NETWORK, Desk
+from diadem.network.book_file import network_book
+from diadem.node.context import Context
+from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 from diadem.trust.sealing import OneTime
 
-FILE: Final = "relays.sqlite"
-APPLICATION: Final = 0x44_52_4C_59
-VERSION: Final = 1
 #: Parts, and windows of part 2, that are asked for together: every one.
 EVERYTHING: Final = (-1, 0)
-_SCHEMA: Final = (
-    """CREATE TABLE relays (transfer TEXT PRIMARY KEY, relay TEXT NOT NULL, recipient TEXT NOT NULL,
-        identity TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 1,
-        routes TEXT NOT NULL DEFAULT '', hubs TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
-    """CREATE TABLE asked (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
-        generation INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
-    """CREATE TABLE put (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
-        generation INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
-    """CREATE TABLE silence (transfer TEXT PRIMARY KEY, since TEXT NOT NULL, received INTEGER NOT NULL,
-        asked INTEGER NOT NULL) WITHOUT ROWID""",
-    """CREATE TABLE spoilt (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
-        generation INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
-)
-_TABLES: Final = ("asked", "put", "spoilt", "silence", "relays")
-_ADVICE: Final = "What is on its way by carriers must be offered again after this: "
+_TABLES: Final = ("wanted", "lying", "spoilt", "silence", "tallies", "relays")
 
 Place = tuple[int, int]
+#: Name, SHA-256 and bytes of a sealed object.
+Row = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Where the sealed objects of a transfer lie, on whatever carrier.
-
-    Attributes
-    ----------
-    transfer, relay : str
-        Ids.
-    recipient : str
-        What is sealed to.
-    identity : str
-        What opens it; "" at the sender.
-    generation : int
-        The last one that was asked for.
-    routes : tuple of str
-        Those by which something was or is put down.
-    hubs : tuple of str
-        Ids of the hubs at which something was or is put down, the present one last.
-    """
+    """Where the sealed objects of a transfer lie, on whatever carrier."""
 
     transfer: str
     relay: str
+    #: What is sealed to, and what opens it; "" at the sender.
     recipient: str
     identity: str = field(default="", repr=False)
+    #: The last one that was asked for.
     generation: int = 1
+    #: Those by which something was or is put down.
     routes: tuple[str, ...] = ()
+    #: Ids of the hubs at which something was or is put down, the present one last.
     hubs: tuple[str, ...] = ()
 
     @property
@@ -84,15 +53,7 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Spoilt:
-    """What came damaged.
-
-    Attributes
-    ----------
-    generation : int
-        The last one that was found so.
-    times : int
-        How often.
-    """
+    """What came damaged: the last generation that was found so, and how often."""
 
     generation: int
     times: int
@@ -100,40 +61,29 @@ class Spoilt:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """How long a carrier has given nothing.
+    """How long a carrier has given nothing."""
 
-    Attributes
-    ----------
-    since : datetime
-        When something came, or was asked for, last.
-    received : int
-        Bytes that had come then.
-    asked : int
-        How often it was asked for anew since something came.
-    """
-
+    #: When something came, or was asked for, last; and bytes that had come then.
     since: datetime
     received: int
+    #: How often it was asked for anew since something came.
     asked: int = 0
 
 
+_RELAYS: Final = Table("relays", Relay)
+_SPOILT: Final = Table("spoilt", Spoilt)
+_SILENCE: Final = Table("silence", Silence)
+
+
 class RelayBook:
-    """The relays of a node. Safe for many threads and processes.
+    """The relays of a node, in the file of `diadem.network.book_file`. Safe for many threads and processes."""
 
-    Parameters
-    ----------
-    folder : Path
-        ``<node>/network``.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._file = SqliteFile(folder / FILE, what="book of relays", advice=_ADVICE + aside_command(folder / FILE))
-        self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
-        self._file.erase()  # a process that ended in between may have left what was forgotten
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+        file.erase()  # a process that ended in between may have left what was forgotten
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        """The file is closed with the node."""
 
     def get(self, transfer: str) -> Relay | None:
         """The relay of a transfer."""
@@ -158,8 +108,8 @@ class RelayBook:
         with self._file.writing() as connection:
             known = _relay(connection, transfer)
             if known is not None and known.hub != hub:
-                hubs = " ".join([*(one for one in known.hubs if one != hub), hub])
-                connection.execute("UPDATE relays SET hubs = ? WHERE transfer = ?", [hubs, transfer])
+                hubs = (*(one for one in known.hubs if one != hub), hub)
+                _RELAYS.change(connection, _OF, transfer, hubs=hubs)
 
     # -- at the receiver -------------------------------------------------------------------------------------------
 
@@ -167,10 +117,8 @@ class RelayBook:
         """The relay of a transfer that is being accepted, with a key for it alone; the same one when asked again."""
         pair = OneTime.generate()
         with self._file.writing() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO relays (transfer, relay, recipient, identity) VALUES (?, ?, ?, ?)",
-                [transfer, secrets.token_hex(16), pair.recipient, pair.identity],
-            )
+            new = Relay(transfer, secrets.token_hex(16), pair.recipient, pair.identity)
+            _RELAYS.add(connection, new, otherwise="IGNORE")
             found = _relay(connection, transfer)
         assert found is not None
         return found
@@ -186,7 +134,7 @@ class RelayBook:
     def lose_key(self, transfer: str) -> None:
         """Forget what opens the objects of a transfer: it has landed."""
         with self._file.erasing() as connection:
-            connection.execute("UPDATE relays SET identity = '' WHERE transfer = ?", [transfer])
+            _RELAYS.change(connection, f"{_OF} AND identity <> ''", transfer, identity="")
 
     def spoil(self, transfer: str, place: Place, generation: int) -> Spoilt:
         """Note that something came damaged; how often it has."""
@@ -196,17 +144,14 @@ class RelayBook:
                 "generation = max(generation, excluded.generation), times = times + 1",
                 [transfer, *place, generation],
             )
-            row = connection.execute(
-                "SELECT generation, times FROM spoilt WHERE transfer = ? AND part = ? AND window = ?",
-                [transfer, *place],
-            ).fetchone()
-        return Spoilt(*row)
+            (now,) = _SPOILT.find(connection, f"{_OF} AND part = ? AND window = ?", transfer, *place)
+        return now
 
     def forgive(self, transfer: str) -> None:
         """Count anew how often something comes damaged, or not at all."""
         with self._file.writing() as connection:
             connection.execute("DELETE FROM silence WHERE transfer = ?", [transfer])
-            connection.execute("UPDATE spoilt SET times = 0 WHERE transfer = ?", [transfer])
+            _SPOILT.change(connection, _OF, transfer, times=0)
 
     def spoilt(self, transfer: str) -> Mapping[Place, Spoilt]:
         """What came damaged of a transfer."""
@@ -219,48 +164,32 @@ class RelayBook:
     def silence(self, transfer: str) -> Silence | None:
         """How long nothing has come of a transfer."""
         with self._file.reading() as connection:
-            sql = "SELECT since, received, asked FROM silence WHERE transfer = ?"
-            row = connection.execute(sql, [transfer]).fetchone()
-        return Silence(read_time(row[0]), row[1], row[2]) if row else None
+            return next(iter(_SILENCE.find(connection, _OF, transfer)), None)
 
     def keep_silence(self, transfer: str, silence: Silence) -> None:
         """Note since when nothing has come."""
         with self._file.writing(durable=False) as connection:
-            row = [transfer, time_text(silence.since), silence.received, silence.asked]
-            connection.execute("INSERT OR REPLACE INTO silence VALUES (?, ?, ?, ?)", row)
+            _SILENCE.add(connection, silence, otherwise="REPLACE", transfer=transfer)
 
     # -- at the sender ---------------------------------------------------------------------------------------------
 
     def know(self, transfer: str, relay: str, recipient: str) -> None:
         """Keep what an acceptance says of the relay."""
         with self._file.writing() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO relays (transfer, relay, recipient) VALUES (?, ?, ?)",
-                [transfer, relay, recipient],
-            )
+            _RELAYS.add(connection, Relay(transfer, relay, recipient), otherwise="IGNORE")
 
     def ask(self, transfer: str, route: str, places: Iterable[Place], generation: int) -> bool:
-        """Note what the receiver wants; False where it said something else later.
+        """Note what the receiver wants: parts and windows, or `EVERYTHING`; False where it said something else later.
 
-        Of each part and window the highest generation counts, so that what comes twice changes nothing.
-
-        Parameters
-        ----------
-        transfer : str
-            Which.
-        route : str
-            By which.
-        places : iterable of (int, int)
-            Parts and windows, or `EVERYTHING`.
-        generation : int
-            Which; the receiver says nothing later in an earlier one.
+        It says nothing later in an earlier generation; of each part and window the highest counts, so that what comes
+        twice changes nothing.
         """
         with self._file.writing() as connection:
             if not _goes_on(connection, transfer, generation):
                 return False
             _use(connection, transfer, route)
             connection.executemany(
-                "INSERT INTO asked VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "INSERT INTO wanted VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "generation = max(generation, excluded.generation)",
                 [(transfer, *place, generation) for place in places],
             )
@@ -271,21 +200,21 @@ class RelayBook:
         with self._file.writing() as connection:
             if not _goes_on(connection, transfer, generation):
                 return False
-            connection.execute("DELETE FROM asked WHERE transfer = ?", [transfer])
+            connection.execute("DELETE FROM wanted WHERE transfer = ?", [transfer])
             return True
 
     def asked(self, transfer: str) -> Mapping[Place, int]:
         """The generation in which each part and window is wanted; `EVERYTHING` for those that are not named."""
-        return self._generations("asked", transfer)
+        return self._generations("wanted", transfer)
 
     def put(self, transfer: str, name: ObjectName) -> None:
         """Note that an object lies at the carrier."""
         with self._file.writing(durable=False) as connection:
-            connection.execute("INSERT OR REPLACE INTO put VALUES (?, ?, ?, ?)", [transfer, *name])
+            connection.execute("INSERT OR REPLACE INTO lying VALUES (?, ?, ?, ?)", [transfer, *name])
 
     def what_lies(self, transfer: str) -> Mapping[Place, int]:
         """The last generation of each part and window that was put down."""
-        return self._generations("put", transfer)
+        return self._generations("lying", transfer)
 
     def _generations(self, table: str, transfer: str) -> Mapping[Place, int]:
         sql = f"SELECT part, window, generation FROM {table} WHERE transfer = ?"  # noqa: S608  our own names
@@ -293,16 +222,75 @@ class RelayBook:
             rows = connection.execute(sql, [transfer]).fetchall()
         return {(part, window): generation for part, window, generation in rows}
 
+    # -- at hubs -----------------------------------------------------------------------------------------------------
+
+    def tally(self, transfer: str, hub: str) -> Tally:
+        """What is counted of a transfer at a hub."""
+        return Tally(self._file, transfer, hub)
+
+    def relayed(self, transfer: str) -> list[dict[str, Any]]:
+        """What went by hubs, as this side counted it; for receipt or closure.
+
+        Of a hub that has not confirmed all that was put or taken there, nothing is said: a number that is wrong by one
+        would look as if the hub lied.
+        """
+        sql = "SELECT hub, relay, name, sha256, bytes, sure FROM tallies WHERE transfer = ? ORDER BY hub, name"
+        found: dict[tuple[str, str], list[Row]] = {}
+        unsure = set()
+        with self._file.reading() as connection:
+            for hub, relay, name, sha256, size, sure in connection.execute(sql, [transfer]):
+                found.setdefault((hub, relay), []).append((name, sha256, size))
+                unsure |= set() if sure else {(hub, relay)}
+        return [
+            {
+                "hub": hub,
+                "relay": relay,
+                "objects": len(rows),
+                "bytes": sum(size for _, _, size in rows),
+                "sha256": relay_digest(rows),
+            }
+            for (hub, relay), rows in found.items()
+            if (hub, relay) not in unsure
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a node itself counts of its sealed objects of a transfer at a hub, as they go."""
+
+    file: SqliteFile
+    transfer: str
+    hub: str
+
+    def add(self, relay: str, rows: Iterable[Row], *, sure: bool) -> None:
+        """Count these; not `sure` until the hub has signed that."""
+        with self.file.writing(durable=not sure) as connection:  # that something is sure can be asked again
+            connection.executemany(
+                "INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "sure = max(sure, excluded.sure)",
+                [(self.transfer, self.hub, relay, *row, sure) for row in rows],
+            )
+
+    def rows(self, *, sure: bool) -> list[Row]:
+        """What was counted, and was confirmed by the hub or was not."""
+        sql = "SELECT name, sha256, bytes FROM tallies WHERE transfer = ? AND hub = ? AND sure = ? ORDER BY name"
+        with self.file.reading() as connection:
+            return list(connection.execute(sql, [self.transfer, self.hub, sure]))
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Do not count these, of which the hub says that nothing has happened, unless it has confirmed them."""
+        with self.file.writing(durable=False) as connection:
+            connection.executemany(
+                "DELETE FROM tallies WHERE transfer = ? AND hub = ? AND name = ? AND NOT sure",
+                [(self.transfer, self.hub, name) for name in names],
+            )
+
+
+_OF: Final = "WHERE transfer = ?"
+
 
 def _relay(connection: Connection, transfer: str) -> Relay | None:
-    row = connection.execute(
-        "SELECT transfer, relay, recipient, identity, generation, routes, hubs FROM relays WHERE transfer = ?",
-        [transfer],
-    ).fetchone()
-    if row is None:
-        return None
-    named, relay, recipient, identity, generation, routes, hubs = row
-    return Relay(named, relay, recipient, identity, generation, tuple(routes.split()), tuple(hubs.split()))
+    return next(iter(_RELAYS.find(connection, _OF, transfer)), None)
 
 
 def _goes_on(connection: Connection, transfer: str, generation: int) -> bool:
@@ -319,6 +307,6 @@ def _use(connection: Connection, transfer: str, route: str) -> None:
     )
 
 
-def relays_of(desk: Desk) -> RelayBook:
-    """The relays of a node; one book for all its threads."""
-    return desk.context.once("relays", lambda: RelayBook(desk.context.folder / NETWORK))
+def relay_book(context: Context) -> RelayBook:
+    """The relays of an opened node, for all its threads."""
+    return context.once("relays", lambda: RelayBook(network_book(context)))
