@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.archive.package import Package
+from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, PackageId
 from diadem.model.ports import Listener, Progress
@@ -305,11 +306,12 @@ class Landing:
         known = context.catalogue.replicas(package_id)
         if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
             return []
-        draft = PackageCopies(context, package_id).copy_draft(
-            name,
-            added.path,
+        draft = statements.replicate(
+            package_id,
             payload_id=opened.payload_id,
             source=f"node {self.peer}",
+            store=context.settings.stated_store(name),
+            path=added.path,
             proof=added.proof,
             by=transfer.recipient,
         )

@@ -20,6 +20,7 @@ from diadem.archive.package import Package
 from diadem.catalogue import Catalogue, PackageEntry
 from diadem.catalogue.database import chunks
 from diadem.catalogue.reindex_scratch import Places, ReindexScratch
+from diadem.custody import statements
 from diadem.custody.log_entry import Entry
 from diadem.errors import DiademError, Unreachable
 from diadem.model.display import Display
@@ -441,9 +442,16 @@ def _state_copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> 
             except (DiademError, OSError):  # it was being removed while the stores were read
                 context.follower.derive(package_id)
                 continue
-            payload_id = context.catalogue.get(package_id).payload_id
-            # It comes from the store in which it is.
-            context.say([copies.copy_draft(name, path, payload_id=payload_id, source=name, proof="none")])
+            draft = statements.replicate(
+                package_id,
+                payload_id=context.catalogue.get(package_id).payload_id,
+                source=name,  # it comes from the store in which it is
+                store=context.settings.stated_store(name),
+                path=path,
+                proof="none",
+                by=context.address,
+            )
+            context.say([draft])
             found = f"a copy of {shown_id(package_id)} at {path} in {name}"
             yield f"{found} was not in the log: it is entered, to be scrubbed"
 

@@ -21,7 +21,6 @@ from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
-from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.follow.package_log import COPY_MISSING, PackageLog
 from diadem.node.read_copy import CopyRead, package_at, read_copy
@@ -346,7 +345,15 @@ class PackageCopies:
                 except DiademError as error:
                     debts.append(Debt(self.id, name, error.message))
                     continue
-                draft = self.copy_draft(name, added.path, payload_id=row.payload_id, source=source, proof=added.proof)
+                draft = statements.replicate(
+                    self.id,
+                    payload_id=row.payload_id,
+                    source=source,
+                    store=context.settings.stated_store(name),
+                    path=added.path,
+                    proof=added.proof,
+                    by=context.address,
+                )
                 context.say([draft])
                 copies.append(Copy(name, added.path, added.created, added.proof))
         return copies, debts
@@ -403,29 +410,6 @@ class PackageCopies:
         return error
 
     # -- stating ---------------------------------------------------------------------------------------------------
-
-    def copy_draft(
-        self,
-        store: str,
-        path: str,
-        *,
-        payload_id: str,
-        source: str,
-        proof: str,
-        by: str = "",
-        more: Mapping[str, Any] | None = None,
-    ) -> Draft:
-        """That a further copy is there, as who is at work says, or `by`; see `statements.replicate`."""
-        return statements.replicate(
-            self.id,
-            payload_id=payload_id,
-            source=source,
-            store=self.context.settings.stated_store(store),
-            path=path,
-            proof=proof,
-            by=by or self.context.address,
-            more=more,
-        )
 
     def note_damage(self, replica: ReplicaState, report: Report) -> Damage:
         """State what was found wrong with a copy, and let the copy count no longer."""

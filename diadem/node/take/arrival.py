@@ -244,8 +244,15 @@ def record_ingest(
         ):
             # A further copy of a package that was taken in before: archived anew from its source, or adopted.
             made = draft.predicate
-            copy = copies.copy_draft(
-                store, path, payload_id=package.payload_id, source=made["source"], proof=made["proof"], more=more
+            copy = statements.replicate(
+                package.id,
+                payload_id=made["payload_id"],
+                source=made["source"],
+                store=context.settings.stated_store(store),
+                path=made["path"],
+                proof=made["proof"],
+                by=context.address,
+                more=more,
             )
             context.say([copy])
     return again or ingest is None
