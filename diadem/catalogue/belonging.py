@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 from diadem.catalogue import tables
 from diadem.catalogue.amended_facts import Values, sealed_values, weighed
 from diadem.catalogue.dataset_sets import bits_of, full
+from diadem.catalogue.fact_rows import select_codes
 from diadem.catalogue.log_statements import entries_of, lines_about
 from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
@@ -100,7 +101,7 @@ def _of_reach(reach: Reach) -> Sql:
     if reach.packages is not None:
         parts.append(among_texts(_packages.id, sorted(reach.packages)))
     if reach.scope:
-        codes = select(_keys.code).where(_keys.name.in_(BELONGING[reach.scope]))
+        codes = select_codes(*BELONGING[reach.scope])
         names = sorted(padded(" ".join(name)) for name in reach.names)
         stated = (_phrases.package == _packages.seq, _phrases.key.in_(codes), _phrases.everywhere.is_(True))
         parts.append(exists().where(*stated, among_texts(_phrases.words, names)))
@@ -110,7 +111,7 @@ def _of_reach(reach: Reach) -> Sql:
 
 def amended_within(connection: Connection, reach: Reach) -> list[tuple[str, str]]:
     """Ids and owners of packages of which somebody has said otherwise what they belong to: they are few."""
-    codes = select(_keys.code).where(_keys.name.in_(BELONGING[reach.scope]))
+    codes = select_codes(*BELONGING[reach.scope])
     rows = select(_packages.id, _packages.owner).where(
         among_texts(_packages.owner, sorted(reach.owners)),
         _packages.seq.in_(select(_sealed.package).where(_sealed.key.in_(codes))),

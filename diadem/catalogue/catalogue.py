@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from functools import wraps
 from itertools import chain, groupby
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, Row, select
@@ -35,6 +34,7 @@ from diadem.catalogue.database import Database, IndexedText, ServerAddress, is_o
 from diadem.catalogue.facts import PackageEntry
 from diadem.catalogue.sqlite import SqliteDatabase
 from diadem.errors import Refused, UsageError
+from diadem.model.ports import Closing
 from diadem.model.replicas import PackageState
 from diadem.store.system import move
 
@@ -76,7 +76,7 @@ def _writes(
     return make
 
 
-class Catalogue:
+class Catalogue(Closing):
     """Packages, their facts, replicas, proofs and statements in one database. Safe for many threads and processes.
 
     Every call is one transaction: a process that is killed leaves nothing half written and blocks nobody.
@@ -117,16 +117,6 @@ class Catalogue:
     def close(self) -> None:
         """Close its connections."""
         self._place.close()
-
-    def __enter__(self) -> Self:
-        """The catalogue itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     # Transactions
 

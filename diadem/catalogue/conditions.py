@@ -147,6 +147,7 @@ class Deny:
 
 
 OfDataset = Phrase | Between | Judged | Unjudged
+#: Of packages, those of some days are a stretch of their keys.
 OfPackage = Stretch | Ingested | Count | Begins | InStore | Linked | Within
 Leaf = OfDataset | OfPackage
 Condition = Leaf | AllOf | AnyOf | Deny

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Select, Table, select
 
 from diadem.catalogue import database, tables
 from diadem.catalogue.dataset_sets import bits_of, numbers
@@ -15,6 +15,11 @@ from diadem.catalogue.facts import SESSION_END, day_of
 from diadem.catalogue.tables import among
 
 _keys = tables.keys.c
+
+
+def select_codes(*keys: str) -> Select[tuple[int]]:
+    """The numbers of some keys, as part of another question; a key that nothing has stated has none."""
+    return select(_keys.code).where(_keys.name.in_(keys))
 
 
 def codes_of(connection: Connection, names: set[str]) -> Mapping[str, int]:

@@ -27,7 +27,7 @@ from diadem.catalogue.conditions import (
 from diadem.catalogue.dataset_sets import numbers
 from diadem.catalogue.facet_counts import ValueCount, facets_of, kept_facet
 from diadem.catalogue.facets import QUALITIES, QUALITY, FacetField, Facets, fields_of, kept_fields
-from diadem.catalogue.fact_rows import values_of
+from diadem.catalogue.fact_rows import select_codes, values_of
 from diadem.catalogue.facts import SESSION_END
 from diadem.catalogue.known_samples import meant
 from diadem.catalogue.log_statements import successions
@@ -185,8 +185,11 @@ class CatalogueNames(Names):
         return [tuple(name.split()) for name in texts]
 
     def older(self, key: int, moment: float) -> int | None:
-        end = select(tables.keys.c.code).where(tables.keys.c.name == SESSION_END).scalar_subquery()
-        lasted = (_numbers.key == end, _numbers.number >= moment, _numbers.package < key)
+        lasted = (
+            _numbers.key == select_codes(SESSION_END).scalar_subquery(),
+            _numbers.number >= moment,
+            _numbers.package < key,
+        )
         found: int | None = self._connection.scalar(select(func.min(_numbers.package)).where(*lasted))
         return found
 
@@ -200,7 +203,7 @@ def _wider(query: str, row: Sequence[Term], counted: Callable[[str], tuple[int, 
     """Searches that leave out one term each of a search that finds nothing, and find something."""
     if not 1 < len(row) <= MOST_TERMS:
         return
-    texts = [query[term.start : term.value.end] for term in row]
+    texts = [query[term.start : term.end] for term in row]
     for place, left_out in enumerate(texts):
         asked = " ".join(texts[:place] + texts[place + 1 :])
         total, exact = counted(asked)

@@ -231,7 +231,7 @@ def _doubts(
     if wanted := [PackageId(one).hex for one in packages if one not in keys]:
         rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), tables.alive())
         ids |= {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
-    absent = {one for one in packages if one not in set(ids.values())}
+    absent = set(packages).difference(ids.values())
     remembered = {one: current(log_statements.assessments_of(connection, PackageId(one).hex)) for one in absent}
     others = [seq for seq in ids if seq not in known]
     at_hand = {seq: known[seq] for seq in ids if known.get(seq)}

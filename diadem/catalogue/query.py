@@ -117,6 +117,11 @@ class Term:
         """Where it begins in the query."""
         return (self.key or self.value).start
 
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.value.end
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -164,7 +169,7 @@ def _tokens(query: str) -> Iterator[Piece | Term]:
     while at < len(query):
         token = Piece(query[at], at, at + 1) if query[at] in "()" else _token(query, at)
         yield token
-        at = _blank(query, token.end if isinstance(token, Piece) else token.value.end)
+        at = _blank(query, token.end)
     yield Piece("", len(query), len(query) + 1)
 
 
@@ -226,7 +231,7 @@ class _Parser:
         terms = [token for token in tokens if isinstance(token, Term)]
         if len(terms) > MAX_TERMS:
             last = terms[MAX_TERMS]
-            raise pointing(query, last.start, last.value.end, f"there are more than {MAX_TERMS} terms")
+            raise pointing(query, last.start, last.end, f"there are more than {MAX_TERMS} terms")
 
     def search(self) -> Query:
         if len(self._tokens) == 1:
@@ -245,8 +250,7 @@ class _Parser:
 
     def _malformed(self, what: str, next: str | None = None) -> UsageError:  # noqa: A002
         token = self._tokens[self._at]
-        end = token.end if isinstance(token, Piece) else token.value.end
-        return pointing(self._query, token.start, end, what, next=next)
+        return pointing(self._query, token.start, token.end, what, next=next)
 
     def _meant(self, build: Callable[[], Condition]) -> Condition:
         """What something means, or a stand-in until the whole is parsed."""

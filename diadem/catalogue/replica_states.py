@@ -15,6 +15,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, or_, select, update
 
 from diadem.catalogue import database, facet_counts, tables
+from diadem.catalogue.fact_rows import select_codes
 from diadem.catalogue.package_key import keys_of, require, resolve
 from diadem.catalogue.tables import among
 from diadem.errors import UsageError
@@ -296,7 +297,7 @@ def _columns(required: Sequence[str]) -> list[ColumnElement[Any]]:
 
 
 def _stated(key: str) -> ColumnElement[bool]:
-    code = select(tables.keys.c.code).where(tables.keys.c.name == key).scalar_subquery()
+    code = select_codes(key).scalar_subquery()
     facts = (tables.numbers, tables.phrases)
     return or_(*(exists().where(table.c.package == _packages.seq, table.c.key == code) for table in facts))
 

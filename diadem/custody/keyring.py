@@ -181,26 +181,29 @@ class KeyRing:
         card = self._by_place.get(entry.place)
         if card is None or f"key:{card.public.key_id}" != entry.statement.subjects[0].name:
             return SignatureVerdict((), "the card does not hold")
-        signer = self._current((ONLINE, ""), entry.place) if card.role == USER else None
-        root = Card(self.name, ROOT, "", self._root, 1, None, 0) if self._root is not None else None
-        return SignatureVerdict(tuple(by for by in (signer if card.role == USER else root,) if by is not None))
+        signer = self._current((ONLINE, ""), entry.place) if card.role == USER else self._root_card()
+        return SignatureVerdict(tuple(by for by in (signer,) if by is not None))
 
     def _signers(self, entry: Entry) -> tuple[tuple[Card, ...], tuple[Card, ...]]:
         """Cards of those whose signature holds: in force at the entry's place, and replaced or not yet known there."""
         cards = [card for name in entry.signers for card in self._by_key.get(name, ())]
-        if self._root is not None and self.node in entry.signers:
-            cards.append(Card(self.name, ROOT, "", self._root, 1, None, 0))
+        if (root := self._root_card()) is not None and self.node in entry.signers:
+            cards.append(root)
         holding = entry.envelope.signers({card.public for card in cards})
         found = [card for card in cards if card.public.key_id in holding]
-        current = {card for card in found if card.role == ROOT or self._is_current(card, entry.place)}
+        current = {
+            card
+            for card in found
+            if card.role == ROOT or (not card.successor and card == self._current(card.owner, entry.place))
+        }
         now = {card.public.key_id: card for card in found if card in current}
         late = {card.public.key_id: card for card in found if card not in current}
         signers = sorted(now.values(), key=lambda card: card.role == USER)
         return tuple(signers), tuple(card for name, card in late.items() if name not in now)
 
-    def _is_current(self, card: Card, place: int) -> bool:
-        current = self._current(card.owner, place)
-        return current == card and not card.successor
+    def _root_card(self) -> Card | None:
+        """The root key as a card, which it needs not to hold."""
+        return Card(self.name, ROOT, "", self._root, 1, None, 0) if self._root is not None else None
 
     def _unsigned(self, entry: Entry, roles: set[str], late: tuple[Card, ...]) -> str:
         """Why no signature counts, in words."""

@@ -9,14 +9,13 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from diadem.custody.log_entry import MAX_EPOCHS, Entry, log_origin, place_of, position_of
 from diadem.custody.log_mirrors import LogMirrors
 from diadem.custody.log_tables import FILE, Batch, LogFile, Row, edge, signed_checkpoint
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
-from diadem.model.ports import Listener, Progress, silent
+from diadem.model.ports import Closing, Listener, Progress, silent
 from diadem.model.statements import Draft, Statement
 from diadem.serialization.validation import read_statement, validate_draft
 from diadem.trust import tree
@@ -42,7 +41,7 @@ class Overtaken(Refused):
     code = "overtaken"
 
 
-class Ledger:
+class Ledger(Closing):
     """The log of a node. Safe to use from many threads, and from many processes at once.
 
     Make one with `create`, `open`, or `diadem.custody.log_recovery.recover`.
@@ -117,16 +116,6 @@ class Ledger:
         """Let go of the file."""
         self._file.close()
 
-    def __enter__(self) -> Self:
-        """The log itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
-
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def append(
@@ -188,8 +177,11 @@ class Ledger:
         self.mirrors.check()
         with self._file.writing():
             frontier = self._edge()
-            entries = entered(frontier.size)
-            self._write(entries, frontier, self._log_key)
+            start = frontier.size
+            entries = entered(start)
+            grown = [part for entry in entries for part in frontier.append(entry.leaf)]
+            text = signed_checkpoint(self.origin, self.epoch, frontier, self._log_key)
+            self._file.add_batch(Batch(self.epoch, start, frontier.size, text), entries, grown)
         self.mirrors.push_quietly()
         self._tell(entries)
         return entries
@@ -211,12 +203,6 @@ class Ledger:
             newest.update(dict.fromkeys(subjects, entry.statement_id))
             entries.append(entry)
         return entries
-
-    def _write(self, entries: Sequence[Entry], frontier: Frontier, key: PrivateKey) -> None:
-        start = frontier.size
-        grown = [part for entry in entries for part in frontier.append(entry.leaf)]
-        text = signed_checkpoint(self.origin, self.epoch, frontier, key)
-        self._file.add_batch(Batch(self.epoch, start, frontier.size, text), entries, grown)
 
     def show(self, epoch: int, size: int) -> None:
         """Note that the checkpoint of so many entries leaves this node; a log opened for reading notes nothing."""
@@ -319,18 +305,6 @@ class Ledger:
 
     # -- the tree ----------------------------------------------------------------------------------------------------
 
-    def _hashes(self, epoch: int) -> tree.RangeHash:
-        """Hashes of the complete subtrees of an epoch."""
-        kept = self._file.hashes(epoch)
-
-        def look_up(start: int, stop: int) -> bytes:
-            found = kept(start, stop)
-            if len(found) != tree.HASH_SIZE:
-                raise self._file.damaged(f"the hash of the entries {start} to {stop - 1} of epoch {epoch} is lost")
-            return found
-
-        return look_up
-
     def _opened(self, text: str, epoch: int) -> Checkpoint:
         """A checkpoint of our own, its signature checked."""
         try:
@@ -345,7 +319,7 @@ class Ledger:
             raise self._file.damaged("it has no checkpoint")
         if self._verified is None or self._verified_text != batch.checkpoint:
             self._verified, self._verified_text = self._opened(batch.checkpoint, self.epoch), batch.checkpoint
-        frontier = edge(self._hashes(self.epoch), batch.stop)
+        frontier = edge(self._file.hashes(self.epoch), batch.stop)
         if self._verified.size != batch.stop or self._verified.root != frontier.root():
             raise self._file.damaged("its tree is not the one of its newest checkpoint")
         return frontier
@@ -355,16 +329,16 @@ class Ledger:
     def inclusion(self, index: int, size: int | None = None, *, epoch: int | None = None) -> list[bytes]:
         """Proof that an entry is in the tree of the first `size` entries (RFC 9162); None: of all."""
         epoch = epoch or self.epoch
-        return tree.inclusion_proof(index, self._hashes(epoch), self.size_of(epoch) if size is None else size)
+        return tree.inclusion_proof(index, self._file.hashes(epoch), self.size_of(epoch) if size is None else size)
 
     def consistency(self, first: int, size: int | None = None, *, epoch: int | None = None) -> list[bytes]:
         """Proof that the tree of `size` entries begins with that of the `first` (RFC 9162); None: of all."""
         epoch = epoch or self.epoch
-        return tree.consistency_proof(first, self.size_of(epoch) if size is None else size, self._hashes(epoch))
+        return tree.consistency_proof(first, self.size_of(epoch) if size is None else size, self._file.hashes(epoch))
 
     def root(self, size: int, *, epoch: int | None = None) -> bytes:
         """Root of the tree of the first `size` entries, 32 bytes."""
-        return edge(self._hashes(epoch or self.epoch), size).root()
+        return edge(self._file.hashes(epoch or self.epoch), size).root()
 
     def compare(self, text: str) -> Checkpoint:
         """Compare the log with a checkpoint that it signed earlier, and that someone kept.
@@ -467,8 +441,7 @@ class Ledger:
     def _check_entry(self, entry: Entry, grown: list[Subtree], newest: dict[str, str]) -> Iterator[str]:
         """What the file keeps beside the entry itself: subtrees, index, and the link to what was said before."""
         where = f"epoch {entry.epoch}, entry {entry.index}"
-        kept = self._file.hashes(entry.epoch)
-        if any(kept(part.start, part.stop) != part.hash for part in grown):
+        if any(self._file.hash_of(entry.epoch, part.start, part.stop) != part.hash for part in grown):
             yield f"{where}: the tree is another one"
         if not all(self._file.is_about(entry.place, sha256) for sha256 in entry.statement.prev):
             yield f"{where}: the index by subject has lost it"

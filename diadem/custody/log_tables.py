@@ -29,7 +29,7 @@ from diadem.model.statement_kinds import ACCESS_KINDS, KEY_KINDS
 from diadem.store.sqlite_file import SqliteFile
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.note import Checkpoint, open_checkpoint, sign_checkpoint
-from diadem.trust.tree import Frontier, RangeHash, Subtree
+from diadem.trust.tree import HASH_SIZE, Frontier, RangeHash, Subtree
 
 #: Name of the log's file in its folder.
 FILE: Final = "log.sqlite"
@@ -233,14 +233,21 @@ class LogFile(SqliteFile):
         return newest.stop if newest else 0
 
     def hashes(self, epoch: int) -> RangeHash:
-        """Gives the hash of each complete subtree of an epoch's tree; empty where the file has lost it."""
+        """Gives the hash of each complete subtree of an epoch's tree. Raises `IntegrityError` where it is lost."""
 
         def look_up(start: int, stop: int) -> bytes:
-            with self.reading() as connection:
-                found = connection.execute(_HASH, (_node(epoch, start, stop),)).fetchone()
-                return _columns(found, bytes)[0] if found else b""
+            found = self.hash_of(epoch, start, stop)
+            if len(found) != HASH_SIZE:
+                raise self.damaged(f"the hash of the entries {start} to {stop - 1} of epoch {epoch} is lost")
+            return found
 
         return look_up
+
+    def hash_of(self, epoch: int, start: int, stop: int) -> bytes:
+        """The hash of a complete subtree of an epoch's tree; empty where the file has lost it."""
+        with self.reading() as connection:
+            found = connection.execute(_HASH, (_node(epoch, start, stop),)).fetchone()
+            return _columns(found, bytes)[0] if found else b""
 
     # -- batches and who has seen them -------------------------------------------------------------------------------
 
@@ -322,7 +329,7 @@ def signed_checkpoint(origin: str, epoch: int, frontier: Frontier, key: PrivateK
 
 
 def edge(hashes: RangeHash, size: int) -> Frontier:
-    """The right edge of the tree of the first `size` entries. Raises `DocumentError` where a hash is lost."""
+    """The right edge of the tree of the first `size` entries."""
     parts, start = [], 0
     while start < size:
         width = 1 << ((size - start).bit_length() - 1)

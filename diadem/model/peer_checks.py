@@ -10,8 +10,8 @@ from diadem.errors import DocumentError, UsageError
 #: Addresses, pins of TLS keys, and hubs, of one node.
 MAX_URLS: Final = 8
 HEX: Final = re.compile(r"[0-9a-f]{64}")
-#: Names as `node.toml` has them: they stand in addresses.
-NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+#: Names of nodes, stores and users: they stand in addresses (``alice@hu-berlin``), statements and commands.
+NAME: Final = re.compile("[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _URL: Final = re.compile(
     r"https://(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9a-fA-F:.]{2,45}\])(?::([0-9]{1,5}))?", re.ASCII
 )

@@ -208,6 +208,11 @@ class Peer(Display):
         return self.state is PeerState.CONFIRMED and self.note is not None and self.note.hub
 
     @property
+    def has_address(self) -> bool:
+        """Whether it can be called; else it calls."""
+        return self.note is not None and bool(self.note.urls)
+
+    @property
     def speaks(self) -> bool:
         """Whether its online key is listened to: it is neither dropped nor is the key known as stolen."""
         return self.state is not PeerState.DROPPED and self.key_id not in self.stolen

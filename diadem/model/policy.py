@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from diadem.model.display import Display
 from diadem.model.measures import read_duration, read_size
+from diadem.model.peer_checks import NAME
 from diadem.model.replicas import STORE_KINDS
 
 #: Routes that a transfer may take: straight to the receiver, over a hub, or the first of the two that works.
@@ -24,7 +25,6 @@ ACCESS: Final = ("private", "node")
 #: What a scrub reads and compares: the BLAKE3 leaves, or SHA-256 of every file as well.
 SCRUB_LEVELS: Final = ("leaves", "full")
 
-_NAME: Final = "[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?"
 _UNITS: Final = "s, min, h, days, weeks, months or years"
 _T = TypeVar("_T")
 _Read = Callable[[Any], Any]
@@ -279,7 +279,7 @@ license = "https://creativecommons.org/licenses/by/4.0/\"""",
         "an empty text for the user who runs it.",
         "alice",
         type="string",
-        pattern=f"^({_NAME})?$",
+        pattern=f"^({NAME.pattern})?$",
         default="",
     )
 
@@ -322,14 +322,14 @@ class AllowedTransfer:
         "The sender: owner (of the package), * (every user here) or a user's short name.",
         "owner",
         type="string",
-        pattern=f"^(\\*|{_NAME})$",
+        pattern=f"^(\\*|{NAME.pattern})$",
         default="owner",
     )
     to: str = _key(
         "The receiver: a user's address, * and a node for all of its users, or * for everybody.",
         *("marie@nmi", "*@nmi", "*"),
         type="string",
-        pattern=f"^(\\*|(\\*|{_NAME})@{_NAME})$",
+        pattern=f"^(\\*|(\\*|{NAME.pattern})@{NAME.pattern})$",
         otherwise="*",
     )
     route: str = _choice(

@@ -18,7 +18,24 @@ from diadem.errors import DiademError, NotFound, PackageError
 _BLOCK = 1 << 13
 
 
-class RangeReader(Protocol):
+class Closing(Protocol):
+    """What holds something open until it is closed: a ``with`` block closes it."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+    def __enter__(self) -> Self:
+        """The thing itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+class RangeReader(Closing, Protocol):
     """Random access to one file: its `size` and `readinto_at`. Safe to call from several threads at once."""
 
     @property
@@ -36,16 +53,6 @@ class RangeReader(Protocol):
     def close(self) -> None:
         """Release the file, if anything is held open; a second time does nothing."""
         return
-
-    def __enter__(self) -> Self:
-        """The reader itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 class InMemory(RangeReader):

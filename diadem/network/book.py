@@ -57,13 +57,7 @@ _STILL: Final = tuple(sorted(str(state) for state in MOVING))
 
 
 class TransferBook:
-    """The book. Safe for many threads and processes.
-
-    Parameters
-    ----------
-    file : SqliteFile
-        See `diadem.network.book_file`.
-    """
+    """The book, in the file of `diadem.network.book_file`. Safe for many threads and processes."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
@@ -138,27 +132,10 @@ class TransferBook:
         post: Outgoing | None = None,
         **values: Any,
     ) -> Transfer:
-        """Take a transfer to a state by the legal way; every state between is noted.
+        """Take a transfer to a state by the legal way, every state between noted; `values` are members that change too.
 
-        Parameters
-        ----------
-        transfer : str
-            Its id.
-        to : State
-            Where it goes.
-        at : datetime
-            Now.
-        statement, words : str
-            Of the last step.
-        post : Outgoing, optional
-            What tells the other side of it: in the outbox from the same moment on, or nobody would ever tell it.
-        **values
-            Other members that change with it.
-
-        Raises
-        ------
-        Refused
-            No way leads there: nothing changes.
+        What tells the other side of it is in the outbox from the same moment on, or nobody would ever tell it. Where no
+        way leads there, `Refused`: nothing changes.
         """
         with self._file.writing() as connection:
             now = _one(connection, transfer)
@@ -185,21 +162,8 @@ class TransferBook:
         """Count bytes that are about to be sent.
 
         Where the same part was asked for before up to its end, the line was cut: what did not arrive of it is given
-        back, but for a little. Where less is asked for, a leaf of it came wrong.
-
-        Parameters
-        ----------
-        transfer : str
-            Its id.
-        part : int
-            The window; below 0 for a part of the tag files.
-        start, stop : int
-            What is asked for of it.
-
-        Raises
-        ------
-        Refused
-            They would go beyond what was accepted.
+        back, but for a little. Where less is asked for, a leaf of it came wrong. A `part` below 0 is one of the tag
+        files. Raises `Refused` where they would go beyond what was accepted.
         """
         with self._file.writing(durable=False) as connection:
             sql = "SELECT start, stop FROM spent WHERE transfer = ? AND part = ?"

@@ -19,6 +19,7 @@ from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Unproven
 from diadem.model.plain_text import one_line
+from diadem.model.ports import Closing
 from diadem.model.times import read_time
 from diadem.network.exchange import BASE, BYTES, JSON
 from diadem.network.limits import MAX_ANSWER, PORTION
@@ -67,7 +68,7 @@ def dial(contact: Contact, key: PrivateKey) -> PeerClient:
     return PeerClient(contact.urls, contact.tls, contact.node, key, name=contact.name)
 
 
-class PeerClient:
+class PeerClient(Closing):
     """One peer, as it is asked. Paths are below ``/diadem/v1/``; each request may raise what `Answer.refusal` knows.
 
     Parameters
@@ -171,16 +172,6 @@ class PeerClient:
     def close(self) -> None:
         """End the connections that nobody uses."""
         self._pool.close()
-
-    def __enter__(self) -> Self:
-        """The client."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _ask(
         self,
@@ -452,7 +443,9 @@ class PeerLink:
     def waiting_messages(self) -> list[bytes]:
         """See `Link.waiting_messages`."""
         found = self.client.get_json("messages").get("messages", [])
-        return [canonical.encode(document, where="messages") for document in found if isinstance(document, dict)]
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise Unreachable("this version does not understand what waits there", next="Update DIADEM on both sides.")
+        return [canonical.encode(document, where="messages") for document in found]
 
     def acknowledge(self, message: str) -> None:
         """See `Link.acknowledge`."""

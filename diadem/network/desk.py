@@ -22,8 +22,10 @@ from diadem.network.link import Link
 from diadem.network.messages import new_id
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
+from diadem.trust.keys import PublicKey
 
 if TYPE_CHECKING:
+    from diadem.network.client import PeerClient
     from diadem.network.hub.client import HubClient
 
 #: What a statement about a transfer names: of two with the same names one is the other, said again.
@@ -38,23 +40,13 @@ def outgoing(transfer: Transfer, kind: str, about: Mapping[str, Any] | None = No
 
 @dataclass
 class Desk:
-    """What a verb or a handler needs: the node, its transfers, its peers and the ways to them.
-
-    Attributes
-    ----------
-    context : Context
-        The node.
-    book : TransferBook
-        The transfers.
-    shelf : ChainShelf
-        The chains of others.
-    by_rules : bool
-        Whether offers are accepted by rules of their recipients; not where somebody only looks.
-    """
+    """What a verb or a handler needs: the node, its transfers, its peers and the ways to them."""
 
     context: Context
     book: TransferBook
+    #: The chains of others.
     shelf: ChainShelf
+    #: Whether offers are accepted by rules of their recipients; not where somebody only looks.
     by_rules: bool = True
 
     @classmethod
@@ -83,20 +75,10 @@ class Desk:
         return self.context.locked(f"transfer-{transfer[:2]}")
 
     def say_once(self, transfer: str, draft: Draft, *before: Draft, as_user: bool = False) -> str:
-        """State something about a transfer that is stated once; its id.
+        """State something about a transfer that is stated once, with what stands before it in the batch; its id.
 
-        Where a process ended between the statement and the note of it in the book, it is found in the log again.
-
-        Parameters
-        ----------
-        transfer : str
-            Its id; the caller holds the turn.
-        draft : Draft
-            What is stated.
-        before : Draft
-            What is stated with it, before it, in one batch.
-        as_user : bool
-            Signed by the user alone, else by the node.
+        Where a process ended between the statement and the note of it in the book, it is found in the log again. The
+        caller holds the turn. `as_user`: signed by the user alone, else by the node.
         """
         names = {name: draft.predicate.get(name) for name in _NAMES}
         known = self.said(transfer, draft.kind, names)
@@ -147,38 +129,39 @@ class Desk:
     # -- ways to them ------------------------------------------------------------------------------------------------
 
     def link(self, peer: str) -> Link:
-        """The way to the peer with this id.
-
-        Raises
-        ------
-        NotFound
-            There is no such peer.
-        Unreachable
-            It has no address: it calls this node.
-        """
-        from diadem.network.client import PeerClient, PeerLink
+        """The way to the peer with this id. Raises `NotFound`, or `Unreachable` where it has no address: it calls."""
+        from diadem.network.client import PeerLink
 
         found = peer_book(self.context).known(peer)
         if found is None:
             raise NotFound("no such peer", next="See: diadem peer ls")
-        if found.note is None or not found.note.urls:
-            raise Unreachable(
-                f"the node '{found.name}' has no address, so it must call this one", next="Leave it running."
-            )
-        urls, tls, key = found.note.urls, found.note.tls, self.context.keys.open("online")
-        name = f"client of {found.id} at {urls} by {tls} for {key.public.key_id}"
-        return PeerLink(self.context.once(name, partial(PeerClient, urls, tls, found.id, key, name=found.name)))
+        return PeerLink(self._client(found))
 
     def hub(self, hub: str) -> HubClient:
         """The hub with this id, as it is asked. Raises `NotFound` where this node knows no such hub."""
-        from diadem.network.hub.asking import hub_client
+        from diadem.network.hub.client import HubClient
 
-        return hub_client(self.context, peer_book(self.context).get(hub))
+        found = peer_book(self.context).get(hub)
+        if not found.is_hub:
+            raise NotFound(f"the node '{found.name}' is not a hub", next="See: diadem peer ls")
+        return HubClient(self._client(found), hub=found.id, key=PublicKey.from_text(found.online))
+
+    def _client(self, peer: Peer) -> PeerClient:
+        """A client of a peer by what is known of it now; its connections are closed with the node."""
+        from diadem.network.client import PeerClient
+
+        if peer.note is None or not peer.note.urls:
+            raise Unreachable(
+                f"the node '{peer.name}' has no address, so it must call this one", next="Leave it running."
+            )
+        urls, tls, key = peer.note.urls, peer.note.tls, self.context.keys.open("online")
+        name = f"client of {peer.id} at {urls} by {tls} for {key.public.key_id}"
+        return self.context.once(name, partial(PeerClient, urls, tls, peer.id, key, name=peer.name))
 
     def reachable(self) -> list[str]:
         """Ids of the confirmed peers that can be called: a person who looks into the inbox has them asked."""
         known = peer_book(self.context).ls()
-        return [one.id for one in known if one.state is PeerState.CONFIRMED and one.note is not None and one.note.urls]
+        return [one.id for one in known if one.state is PeerState.CONFIRMED and one.has_address]
 
     def polled(self) -> list[str]:
         """Ids of the peers that are asked for messages again and again: they cannot reach this node."""
@@ -186,11 +169,12 @@ class Desk:
 
     def pushes(self, peer: str) -> bool:
         """Whether this node pushes what a peer accepted: the peer has nowhere to fetch it."""
-        return not self.context.settings.server.urls and peer in self.reachable()
+        return not self.context.settings.server.urls and not self.brings(peer)
 
     def brings(self, peer: str) -> bool:
         """Whether a peer pushes what this node accepted: this node cannot call it."""
-        return peer not in self.reachable()
+        found = self.known(peer)
+        return found is None or found.state is not PeerState.CONFIRMED or not found.has_address
 
     # -- transfers -------------------------------------------------------------------------------------------------
 

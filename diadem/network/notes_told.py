@@ -40,7 +40,7 @@ def tell_notes(peers: PeerVerbs) -> int:
         if peer.state is not PeerState.CONFIRMED or not _is_reached(peers, peer):
             continue
         told, at, tried = routes.told_note(peer.id)
-        stale = peer.note is not None and bool(peer.note.urls) and (at is None or at + _ASK < now)
+        stale = peer.has_address and (at is None or at + _ASK < now)
         if (told == newest and not stale) or (tried is not None and tried + _REST > now) or _lies(peers, peer, newest):
             continue
         routes.try_note(peer.id, now)
@@ -55,7 +55,7 @@ def tell_notes(peers: PeerVerbs) -> int:
 
 
 def _is_reached(peers: PeerVerbs, peer: Peer) -> bool:
-    return (peer.note is not None and bool(peer.note.urls)) or bool(common_hubs(peers.context, peer))
+    return peer.has_address or bool(common_hubs(peers.context, peer))
 
 
 def _lies(peers: PeerVerbs, peer: Peer, newest: str) -> bool:

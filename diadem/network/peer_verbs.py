@@ -140,7 +140,7 @@ class PeerVerbs(DisplayList):
         UsageError
             The name, id, time or address is not valid.
         """
-        from diadem.network.box_lists import tell_hubs
+        from diadem.network.mailbox import tell_hubs
         from diadem.node.peers.tickets import add_url, invite_node
 
         if url:
@@ -203,7 +203,7 @@ class PeerVerbs(DisplayList):
         known = [peer for peer in self.ls() if peer.state is not PeerState.DROPPED]
         known.sort(key=lambda peer: not peer.is_hub)  # a hub lets this node in by its newest key only
         hubs = [peer for peer in known if common_hubs(self.context, peer)]
-        return [self._refreshed(peer) for peer in known if (peer.note is not None and peer.note.urls) or peer in hubs]
+        return [self._refreshed(peer) for peer in known if peer.has_address or peer in hubs]
 
     def _refreshed(self, peer: Peer) -> Refreshed:
         try:

@@ -13,13 +13,13 @@ from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.network import sealed_messages
 from diadem.network.book import Outgoing
-from diadem.network.boxing import put_sealed
 from diadem.network.closing import corrections_now
 from diadem.network.desk import Desk
 from diadem.network.evidence import own_chain
 from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.limits import MAX_ANSWER
 from diadem.network.link import Link
+from diadem.network.mailbox import put_sealed
 from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, ways

@@ -76,13 +76,7 @@ _SILENCE: Final = Table("silence", Silence)
 
 
 class RelayBook:
-    """The relays of a node. Safe for many threads and processes.
-
-    Parameters
-    ----------
-    file : SqliteFile
-        See `diadem.network.book_file`.
-    """
+    """The relays of a node, in the file of `diadem.network.book_file`. Safe for many threads and processes."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
@@ -185,20 +179,10 @@ class RelayBook:
             _RELAYS.add(connection, Relay(transfer, relay, recipient), otherwise="IGNORE")
 
     def ask(self, transfer: str, route: str, places: Iterable[Place], generation: int) -> bool:
-        """Note what the receiver wants; False where it said something else later.
+        """Note what the receiver wants: parts and windows, or `EVERYTHING`; False where it said something else later.
 
-        Of each part and window the highest generation counts, so that what comes twice changes nothing.
-
-        Parameters
-        ----------
-        transfer : str
-            Which.
-        route : str
-            By which.
-        places : iterable of (int, int)
-            Parts and windows, or `EVERYTHING`.
-        generation : int
-            Which; the receiver says nothing later in an earlier one.
+        It says nothing later in an earlier generation; of each part and window the highest counts, so that what comes
+        twice changes nothing.
         """
         with self._file.writing() as connection:
             if not _goes_on(connection, transfer, generation):

@@ -79,5 +79,5 @@ class Reporter:
         message = Message(new_id(), PROGRESS, self._transfer.id, own, peer, self._desk.now, "", about)
         with contextlib.suppress(DiademError):
             answer = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=MAX_MESSAGE)
-            if isinstance(answer, dict) and answer.get("state") not in _STILL:
+            if isinstance(answer, dict) and str(answer.get("state")) not in _STILL:
                 collect(self._desk, peer)

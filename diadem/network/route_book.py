@@ -67,14 +67,9 @@ _HEALTH: Final = Table("health", Health)
 
 
 class RouteBook:
-    """The book. Safe for many threads and processes.
+    """The book, in the file of `diadem.network.book_file`. Safe for many threads and processes.
 
-    Parameters
-    ----------
-    file : SqliteFile
-        See `diadem.network.book_file`.
-    peers : PeerBook, optional
-        Notes each node that was called and let this one in.
+    `peers` notes each node that was called and let this one in.
     """
 
     def __init__(self, file: SqliteFile, peers: PeerBook | None = None) -> None:

@@ -166,10 +166,6 @@ def _named(hubs: Sequence[str]) -> str:
     return " and ".join(f"'{hub}'" for hub in hubs)
 
 
-def _callable(peer: Peer) -> bool:
-    return peer.note is not None and bool(peer.note.urls)
-
-
 def _directly(context: Context, peer: Peer) -> str:
     """How a peer is reached directly; "" where neither side can call the other."""
     if peer.note is not None and peer.note.urls:
@@ -183,7 +179,7 @@ def _directly(context: Context, peer: Peer) -> str:
 def note_call(context: Context, peer: str) -> None:
     """Note that a peer which has no address called this node: the direct way works."""
     known = peer_book(context).known(peer)
-    if known is None or _callable(known):
+    if known is None or known.has_address:
         return
     book, now = route_book(context), context.clock()
     health = book.health(peer, DIRECT)
@@ -195,7 +191,7 @@ def note_silence(context: Context, peer: Peer) -> None:
     """Note that a peer which has no address does not call this node any more: the direct way fails."""
     book = route_book(context)
     health = book.health(peer.id, DIRECT)
-    if not _callable(peer) and not health.failing and not _calls(context, peer):
+    if not peer.has_address and not health.failing and not _calls(context, peer):
         since = f"has not called this node since {health.worked}" if health.worked else "has never called this node"
         book.failed(peer.id, DIRECT, context.clock(), f"it {since}, and has no address")
 
@@ -204,7 +200,7 @@ def _calls(context: Context, peer: Peer) -> bool:
     """Whether a peer without an address has just called: it fetches what waits here."""
     health = route_book(context).health(peer.id, DIRECT)
     fresh = bool(health.worked) and not health.failing and read_time(health.worked) + _CALLS > context.clock()
-    return fresh and not _callable(peer) and bool(context.settings.server.urls)
+    return fresh and not peer.has_address and bool(context.settings.server.urls)
 
 
 # -- how they do -----------------------------------------------------------------------------------------------------
@@ -249,10 +245,10 @@ def ways(context: Context, peer: Peer, routes: Sequence[str] = AUTO) -> list[Pee
     health = book.health(peer.id, DIRECT)
     resting = bool(health.failing) and read_time(health.tried) + _REST > context.clock()
     if hubs and tuple(routes) == (HUB,):
-        return [*hubs, *([None] if DIRECT in allowed and _callable(peer) else [])]
+        return [*hubs, *([None] if DIRECT in allowed and peer.has_address else [])]
     if DIRECT in allowed and _calls(context, peer):
         return [None]  # it fetches what waits here: no sealed copy of it is needed
-    direct = DIRECT in allowed and not (hubs and (resting or not _callable(peer)))
+    direct = DIRECT in allowed and not (hubs and (resting or not peer.has_address))
     return [*([None] if direct else []), *hubs]
 
 

@@ -20,6 +20,7 @@ from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.desk import Desk
 from diadem.network.exchange import BYTES, FileRange, Response, WhileAllowed
 from diadem.network.grants import require_read
+from diadem.network.limits import PORTION
 from diadem.network.tag_parts import LENGTH, tag_files
 from diadem.network.windows import Span, WindowPlan
 from diadem.node.keep.copies import PackageCopies
@@ -31,7 +32,6 @@ T = TypeVar("T")
 #: Packages whose plan is kept, and windows of which it is known that they were given.
 _PLANS: Final = 8
 _GIVEN: Final = 4096
-_BLOCK: Final = 1 << 20
 #: Seconds after which it is looked anew which copies there are.
 _LOOK: Final = 5.0
 
@@ -326,7 +326,7 @@ def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> 
     at, held = 0, bytearray()
     while at < len(spans):
         first, end = spans[at].at, at
-        while end < len(spans) and spans[end].at - first < _BLOCK:
+        while end < len(spans) and spans[end].at - first < PORTION:
             end += 1
         size = spans[end - 1].at + spans[end - 1].length - first
         held = held if len(held) >= size else bytearray(size)  # one for all: new memory costs as much as the reading
@@ -358,7 +358,7 @@ def _pieces(asked: _Asked) -> Iterator[bytes]:
         begin, end = max(asked.start - leaf.at, 0), min(asked.stop - leaf.at, leaf.length)
         if begin < end:
             held += _leaf(asked.package, leaf, proven=asked.again)[begin:end]
-        if len(held) >= _BLOCK:
+        if len(held) >= PORTION:
             yield bytes(held)
             held.clear()
     if held:
@@ -420,5 +420,5 @@ def tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
     for path, size in sizes:
         yield LENGTH.pack(size)
         with bundle.open(path) as reader:
-            for at in range(0, size, _BLOCK):
-                yield reader.read_at(at, _BLOCK)
+            for at in range(0, size, PORTION):
+                yield reader.read_at(at, PORTION)

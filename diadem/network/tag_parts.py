@@ -10,6 +10,7 @@ from typing import Final
 from diadem.errors import DigestMismatch, PackageError, Unreachable
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.names import require_sound_names
+from diadem.network.limits import PORTION
 from diadem.network.link import Reader
 from diadem.package.examine import LIMITS
 from diadem.package.tags import parse_manifest
@@ -18,7 +19,6 @@ LENGTH: Final = struct.Struct(">Q")
 #: Tag files that a package may have, and bytes of one that this version does not know.
 _MOST: Final = 64
 _UNKNOWN_LIMIT: Final = 1 << 20
-_BLOCK: Final = 1 << 20
 _AGAIN: Final = "Its sender must repair the package: diadem repair"
 
 
@@ -90,7 +90,7 @@ def read_tag_files(
 
 
 def _hashing(incoming: Reader, size: int, update: Callable[[memoryview], None]) -> Iterator[memoryview]:
-    buffer = memoryview(bytearray(min(_BLOCK, size)))
+    buffer = memoryview(bytearray(min(PORTION, size)))
     while size:
         count = incoming.readinto(buffer[: min(len(buffer), size)])
         if not count:

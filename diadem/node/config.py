@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final, TypeVar
@@ -15,18 +14,15 @@ from diadem.custody.remedies import copy_back
 from diadem.custody.statements import StatedStore
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.display import Display
-from diadem.model.peer_checks import is_url
+from diadem.model.peer_checks import NAME, is_url
 from diadem.model.replicas import IN_PLACE, STORE_KINDS
-from diadem.model.times import time_text
-from diadem.serialization.toml_text import is_blank, line_of, person_text
+from diadem.serialization.toml_text import edit_toml, is_blank, line_of, person_text
 from diadem.store.addresses import local_path
 from diadem.store.system import store_error
 from diadem.store.whole import write_whole
 
 FORMAT = "diadem-node/1"
 FILE = "node.toml"
-#: Names of nodes, stores and users: they stand in addresses (``alice@hu-berlin``), statements and commands.
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?\Z")
 
 
 class _Row(Display):
@@ -235,7 +231,7 @@ class NodeSettings:
 def checked_name(name: str, what: str) -> str:
     """A name of a node, store or user, lower-cased; raises `UsageError` for what is none."""
     plain = name.strip().lower()
-    if not _NAME.match(plain):
+    if not NAME.fullmatch(plain):
         raise UsageError(
             f"'{name}' cannot be the name of a {what}",
             next="Use letters a-z, digits, dots, hyphens and underscores; it is part of addresses: alice@hu-berlin",
@@ -349,7 +345,7 @@ def _settings_of(document: dict[str, Any]) -> NodeSettings:
     for what, rows in (("stores", settings.stores), ("users", settings.users)):
         names = [row.name for row in rows]
         for number, name in enumerate(names):
-            if not _NAME.match(name) or name in names[:number]:
+            if not NAME.fullmatch(name) or name in names[:number]:
                 problem = "is there twice" if name in names[:number] else "cannot be a name"
                 rule = "each has a name of its own, of letters a-z, digits, dots, hyphens and underscores"
                 raise _Bent((what, number, "name"), f"[[{what}]]: '{name[:80]}' {problem}", rule)
@@ -431,32 +427,25 @@ def _text(table: dict[str, Any], path: _Place, default: str | None = None) -> st
 
 def settings_text(settings: NodeSettings, before: str = "") -> str:
     """The text of `node.toml`; what people and later versions wrote into the one before it is kept."""
-    import tomlkit
-
-    document = tomlkit.parse(before or _BEGIN)
-    _carry_notes(document)
-    document["format"] = FORMAT
-    for key in ("name", "id", "machine", "created"):
-        _put(document, key, getattr(settings, key))
-    tables: dict[str, dict[str, Any]] = {
-        "catalogue": {"url": settings.catalogue},
-        "recovery": {
-            "file": settings.recovery_file,
-            "recipient": settings.recovery_recipient,
-            "confirmed": settings.recovery_confirmed,
+    return edit_toml(
+        before or _BEGIN,
+        {"format": FORMAT, **{key: getattr(settings, key) for key in ("name", "id", "machine", "created")}},
+        tables={
+            "catalogue": {"url": settings.catalogue},
+            "recovery": {key: getattr(settings, f"recovery_{key}") for key in ("file", "recipient", "confirmed")},
+            "server": _values(settings.server),
         },
-        "server": _values(settings.server),
-    }
-    wanted = {"catalogue": bool(settings.catalogue), "server": settings.server != ServerSettings()}
-    for name, values in tables.items():
-        if name in document or wanted.get(name, True):
-            _merge(document.setdefault(name, tomlkit.table()), values)
-    lists = {"stores": "name", "users": "name", "watch": "folder", "carrier": "name"}
-    for (name, key), rows in zip(
-        lists.items(), (settings.stores, settings.users, settings.watched, settings.carriers), strict=True
-    ):
-        _merge_rows(document, name, key, [_values(row) for row in rows])
-    return tomlkit.dumps(document).rstrip() + "\n"
+        left_out=[
+            *([] if settings.catalogue else ["catalogue"]),
+            *(["server"] if settings.server == ServerSettings() else []),
+        ],
+        lists={
+            "stores": ("name", [_values(row) for row in settings.stores]),
+            "users": ("name", [_values(row) for row in settings.users]),
+            "watch": ("folder", [_values(row) for row in settings.watched]),
+            "carrier": ("name", [_values(row) for row in settings.carriers]),
+        },
+    )
 
 
 _BEGIN: Final = "# A DIADEM node. The commands store, user, watch and peer change it; the rules are in policy.toml.\n"
@@ -467,79 +456,12 @@ def _values(row: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple | list) else value for name, value in found.items()}
 
 
-def _put(table: Any, key: str, value: Any) -> None:
-    """Set a key unless it says that already: its comment stays."""
-    import tomlkit
-
-    if key not in table:
-        table[key] = value
-        if isinstance(table, tomlkit.items.Table):
-            table.value.item(key).trivia.indent = ""  # type: ignore[union-attr]  # not that of a comment above it
-    elif table[key] != value:
-        table[key] = value
-
-
-def _merge(table: Any, values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        _put(table, key, value)
-
-
-def _merge_rows(document: Any, name: str, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A list of tables in the order of the settings, each on the table that stood there of its name."""
-    import tomlkit
-
-    there: Any = document.get(name, ())
-    inline = isinstance(there, tomlkit.items.Array)
-    if inline:  # stores = [{…}], which takes no tables of its own
-        there = [tomlkit.item(table) for table in document.pop(name).unwrap()]
-    known = {table.get(key): table for table in there}
-    if not inline and [row[key] for row in rows] == list(known):
-        for row in rows:
-            _merge(known[row[key]], row)
-        return
-    tables = tomlkit.aot()
-    for row in rows:
-        table = known.get(row[key], tomlkit.table())
-        _merge(table, row)
-        if not table.as_string().replace("\r", "").endswith("\n\n"):
-            table.add(tomlkit.nl())
-        notes = table.trivia.indent
-        tables.append(table)
-        table.trivia.indent = notes  # without the line that is put between tables
-    if rows:
-        document[name] = tables
-    else:
-        document.pop(name, None)
-
-
-def _carry_notes(document: Any) -> None:
-    """Let each table take along the comments directly above it, which TOML's parser leaves in the table before it."""
-    from tomlkit.items import AoT, Comment, Table
-
-    before = None
-    for _, item in document.body:
-        for table in item.body if isinstance(item, AoT) else [item] if isinstance(item, Table) else ():
-            notes: list[str] = []
-            while before is not None and before.body and isinstance(before.body[-1][1], Comment):
-                notes.insert(0, before.body.pop()[1].as_string())
-            table.trivia.indent = "".join(notes) + table.trivia.indent
-            before = table.value
-            while before.body and isinstance(before.body[-1][1], AoT | Table):
-                inner = before.body[-1][1]
-                before = (inner.body[-1] if isinstance(inner, AoT) else inner).value
-
-
 def write_settings(folder: Path, settings: NodeSettings, *, before: str | None = None) -> None:
     """Write `node.toml`, whole or not at all; `before` is the text that it goes on from, if another than it has."""
     path = folder / FILE
     if before is None:
         before = person_text(path.read_bytes(), str(path)) if path.exists() else ""
     write_whole(path, settings_text(settings, before).encode())
-
-
-def new_settings(*, name: str, id: str, now: datetime.datetime) -> NodeSettings:  # noqa: A002
-    """The settings of a node that is being made on this machine."""
-    return NodeSettings(checked_name(name, "node"), id, machine_name(), time_text(now))
 
 
 def machine_name() -> str:

@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from diadem.errors import DiademError, DocumentError, NotFound, Refused
 from diadem.model.plain_text import quoted
 from diadem.model.times import time_text
 from diadem.node.config import (
+    NodeSettings,
     StoreSettings,
     UserSettings,
     checked_name,
     holds_node,
-    new_settings,
+    machine_name,
     read_settings,
     write_settings,
 )
@@ -179,12 +180,16 @@ class NewNode:
         secret, now = RecoverySecret.new(), utc_now()
         online, log, user = PrivateKey.generate(), PrivateKey.generate(), PrivateKey.generate()
         custody = "user-held" if self.protection == "passphrase" else "node-held"
-        settings = replace(
-            new_settings(name=self.name, id=secret.root.public.key_id, now=now),
+        node = secret.root.public.key_id
+        settings = NodeSettings(
+            self.name,
+            node,
+            machine_name(),
+            time_text(now),
             users=(UserSettings(self.user, self.full_name, user.public.to_text(), custody, self.protection),),
             recovery_file=str(self.recovery_file),
             recovery_recipient=secret.recipient,
-            catalogue=stated_address(self.catalogue, secret.root.public.key_id[:16]),
+            catalogue=stated_address(self.catalogue, node[:16]),
         )
         cabinet = KeyCabinet(draft, settings.id)
         cabinet.make()

@@ -8,14 +8,13 @@ from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from diadem.catalogue.results import Named, Opener, id_of
 from diadem.errors import NotFound, Refused
 from diadem.model.display import Display, Document, Rows
 from diadem.model.plain_text import count_text
-from diadem.model.ports import Listener
+from diadem.model.ports import Closing, Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
 from diadem.model.times import time_text
@@ -70,7 +69,7 @@ StrPath = str | os.PathLike[str]
 _NEWEST: Final = 6
 
 
-class Node(Reopenable, Display):
+class Node(Closing, Reopenable, Display):
     """A group's archive: packages in stores, one policy, a catalogue, and a signed log.
 
     Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing
@@ -1292,13 +1291,3 @@ class Node(Reopenable, Display):
         from diadem.node.mirrors import close
 
         close(self.context)
-
-    def __enter__(self) -> Self:
-        """The node itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()

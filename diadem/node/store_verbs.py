@@ -229,9 +229,10 @@ class StoreVerbs(DisplayList):
         here = context.settings.store(name)
         if here.url != known.url or again:
             _say_moved(context, name, known.url, copied=again or not here.seen or here.seen != known.seen)
-        if here.url != known.url:
             forget_mirror(context, known)
-        mirror_everything(context)
+            mirror_everything(context)
+        else:
+            mirror_settings(context)
         return context.stores.state(name)
 
     def rm(self, name: str) -> None:

@@ -165,7 +165,12 @@ def _conditions(given: GrantFacts, asker: Asker, right: Right, facts: PackageFac
 
 
 def _of_grantee(grant: Grant, asker: Asker) -> Iterator[str]:
-    yield "" if grant.recipient == asker.node else _of_another_node(grant, asker)
+    if grant.recipient == asker.node:
+        yield ""
+    elif grant.recipient:
+        yield f"is for the node {grant.recipient[:12]}…, and {asker} belongs to the node {asker.node[:12]}…"
+    else:
+        yield "names no node by its key, and so is for nobody"
     yield "" if grant.user in (EVERYBODY, asker.user) else f"is not for {asker}"
 
 
@@ -179,12 +184,6 @@ def _in_force(given: GrantFacts, right: Right, now: datetime) -> Iterator[str]:
     taken = given.revocation
     when = f" on {_day(taken.time)}" if taken and taken.time else ""
     yield f"was revoked by {taken.by}{when} [revocation {taken.id[:12]}]" if taken else ""
-
-
-def _of_another_node(grant: Grant, asker: Asker) -> str:
-    if not grant.recipient:
-        return "names no node by its key, and so is for nobody"
-    return f"is for the node {grant.recipient[:12]}…, and {asker} belongs to the node {asker.node[:12]}…"
 
 
 def _membership(given: GrantFacts, facts: PackageFacts) -> str:

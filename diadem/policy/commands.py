@@ -37,8 +37,13 @@ def lose_store(name: str) -> str:
 
 
 def scrub(store: StoreTally) -> str:
-    """Reading what in a store is due or was never read; adopted folders, in no store, are looked at by `rescan`."""
-    return f"diadem scrub {store.state.name} --due" if store.known else RESCAN
+    """Reading what in a store is due or was never read; adopted folders, in no store, are looked at by `rescan`.
+
+    One that does not answer is to be connected first.
+    """
+    if not store.known:
+        return RESCAN
+    return f"diadem scrub {store.state.name} --due" if store.state.reachable else move_store(store.state.name)
 
 
 def repair(package_id: str) -> str:

@@ -54,12 +54,16 @@ def _way_out(case: Case) -> str:
     """The command that comes first for packages with too few copies."""
     if case.missing.places:
         return commands.add_store(sorted(case.missing.places)[0])
-    if case.missing.actions or case.damaged:
+    if case.missing.actions or any(case.store_of(copy).takes_copies for _, copy in case.damaged):
         return commands.REPAIR
     if case.lost:
         return commands.write_off(case.first_lost.id)
     unproven = [store for store in case.own_stores if store.unproven.count]
-    return commands.scrub(unproven[0]) if unproven else commands.LIST_STORES
+    if unproven:
+        return commands.scrub(next((store for store in unproven if store.state.reachable), unproven[0]))
+    away = [store.state.name for store in case.own_stores if not store.state.reachable]
+    wanted = (name for name in away if name in case.hidden_in or case.stores[name].damaged or case.stores[name].missing)
+    return next(map(commands.move_store, wanted), commands.LIST_STORES)
 
 
 @rule(

@@ -210,11 +210,17 @@ def _store_actions(case: Case) -> Iterator[Action]:
 
 
 def _away(case: Case) -> list[StoreTally]:
-    """Stores that should answer: a cold one only where a rule is broken for it, or no other takes anything."""
+    """Stores that should answer: a cold one only where something is to be done in it, or no other takes anything."""
 
     def is_needed(store: StoreTally) -> bool:
-        to_do = store.due.count or store.unsealed.count or store.damaged or store.missing
-        return bool(to_do) or store.state.name in case.hidden_in or store.state.kind != "cold" or not case.takes_copies
+        to_read = store.due.count or store.unproven.count
+        to_mend = store.unsealed.count or store.damaged or store.missing
+        return (
+            bool(to_read or to_mend)
+            or store.state.name in case.hidden_in
+            or store.state.kind != "cold"
+            or not case.takes_copies
+        )
 
     return [store for store in case.own_stores if not store.state.reachable and is_needed(store)]
 

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from diadem.model.policy import AllowedTransfer, Policy, PolicyKey, Scheme, Scrub, key_of
+from diadem.model.policy import AllowedTransfer, Policy, Scheme, Scrub, key_of
 from diadem.serialization import schemas
 from diadem.serialization.toml_text import toml_value
 
@@ -76,14 +76,13 @@ def page(text: str) -> str:
     for section in fields(Policy):
         lines += [f"## {section.name}", "", str(key_of(section).schema["description"]), ""]
         lines += ["| key | default | what it says |", "|---|---|---|"]
-        lines += [_row(member.name, key_of(member)) for member in fields(type(getattr(Policy(), section.name)))]
-        lines += [""]
+        for member in fields(type(getattr(Policy(), section.name))):
+            schema = key_of(member).schema
+            default = toml_value(schema["default"])
+            default = "none" if default == "{}" else f"`{default}`"
+            lines.append(f"| `{member.name}` | {default} | {schema['description']} |")
+        lines.append("")
     return "\n".join(lines)
-
-
-def _row(name: str, key: PolicyKey) -> str:
-    default = toml_value(key.schema["default"])
-    return f"| `{name}` | {'none' if default == '{}' else f'`{default}`'} | {key.schema['description']} |"
 
 
 if __name__ == "__main__":

@@ -33,7 +33,15 @@ def counted(policy: Policy, state: ArchiveState, now: datetime) -> Case:
     for package in state.packages:
         if counter.add(package):
             planner.add(package)
-    counter.case.totals = Totals(*counter.figures)
+    counter.case.totals = Totals(
+        packages=counter.packages,
+        files=counter.files,
+        bytes=counter.bytes,
+        copies=counter.copies,
+        proven=counter.proven,
+        tombstoned=counter.tombstoned,
+        unseen=counter.copies - counter.seen,
+    )
     return counter.case
 
 
@@ -71,8 +79,8 @@ class _Counter:
 
     def __init__(self, policy: Policy, state: ArchiveState, now: datetime) -> None:
         self.case = Case(policy, state.node, now)
-        #: As in `Totals`.
-        self.figures = [0, 0, 0, 0, 0, 0, 0]
+        self.packages = self.files = self.bytes = self.tombstoned = 0
+        self.copies = self.seen = self.proven = 0
         self._away = {store.name for store in state.stores if not store.reachable}
         self._counts: dict[tuple[str | _Spot, ...], CopyCount] = {}
         for store in state.stores:
@@ -85,14 +93,13 @@ class _Counter:
 
     def add(self, package: PackageState) -> bool:
         """Count one package; whether copies of it are missing that can be made."""
-        case, stores, figures = self.case, self.case.stores, self.figures
+        case, stores, size = self.case, self.case.stores, package.bytes
         if package.tombstoned:
-            figures[5] += 1
+            self.tombstoned += 1
             return False
-        figures[0] += 1
-        figures[1] += package.files
-        size = package.bytes
-        figures[2] += size
+        self.packages += 1
+        self.files += package.files
+        self.bytes += size
         good: list[str | _Spot] = []
         here = seen = proven = 0
         absent: list[tuple[PackageState, ReplicaState]] = []
@@ -114,9 +121,9 @@ class _Counter:
                 good += [replica.store] if store.known else []
             elif case.policy.copies.adopted_counts:  # at the place where it lies
                 good.append((store.state.kind, replica.place or store.state.place))
-        figures[3] += here
-        figures[4] += proven
-        figures[6] += here - seen
+        self.copies += here
+        self.seen += seen
+        self.proven += proven
         if here and not seen:
             case.hidden.add(package)
             case.hidden_in |= {replica.store for replica in package.replicas if replica.state == PRESENT}

@@ -11,11 +11,11 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 from diadem.errors import Refused, StoreError
 from diadem.model.manifest import PackageId
 from diadem.model.names import unsafe
+from diadem.model.ports import Closing
 from diadem.store.bags import STEPWISE, look_at_folders, open_folder
 from diadem.store.system import (
     READ_FLAGS,
@@ -35,7 +35,7 @@ _SEALED_FOLDER = 0o555
 _MOST_TWINS = 1000
 
 
-class OpenSlot:
+class OpenSlot(Closing):
     """Where a file of a package lies, or should lie: its folder, held open, and its name.
 
     With `make_folders` those that are missing on the way are made; `close` seals them. Raises `Refused` if a path would
@@ -208,12 +208,6 @@ class OpenSlot:
         if self._folder is not None:
             os.close(self._folder)
             self._folder = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def package_folder(root: Path, path: str) -> Path:

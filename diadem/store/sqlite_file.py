@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from diadem.errors import DiademError, IntegrityError, Refused, StoreError, Unreachable, UsageError
+from diadem.model.ports import Closing
 from diadem.store.system import flush_folder
 
 #: Seconds to wait for another writer. A transaction takes milliseconds; a thousand in a queue take seconds.
@@ -32,7 +32,7 @@ SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
 _FULL: Final = 1 << 20
 
 
-class SqliteFile:
+class SqliteFile(Closing):
     """One connection to a file, shared by the threads of this process.
 
     Parameters
@@ -188,16 +188,6 @@ class SqliteFile:
         """Fold the write-ahead file into the file and let go of it."""
         with self._lock, self._translated():
             self._connection.close()
-
-    def __enter__(self) -> Self:
-        """The file itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def make_durable(self) -> None:
         """Force the names in the folder to disk, after the file was made or renamed."""

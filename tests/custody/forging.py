@@ -56,12 +56,13 @@ def rewritten(group: Group, folder: Path, change: Callable[[Entry], Iterable[Dra
 def _put(forged: Group, entry: Entry) -> None:
     """Append an entry as it was, or signed anew where what it follows has changed."""
     ledger = forged.ledger
-    with ledger._file.writing():
-        size = ledger.size
+
+    def entered(size: int) -> list[Entry]:
         prev = {sha: ledger._file.last_about(sha) for sha in entry.statement.prev}
         same = prev == dict(entry.statement.prev)
-        made = Entry.from_line(1, size, entry.line) if same else _signed_anew(entry, prev, size, forged)
-        ledger._write([made], ledger._edge(), forged.log)
+        return [Entry.from_line(1, size, entry.line) if same else _signed_anew(entry, prev, size, forged)]
+
+    ledger._append(entered)
 
 
 def _signed_anew(entry: Entry, prev: dict[str, str | None], index: int, forged: Group) -> Entry:

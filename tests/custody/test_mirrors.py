@@ -254,7 +254,8 @@ def test_a_log_of_another_node_in_the_mirror_is_nothing_to_us(mirror: MemoryMirr
     assert (one.folder / FILE).exists()
 
 
-def test_damage_of_the_log_itself_is_no_fault_of_a_mirror(group: Group, mirror: MemoryMirror) -> None:
+@pytest.mark.parametrize("damage", ["UPDATE nodes SET hash = 'no bytes'", "DELETE FROM nodes"])
+def test_damage_of_the_log_itself_is_no_fault_of_a_mirror(group: Group, mirror: MemoryMirror, damage: str) -> None:
     """Nothing in the mirror is written again because this log cannot be read."""
     for number in range(4):  # eight entries: at opening, the half of their tree is not read
         group.say(ingest(number))
@@ -263,7 +264,7 @@ def test_damage_of_the_log_itself_is_no_fault_of_a_mirror(group: Group, mirror: 
     kept = dict(mirror.files)
     del mirror.files[head_key(group.node)]  # so that the objects are compared
     with closing(sqlite3.connect(group.folder / FILE)) as connection, connection:
-        connection.execute("UPDATE nodes SET hash = 'no bytes' WHERE hash = ?", (half,))
+        connection.execute(f"{damage} WHERE hash = ?", (half,))
     group.open(mirror)
     with pytest.raises(IntegrityError, match="log"):
         group.say(ingest(2))

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 from diadem.api.tools import tools
 from diadem.errors import Interrupted, NotFound, Refused
 from diadem.model.ports import Progress
+from diadem.node.context import utc_now
+from diadem.node.take import quiet
 from diadem.node.take.folder_look import Look, Moment, at_work, examined, look, only_browsing
 from diadem.node.take.quiet import (
     EarlierLooks,
@@ -25,7 +28,6 @@ from diadem.node.take.quiet import (
     FinishWaiter,
     Unfinished,
     judge,
-    utc_now,
 )
 from tests.node.test_adopting import everything
 
@@ -267,9 +269,7 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
             session,
             QUIET,
             looks=looks,
-            clock=lambda: moment + span,
-            steady=lambda: 1000.0 + 60 * minutes,
-            own_clock=False,
+            moment=lambda: Moment(moment + span, 1000.0 + 60 * minutes, own_clock=False),
         )
 
     unfinished(watcher(0).verdict(), "recent")
@@ -282,6 +282,28 @@ def test_a_command_that_is_given_twice_has_looked_twice(session: Path, tmp_path:
         for damage in (b"", b"{}", b"[1]", path.read_bytes().replace(b"digest", b"other")):
             path.write_bytes(damage)
             unfinished(watcher(30).verdict(), "recent")
+
+
+def test_a_command_for_many_sessions_that_is_given_twice_has_looked_twice_at_each(
+    session: Path, tmp_path: Path
+) -> None:
+    looks, now = EarlierLooks(tmp_path / "looks"), seen(session)
+    sessions = [tmp_path / f"session {number}" for number in range(500)]
+    for one in sessions:
+        looks.keep(one, now)
+    assert all(looks.earlier(one) is not None for one in sessions)
+
+
+def test_many_at_once_keep_what_they_have_seen(session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads and processes that look at many sessions remove each other's oldest looks."""
+    monkeypatch.setattr(quiet, "_KEPT", 200)
+    monkeypatch.setattr(quiet, "_SELDOM", 1)
+    looks, now = EarlierLooks(tmp_path / "looks"), seen(session)
+    sessions = [tmp_path / f"session {number}" for number in range(400)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda one: looks.keep(one, now), sessions))
+    known = [one for one in sessions if looks.earlier(one) is not None]
+    assert 100 < len(known) <= 208
 
 
 def test_a_session_that_is_not_finished_is_refused_with_its_files(session: Path) -> None:
@@ -314,7 +336,7 @@ def test_waiting_ends_when_the_writer_has_been_quiet_for_long_enough(session: Pa
     ) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
-        watcher = FinishWaiter(session, quiet, own_clock=own_clock)
+        watcher = FinishWaiter(session, quiet, moment=lambda: Moment(utc_now(), time.monotonic(), own_clock))
         if own_clock:
             assert FinishWaiter(session, quiet).wait(told.append) == Finished()
             assert {step.stage for step in told} == {"wait"}

@@ -251,8 +251,9 @@ def test_a_disk_in_a_drawer_need_not_answer() -> None:
         ([replica("main"), replica("drawer")], Policy(parity=Parity(enabled=True, stores=("drawer",)))),
         ([replica("main"), replica("drawer", state=SUSPECT)], Policy(copies=Copies(minimum=1))),
         ([replica("main"), replica("drawer", state=MISSING)], Policy(copies=Copies(minimum=1))),
+        ([replica("main"), replica("drawer", None)], Policy(copies=Copies(kinds={"cold": 1}))),
     ],
-    ids=["the only copy", "parity", "damaged", "missing"],
+    ids=["the only copy", "parity", "damaged", "missing", "unproven"],
 )
 def test_a_disk_in_a_drawer_is_to_be_connected_where_a_rule_is_broken_for_it(
     copies: list[ReplicaState], policy: Policy
@@ -511,6 +512,25 @@ def test_the_happy_node_is_happy() -> None:
 
 
 # -- stores that are not there -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("copies", "rules"),
+    [
+        ([replica("main"), replica("nas", 400)], ["scrub.interval"]),
+        ([replica("main"), replica("nas", None)], ["copies.minimum", "replica.unproven"]),
+        ([replica("main"), replica("nas", state=SUSPECT)], ["replica.suspect"]),
+        ([replica("main"), replica("nas", state=MISSING)], ["replica.missing"]),
+    ],
+    ids=["due", "unproven", "damaged", "missing"],
+)
+def test_of_a_copy_in_a_store_that_is_away_it_is_said_to_connect_it(
+    copies: list[ReplicaState], rules: list[str]
+) -> None:
+    """It was said to scrub or repair it, which cannot be done."""
+    status = judged([package(1, *copies)], [MAIN, replace(NAS, reachable=False), replace(TWIN, read_only=True)])
+    said = {finding.rule: finding.command for finding in status.findings if finding.rule in rules}
+    assert said == dict.fromkeys(rules, "diadem store move nas PATH")
 
 
 def test_a_store_that_is_away_is_connected_moved_or_given_up() -> None:

@@ -174,6 +174,19 @@ def test_an_action_can_be_done(archive: Archive) -> None:
 
 @MANY
 @given(archives())
+def test_what_a_finding_names_can_be_run(archive: Archive) -> None:
+    """A store that does not answer is neither scrubbed nor repaired; it is connected first."""
+    policy, its_packages, stores = archive
+    status = judged(its_packages, stores, policy)
+    away = {store.name for store in stores if not store.reachable}
+    mended = [action.kind for action in status.actions if action.kind in ("repair", "replicate", "parity")]
+    for finding in status.findings:
+        assert finding.command not in {f"diadem scrub {name} --due" for name in away}
+        assert mended or not finding.command.startswith("diadem repair")
+
+
+@MANY
+@given(archives())
 def test_no_more_copies_are_made_than_the_policy_wants(archive: Archive) -> None:
     policy, its_packages, stores = archive
     actions = judged(its_packages, stores, policy).actions

@@ -25,7 +25,7 @@ import pytest
 import diadem
 from diadem.errors import DiademError, NotFound, Refused, Unreachable
 from diadem.model.canonical import encode
-from diadem.network.client import PeerClient, PeerRefused
+from diadem.network.client import PeerClient, PeerLink, PeerRefused
 from diadem.network.exchange import BASE
 from diadem.network.wire import Connection, WrongKey
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
@@ -479,6 +479,14 @@ def test_what_a_peer_answers_is_obeyed_by_no_terminal(served: Served, tmp_path: 
         client.get_json("whoami")
     assert "all is well" in str(told.value)
     assert told.value.line.isprintable()
+
+
+@pytest.mark.parametrize("waiting", [b"5", b"null", b'"five"', b"[5]"])
+def test_messages_that_are_none_are_not_understood(served: Served, tmp_path: Path, waiting: bytes) -> None:
+    body = b'{"messages":%s}' % waiting
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+    with _answering(served, tmp_path, answer) as client, pytest.raises(Unreachable, match="does not understand"):
+        PeerLink(client).waiting_messages()
 
 
 def test_an_answer_that_says_it_is_huge_takes_no_memory(served: Served, tmp_path: Path) -> None:

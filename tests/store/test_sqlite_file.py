@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from diadem.errors import UsageError
+from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 
 
@@ -25,3 +35,60 @@ def test_many_make_a_file_at_once(tmp_path: Path) -> None:
             list(pool.map(make, range(8)))
         with SqliteFile(path, what="list", advice="") as file, file.reading() as connection:
             assert connection.execute("SELECT count(*) FROM names").fetchone() == (8,)
+
+
+def test_a_transaction_within_another_is_a_part_of_it(tmp_path: Path) -> None:
+    with SqliteFile(tmp_path / "file", what="list", advice="") as file:
+        file.prepare(["CREATE TABLE names (name TEXT)"], application=1, version=1)
+        with suppress(KeyError), file.writing():
+            with file.writing(durable=False) as inner:
+                inner.execute("INSERT INTO names VALUES ('given up')")
+            raise KeyError
+        with file.writing(), file.writing() as inner:
+            inner.execute("INSERT INTO names VALUES ('kept')")
+        with file.reading() as connection:
+            assert connection.execute("SELECT name FROM names").fetchall() == [("kept",)]
+
+
+def test_what_is_erased_within_another_transaction_is_gone_when_that_ends(tmp_path: Path) -> None:
+    with SqliteFile(tmp_path / "file", what="list", advice="") as file:
+        file.prepare(["CREATE TABLE names (name TEXT)"], application=1, version=1)
+        with file.writing() as connection:
+            connection.execute("INSERT INTO names VALUES ('a secret of this node')")
+        with file.writing(), file.erasing() as inner:
+            inner.execute("DELETE FROM names")
+        assert not any(b"a secret" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Thing:
+    name: str
+    colour: Colour
+    seen: datetime
+    words: tuple[str, ...]
+    about: Mapping[str, Any]
+    data: bytes
+    whole: bool = True
+    weight: float = 0.0
+
+
+def test_a_row_is_the_value_that_was_added(tmp_path: Path) -> None:
+    things = Table("things", Thing)
+    moment = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
+    thing = Thing("a", Colour.RED, moment, ("one", "two"), {"n": [1, None]}, b"\0\xff", whole=False)
+    with SqliteFile(tmp_path / "file", what="list", advice="") as file:
+        columns = "name TEXT PRIMARY KEY, colour, seen, words, about, data, whole INTEGER, weight REAL, owner TEXT"
+        file.prepare([f"CREATE TABLE things ({columns})"], application=1, version=1)
+        with file.writing() as connection:
+            assert things.add(connection, thing, owner="x")
+            assert not things.add(connection, thing, otherwise="IGNORE", owner="y")
+            assert things.find(connection, "WHERE owner = ?", "x") == [thing]
+            assert things.change(connection, "WHERE name = ?", "a", whole=True, words=("three",)) == 1
+            (now,) = things.find(connection, "")
+            assert (now.whole, now.words, now.colour, now.seen) == (True, ("three",), Colour.RED, moment)
+            with pytest.raises(UsageError, match="owner cannot be changed"):
+                things.change(connection, "", owner="z")

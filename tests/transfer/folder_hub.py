@@ -89,3 +89,6 @@ class FolderBoxes:
     def taken(self, messages: Sequence[str]) -> None:
         for message in messages:
             (self._asked().box(self.node) / message).unlink(missing_ok=True)
+
+    def put_permit(self, _relay: str, _data: bytes) -> None:
+        raise Unreachable("it has boxes only")

@@ -21,9 +21,11 @@ from diadem.network.exchange import Request, Response, Services
 from diadem.network.handlers import routes
 from diadem.network.link import Link
 from diadem.network.pushed import Pushed
+from diadem.network.route_book import route_book
 from diadem.node.config import ServerSettings
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.notes import endpoint_note
+from diadem.trust.hashing import sha256_hex
 
 
 def unreachable(_: str) -> Link:
@@ -53,6 +55,8 @@ def acquaint(node: diadem.Node, other: diadem.Node, name: str) -> None:
     peer = Peer(other.id, name, PeerState.CONFIRMED, name, key.to_text(), "", key.key_id, 1)
     note = endpoint_note(other.context, peer_book(other.context))
     peer_book(node.context).put(peer, chain=b"", note=note)
+    own = endpoint_note(node.context, peer_book(node.context))
+    route_book(node.context).tell_note(other.id, sha256_hex(own), node.context.clock())
 
 
 def body_of(response: Response) -> bytes:

@@ -38,6 +38,7 @@ from diadem.network.working import Movers, Wishes, collected, fetch_all, fetched
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side
+from tests.transfer.test_killed import killed_at, kinds_of
 
 ROUTE = "via:drive"
 
@@ -139,6 +140,41 @@ def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, packag
     receipt = next(entry.statement.predicate for entry in drive.pair.b.node.context.ledger.of_kind("receipt"))
     assert receipt["route"] == ROUTE
     assert drive.pair.b.wire.windows == [], "no byte of it came directly"
+
+
+@pytest.mark.parametrize("killed", ["a", "b"])
+def test_killed_before_any_transaction_it_comes_by_the_folder_once(
+    drive: Drive, killed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = drive.pair.a, drive.pair.b
+
+    def go_on(sent: str) -> None:
+        with contextlib.suppress(Refused):  # it was accepted
+            b.node.accept(sent, wait=False)
+        deliver_all(a.desk, due=False)
+        deliver_all(b.desk, due=False)
+        drive.put()
+        with contextlib.suppress(Refused):  # it was taken
+            drive.take(sent)
+
+    for number in range(60):
+        sent = a.node.send(a.archived(f"session-{number}", {"a.txt": b"a%d" % number}), "marie@nmi", route=ROUTE).id
+        with killed_at(getattr(drive.pair, killed), number, monkeypatch) as written:
+            go_on(sent)
+        whole = written[0] <= number
+        for _ in range(2):
+            go_on(sent)
+        for side in (a, b):
+            assert drive.at(side, sent).state is State.CLOSED, number
+            assert side.desk.book.to_post() == [], number
+            clear(side.desk)
+            assert relay_book(side.node.context).all() == [], number
+        kinds = kinds_of(a, sent) + kinds_of(b, sent)
+        assert len(kinds) == len(set(kinds)), number
+        assert list(drive.root.iterdir()) == [], number
+        if whole:
+            return
+    pytest.fail("it never came to its end")
 
 
 def test_a_key_goes_from_the_files_as_soon_as_nobody_reads_them(drive: Drive, small: str) -> None:

@@ -106,6 +106,22 @@ def test_a_receipt_of_other_bytes_and_a_closure_by_a_foreign_checkpoint(pair: Pa
     assert "foreign checkpoint" in refused(a, b, sent, messages.CLOSURE, draft)
 
 
+@pytest.mark.parametrize("state", [[], {}, 5, None])
+def test_what_a_sender_answers_to_progress_stops_nothing(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, state: object
+) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    post = pair.b.wire.post_message
+
+    def answered(data: bytes) -> bytes:
+        answer = post(data)
+        told = messages.Message.from_bytes(data).kind == messages.PROGRESS
+        return canonical.encode({"state": state}, where="answer") if told else answer
+
+    monkeypatch.setattr(pair.b.wire, "post_message", answered)
+    assert pair.b.node.accept(sent.id).state is State.CLOSED
+
+
 def test_receipts_and_closures_that_do_not_fit_and_those_that_come_again(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
     a, b = pair.a, pair.b

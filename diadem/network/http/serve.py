@@ -25,14 +25,14 @@ from diadem.network.http.limits import Limits
 from diadem.network.http.metrics import Counts, MetricsServer, metrics_text
 from diadem.network.http.nonces import Nonces
 from diadem.network.http.routes import every_route
-from diadem.network.http.worker import Worker, network_folder, numbers_folder
+from diadem.network.http.worker import Worker, numbers_folder
 from diadem.network.hub.hub import has_hub, hub_of
 from diadem.network.jobs import Job, JobRunner, jobs
 from diadem.node.context import Context
 from diadem.node.key_verbs import TlsFiles, tls_files
 from diadem.node.locks import SERVE_LOCK, node_lock
 from diadem.node.node import Node
-from diadem.node.peers.book import peer_book
+from diadem.node.peers.book import FOLDER, peer_book
 from diadem.node.peers.notes import own_hubs, relays
 from diadem.store.system import return_large_blocks
 
@@ -197,7 +197,7 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Annou
             _HUB_LOG.warning("hub tidied: %s", tidied)
         shown = partial(metrics_text, counts, folder, more=lambda: _hub_numbers(context))
         numbers = MetricsServer(plan.metrics, shown) if plan.metrics else None
-        nonces = Nonces.open(network_folder(context.folder))
+        nonces = Nonces.open(context.folder / FOLDER)
         work = JobRunner(
             [*jobs(context), Job("nonces", partial(_sweep_nonces, context, nonces), every=30.0)],
             lambda name, well: counts.add("job_runs_total", job=name, result="done" if well else "failed"),
@@ -238,7 +238,7 @@ def _hub_numbers(context: Context) -> Iterable[tuple[str, float]]:
 def _require_nobody_pushes(context: Context) -> None:
     """That every peer has an address: one without pushes its packages, and one process alone can take them in."""
     for peer in peer_book(context).ls():
-        if peer.state is PeerState.CONFIRMED and (peer.note is None or not peer.note.urls):
+        if peer.state is PeerState.CONFIRMED and not peer.has_address:
             raise Refused(
                 f"the node '{peer.name}' has no address and pushes its packages, which a single process must receive",
                 next="Leave out --workers.",

@@ -26,6 +26,7 @@ from diadem.network.http.routes import every_route
 from diadem.node.config import FILE as SETTINGS_FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.node import Node
+from diadem.node.peers.book import FOLDER
 from diadem.store.system import return_large_blocks
 
 #: Seconds after which a change of settings or policy is seen at the latest.
@@ -95,17 +96,11 @@ class SettingsWatcher:
                 self._seen = stamps
 
 
-def network_folder(node: Path) -> Path:
-    """``<node>/network``: what is under way with others."""
-    folder = node / "network"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
 def numbers_folder(node: Path) -> Path:
-    """Where workers leave their numbers."""
-    folder = network_folder(node) / "serving"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """Where workers leave their numbers: beside what is under way with others."""
+    folder = node / FOLDER / "serving"
+    for one in (folder.parent, folder):
+        one.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
@@ -119,7 +114,7 @@ def application(node: Node, port: int, limits: Limits, routes: Sequence[Route]) 
         return find_asker(context, key_id)
 
     services = Services(context, asker, context.tools.software)
-    nonces = Nonces.open(network_folder(context.folder))
+    nonces = Nonces.open(context.folder / FOLDER)
     gate = Gate(routes, services, nonces, limits, lambda: context.clock().timestamp())
     numbers = numbers_folder(context.folder) / f"{os.getpid()}.json"
 

@@ -15,7 +15,6 @@ from diadem.model.peers import Peer
 from diadem.model.routes import HUB
 from diadem.model.transfers import OVER, State, Transfer
 from diadem.network.desk import Desk
-from diadem.network.hub.asking import hub_client
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.hub_carrier import HubCarrier
 from diadem.network.relay.hub_evidence import keep_hub_chain
@@ -23,7 +22,6 @@ from diadem.network.relay_book import Relay, relay_book
 from diadem.network.routing import hub_for
 from diadem.node.config import CarrierSettings
 from diadem.node.context import Context
-from diadem.node.peers.book import peer_book
 
 #: Nothing of these is on its way any more.
 _DONE: Final = frozenset({*OVER, State.RECEIVED})
@@ -126,7 +124,7 @@ def _hub(desk: Desk, transfer: Transfer) -> Guarded:
 
 def _at(desk: Desk, transfer: Transfer, hub: Peer) -> Guarded:
     tally = relay_book(desk.context).tally(transfer.id, hub.id)
-    return Guarded(HubCarrier(hub_client(desk.context, hub), tally), f"the hub '{hub.name}'")
+    return Guarded(HubCarrier(desk.hub(hub.id), tally), f"the hub '{hub.name}'")
 
 
 def to_clear(desk: Desk) -> list[Transfer]:
@@ -181,7 +179,7 @@ def _end_at_hub(desk: Desk, transfer: Transfer, relay: Relay, hub: str) -> None:
     Unreachable, DocumentError, Contradicted
         It does not answer, cannot say it yet, or proves nothing; that is tried again.
     """
-    client = hub_client(desk.context, peer_book(desk.context).get(hub))
+    client = desk.hub(hub)
     with contextlib.suppress(NotFound):  # the other side has ended it
         client.end(relay.relay)
     try:

@@ -11,7 +11,6 @@ from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import Transfer, ceiling
 from diadem.network.desk import Desk
-from diadem.network.hub.asking import hub_client
 from diadem.network.relay.requesting import request
 from diadem.network.relay_book import Relay, relay_book
 from diadem.network.route_book import route_book
@@ -59,7 +58,7 @@ def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
 def _permitted(desk: Desk, transfer: Transfer, relay: Relay, hub: Peer) -> Peer:
     routes = route_book(desk.context)
     try:
-        hub_client(desk.context, hub).put_permit(relay.relay, _stated(desk, transfer, relay, hub))
+        desk.hub(hub.id).put_permit(relay.relay, _stated(desk, transfer, relay, hub))
     except Unreachable as error:
         routes.failed(hub.id, DIRECT, desk.now, error.message)
         raise

@@ -10,8 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from diadem.archive.package import Home
 from diadem.catalogue.results import Named, Opener, PackageRow, SearchResult, id_of
@@ -19,7 +18,7 @@ from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import Assessment
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
-from diadem.model.ports import Listener
+from diadem.model.ports import Closing, Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
 from diadem.network.client import PeerClient, PeerRefused
@@ -89,7 +88,7 @@ class NotFromHere(Refused, AttributeError):
     code = "not-from-here"
 
 
-class RemoteNode(Reopenable, Display):
+class RemoteNode(Closing, Reopenable, Display):
     """A node on another computer. Made by `diadem.connect`; use it in a ``with`` block, or `close` it.
 
     Parameters
@@ -410,13 +409,3 @@ class RemoteNode(Reopenable, Display):
     def close(self) -> None:
         """End the connections."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        """The node itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()

@@ -14,9 +14,9 @@ from typing import Any, Final
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.peers import Peer, Unproven
 from diadem.model.tickets import Ticket
-from diadem.network.boxing import put_sealed
 from diadem.network.desk import Desk
 from diadem.network.introductions import Introduction, Welcome
+from diadem.network.mailbox import put_sealed
 from diadem.network.peering import Joining, answer_join, finish_introduction, finish_join, introduce, join_request
 from diadem.network.route_book import Meeting, route_book
 from diadem.network.routing import hub_for, two_hubs

@@ -10,11 +10,10 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.network import sealed_messages
-from diadem.network.box_lists import tell_hub
-from diadem.network.boxing import put_sealed
 from diadem.network.desk import Desk
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_ANSWER, MAX_SEALED
+from diadem.network.mailbox import put_sealed, tell_hub
 from diadem.network.postman import take_answer
 from diadem.network.route_book import KEPT, route_book
 from diadem.network.sealed_messages import Answer, SealedMessage, open_message, require_from

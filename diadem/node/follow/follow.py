@@ -203,7 +203,7 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
     about = sorted(catalogue.known(packages)) if packages else []
     effect = statement.known.effect if statement.known else ""
     if about and effect in _EFFECTS:
-        _EFFECTS[effect](catalogue, about, predicate, entry.statement_id)
+        _EFFECTS[effect](catalogue, about, entry)
     if effect == "sample":
         with catalogue.together():  # it is known and followed, or neither
             _note(catalogue, [entry])
@@ -285,8 +285,9 @@ def _written(catalogue: Catalogue, entries: Sequence[Entry], only: str | None = 
     _note(catalogue, entries)
 
 
-def _checked(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
+def _checked(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
     """Copies were read: `fixity`."""
+    said, statement_id = entry.statement.predicate, entry.statement_id
     at, store, level = read_time(str(said["time"])), str(said["store"]), str(said["level"])
     proven = set(said.get("proven", ())) & set(packages)
     if level in PROOFS:
@@ -303,23 +304,24 @@ def _checked(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any],
             _restate(catalogue, package, store, PRESENT)
 
 
-def _received(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], _: str) -> None:
+def _received(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
     """A package came from another node: it was taken in then, unless it was before."""
-    catalogue.note_ingests(dict.fromkeys(packages, read_time(str(said["time"]))))
+    catalogue.note_ingests(dict.fromkeys(packages, read_time(str(entry.statement.predicate["time"]))))
 
 
-def _dropped(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], _: str) -> None:
+def _dropped(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
     for package in packages:
-        _restate(catalogue, package, str(said["store"]), DROPPED)
+        _restate(catalogue, package, str(entry.statement.predicate["store"]), DROPPED)
 
 
-def _deleted(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
+def _deleted(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
+    said = entry.statement.predicate
     for package in packages:
         for replica in catalogue.replicas(package):
             if not replica.adopted:
                 _restate(catalogue, package, replica.store, DROPPED)
         catalogue.tombstone(
-            package, reason=str(said["reason"]), at=read_time(str(said["time"])), statement_id=statement_id
+            package, reason=str(said["reason"]), at=read_time(str(said["time"])), statement_id=entry.statement_id
         )
 
 

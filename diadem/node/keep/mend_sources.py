@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Unreachable
+from diadem.errors import DiademError, DigestMismatch, IntegrityError, Unreachable
 from diadem.model.manifest import TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import Bundle, RangeReader
 from diadem.package.examine import LIMITS, REQUIRED, TagFiles, open_tag_files
@@ -39,19 +39,19 @@ class TagSources:
         replicas: Mapping[str, Bundle],
         catalogue: Mapping[str, bytes],
     ) -> None:
-        self._package = package
-        self._own = own
+        self._package, self._url = package, own.url
+        self._own = _of_bundle(own)
         self._others: list[tuple[str, Blocks]] = []
         if parity is not None:
             self._others.append((PARITY, parity.tag_blocks))
         self._others += [(REPLICA + name, _of_bundle(bundle)) for name, bundle in replicas.items()]
-        self._others.append((CATALOGUE, _of_mapping(catalogue)))
+        self._others.append((CATALOGUE, _of_bundle(MemoryBundle(catalogue))))
         self.listed = self._read_tagmanifest()
 
     def _read_tagmanifest(self) -> dict[str, str]:
         """Path to SHA-256 of every tag file, the tag manifest with them."""
         expected = self._package.hex
-        for _, blocks in [("", _of_bundle(self._own)), *self._others]:
+        for _, blocks in [("", self._own), *self._others]:
             try:
                 text = b"".join(_limited(blocks(TAGMANIFEST), LIMITS[TAGMANIFEST]))
                 if hashlib.sha256(text).hexdigest() == expected:
@@ -60,7 +60,7 @@ class TagSources:
                 continue
         raise IntegrityError(
             f"no sound copy of the tag manifest of {self._package} was found",
-            where=self._own.url,
+            where=self._url,
             next="Connect a store that holds another copy.",
         )
 
@@ -73,12 +73,12 @@ class TagSources:
             If one of them is sound nowhere.
         """
         tags = {path: b"".join(self.anywhere(path)) for path in (TAGMANIFEST, *REQUIRED)}
-        return open_tag_files(MemoryBundle(tags, self._own.url), expected_id=self._package)
+        return open_tag_files(MemoryBundle(tags, self._url), expected_id=self._package)
 
     def is_sound(self, path: str) -> bool:
         """Whether the damaged copy's own tag file is sound."""
         try:
-            for _ in self._proven(path, _of_bundle(self._own)):
+            for _ in self._proven(path, self._own):
                 pass
         except (DiademError, OSError):
             return False
@@ -87,7 +87,7 @@ class TagSources:
     def anywhere(self, path: str) -> Iterator[bytes]:
         """A tag file of moderate size, from the copy itself or from elsewhere."""
         try:
-            return iter(list(self._proven(path, _of_bundle(self._own))))
+            return iter(list(self._proven(path, self._own)))
         except (DiademError, OSError):
             return iter(list(self._proven(path, self.elsewhere(path)[1])))
 
@@ -128,15 +128,6 @@ def _of_bundle(bundle: Bundle) -> Blocks:
             while piece := file.read_at(offset, _PIECE):
                 offset += len(piece)
                 yield piece
-
-    return blocks
-
-
-def _of_mapping(files: Mapping[str, bytes]) -> Blocks:
-    def blocks(path: str) -> Iterator[bytes]:
-        if path not in files:
-            raise NotFound("is not kept here", where=path)
-        yield files[path]
 
     return blocks
 

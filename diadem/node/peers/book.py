@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from diadem.custody import statements
 from diadem.custody.remedies import aside_command
 from diadem.errors import NotFound, UsageError
 from diadem.model.peers import EndpointNote, Peer, PeerState
+from diadem.model.ports import Closing
 from diadem.model.statements import Draft, Statement, Subject
 from diadem.node.context import Context
 from diadem.store.sqlite_file import SqliteFile
@@ -65,7 +66,7 @@ _KEEP: Final = """INSERT INTO checkpoints VALUES (?, ?, ?, ?)
     WHERE (excluded.epoch, excluded.size) > (checkpoints.epoch, checkpoints.size)"""
 
 
-class PeerBook:
+class PeerBook(Closing):
     """The peers of a node. Safe to use from many threads and processes.
 
     The node's `peer` statements, oldest first, are read only where there is no file yet.
@@ -93,14 +94,6 @@ class PeerBook:
     def close(self) -> None:
         """Let go of the file."""
         self.file.close()
-
-    def __enter__(self) -> Self:
-        """The book itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
 
     # -- finding -----------------------------------------------------------------------------------------------------
 

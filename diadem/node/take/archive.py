@@ -23,9 +23,17 @@ from diadem.node.keep.adopted import adopt_folder, folders, where
 from diadem.node.keep.copies import UNSEEN, Copy, PackageCopies
 from diadem.node.samples.naming import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.separation import require_no_secrets
-from diadem.node.take.arrival import Archived, record_ingest, with_wanted_copies, write_wanted
+from diadem.node.take.arrival import (
+    Archived,
+    first_folder,
+    pack_into_first,
+    package_in,
+    record_ingest,
+    stores_in_order,
+    with_wanted_copies,
+    write_wanted,
+)
 from diadem.node.take.continuation import ChainCheck, Extends, Same, related_as_known, related_to_kept
-from diadem.node.take.first_copy import first_folder, pack_into_first, package_in, stores_in_order
 from diadem.node.take.handed_packages import take_in
 from diadem.node.take.quiet import EarlierLooks, FinishWaiter
 from diadem.pack.compose import Options, refuse_if_strict

@@ -30,9 +30,8 @@ from diadem.node.instruments import with_instruments
 from diadem.node.jobs import Job, workers_for, working
 from diadem.node.separation import require_no_secrets
 from diadem.node.take.archive import ArchiveOptions, archive_plan, require_finished, source_lock
-from diadem.node.take.arrival import Archived
+from diadem.node.take.arrival import Archived, first_folder
 from diadem.node.take.continuation import related_as_known
-from diadem.node.take.first_copy import first_folder
 from diadem.node.workers import Workers
 from diadem.pack.plan import PackPlan, omitted_dict, parts_of, plan_session
 from diadem.store.folder import RESERVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import os
@@ -198,15 +199,9 @@ class _Walker:
     def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:  # noqa: ARG002
         """Every folder is looked into; where all of it is meant its own time counts, which tells of names that went."""
         if not self.parts:
-            self._folder(path)
+            with contextlib.suppress(OSError):
+                self.newest_ns = max(self.newest_ns, os.stat(long_path(path)).st_mtime_ns)  # noqa: PTH116
         return True
-
-    def _folder(self, path: str) -> None:
-        try:
-            status = os.stat(long_path(path))  # noqa: PTH116
-        except OSError:
-            return
-        self.newest_ns = max(self.newest_ns, status.st_mtime_ns)
 
     def file(self, name: bytes, path: str, status: os.stat_result) -> None:  # noqa: ARG002
         """Take a plain file."""

@@ -25,8 +25,7 @@ from diadem.node.jobs import working
 from diadem.node.keep.copies import Copy
 from diadem.node.peers.book import peer_book
 from diadem.node.quality.amend import brought, came_from
-from diadem.node.take.arrival import Archived, record_ingest, with_wanted_copies
-from diadem.node.take.first_copy import into_first, package_in
+from diadem.node.take.arrival import Archived, into_first, package_in, record_ingest, with_wanted_copies
 from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify

@@ -11,13 +11,14 @@ Nothing is written to find out.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from diadem.hooks.offers import ReaderOffer
 from diadem.model.display import Display
 from diadem.model.plain_text import count_text, duration_words, quoted, without_surrogates
 from diadem.model.ports import Listener, Progress, silent
+from diadem.node.context import utc_now
 from diadem.node.take.folder_look import Look, Moment, at_work, examined, look
 from diadem.store.whole import write_whole
 
@@ -47,10 +49,10 @@ _NAMED = 5
 _NAP = 5.0
 #: The least time between two looks, in seconds.
 _LEAST = 0.05
-#: Looks that are remembered; the oldest go.
-_KEPT = 200
-
-Clock = Callable[[], datetime.datetime]
+#: Looks that are remembered, more than one command has sessions; the oldest go …
+_KEPT = 20_000
+#: … at one of so many looks: to see which are the oldest takes a while.
+_SELDOM = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,12 @@ def judge(
         reasons.append(still[0])
         wait = still[1]
     for code, files in (("lock", _locks(now)), ("in-use", now.in_use), ("short", now.short)):
-        for left_behind, found in _parted(now, files, code):
-            if found:
-                (notes if left_behind else reasons).append(_reason(code, found, left_behind=left_behind))
-                wait = wait if left_behind else max(wait, min(_AGAIN, quiet))
+        held, left_behind = _parted(now, files, code)
+        if held:
+            reasons.append(_reason(code, held))
+            wait = max(wait, min(_AGAIN, quiet))
+        if left_behind:
+            notes.append(_reason(code, left_behind, old=", and nobody has touched it for a day"))
     if reasons:
         return Unfinished(tuple(reasons), wait)
     return judge(earlier, examined(now, readers), quiet, watched=watched) if readers else Finished(tuple(notes))
@@ -192,28 +196,23 @@ def _locks(now: Look) -> Mapping[str, str]:
     return {name: words for name, words in named if words}
 
 
-def _parted(now: Look, files: Mapping[str, str], code: str) -> Iterator[tuple[bool, dict[str, str]]]:
+def _parted(now: Look, files: Mapping[str, str], code: str) -> tuple[dict[str, str], dict[str, str]]:
     """Files that somebody may still be at work on, and those that were left behind."""
-    parted: dict[bool, dict[str, str]] = {False: {}, True: {}}
+    limit = _LEFT_BEHIND + (_ZERO if now.own_clock else _DOUBT)
+    held: dict[str, str] = {}
+    left_behind: dict[str, str] = {}
     for name, words in files.items():
         seen = now.files.get(name)
-        limit = _LEFT_BEHIND + (_ZERO if now.own_clock else _DOUBT)
-        left = code != "in-use" and seen is not None and now.age(seen.newest_ns) >= limit
-        parted[left][name] = words
-    yield from parted.items()
+        is_old = code != "in-use" and seen is not None and now.age(seen.newest_ns) >= limit
+        (left_behind if is_old else held)[name] = words
+    return held, left_behind
 
 
-def _reason(code: str, files: Mapping[str, str], *, left_behind: bool) -> Reason:
+def _reason(code: str, files: Mapping[str, str], *, old: str = "") -> Reason:
     first, words = next(iter(files.items()))
+    name = f"'{without_surrogates(first)}'"
+    said = {"short": words, "lock": f"{name} is {words}", "in-use": f"{name}: {words}"}[code]
     more = f" (and {len(files) - 1:,} more)" if len(files) > 1 else ""
-    said = (
-        words
-        if code == "short"
-        else f"'{without_surrogates(first)}' is {words}"
-        if code == "lock"
-        else f"'{without_surrogates(first)}': {words}"
-    )
-    old = ", and nobody has touched it for a day" if left_behind else ""
     return Reason(code, tuple(map(without_surrogates, list(files)[:_NAMED])), said + more + old)
 
 
@@ -235,11 +234,6 @@ def span_words(span: datetime.timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size:,} {unit}s"
     return count_text(seconds, "second")
-
-
-def utc_now() -> datetime.datetime:
-    """This machine's clock."""
-    return datetime.datetime.now(datetime.UTC)
 
 
 class EarlierLooks:
@@ -264,9 +258,15 @@ class EarlierLooks:
         if not self._keeps:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._path(session, parts), json.dumps(seen.to_dict()).encode())
-        kept = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        for path in kept[:-_KEPT]:
+        kept = self._path(session, parts)
+        write_whole(kept, json.dumps(seen.to_dict()).encode())
+        if int(kept.stem, 16) % _SELDOM:
+            return
+        written = {}
+        for path in self._folder.glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # somebody else has just removed it
+                written[path] = path.stat().st_mtime
+        for path in sorted(written, key=written.__getitem__)[:-_KEPT]:
             path.unlink(missing_ok=True)
 
     def _path(self, session: Path, parts: Collection[Path]) -> Path:
@@ -285,11 +285,7 @@ class FinishWaiter:
     #: Who knows what the headers of files promise; none looks at no header.
     readers: Sequence[ReaderOffer] = ()
     looks: EarlierLooks | None = None
-    clock: Clock = utc_now
-    #: The clock that nobody sets, in seconds.
-    steady: Callable[[], float] = time.monotonic
-    #: See `Moment`.
-    own_clock: bool | None = None
+    moment: Callable[[], Moment] = lambda: Moment(utc_now(), time.monotonic())
     _earlier: Look | None = None
 
     def __post_init__(self) -> None:
@@ -299,7 +295,7 @@ class FinishWaiter:
 
     def verdict(self) -> Finished | Unfinished:
         """Look once more. Raises `NotFound`."""
-        now = look(self.session, Moment(self.clock(), self.steady(), self.own_clock), parts=self.parts)
+        now = look(self.session, self.moment(), parts=self.parts)
         found = judge(self._earlier, now, self.quiet, readers=self.readers)
         if self._earlier is None or not self._earlier.same(now):
             self._earlier = now

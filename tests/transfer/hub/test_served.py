@@ -23,8 +23,8 @@ from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
 from diadem.network.book_file import open_book
 from diadem.network.client import PeerClient, PeerRefused
+from diadem.network.desk import desk_of
 from diadem.network.exchange import BASE
-from diadem.network.hub.asking import hub_client
 from diadem.network.hub.client import HubClient, Noted
 from diadem.network.limits import MAX_SEALED
 from diadem.network.relay.hub_carrier import HubCarrier
@@ -326,9 +326,9 @@ def test_a_hub_is_asked_where_its_note_says(served: Served) -> None:
     book = harbour.town.book(A)
     before = book.get(harbour.id(HUB))
     with pytest.raises(NotFound, match="is not a hub"):
-        hub_client(context, before)
+        desk_of(context).hub(before.id)
     book.put(before, note=endpoint_note(harbour.context, harbour.town.book(HUB)))
-    assert hub_client(context, book.get(before.id)).status()["used"]["objects"] == 0
+    assert desk_of(context).hub(before.id).status()["used"]["objects"] == 0
 
 
 def test_the_interface_describes_the_hub(served: Served) -> None:
