@@ -239,6 +239,25 @@ def test_a_revocation_stops_the_next_window_of_several_that_were_asked_for_at_on
     assert given == 2 * MIB - 5
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="this system puts nothing in the place of a file that is open")
+def test_behind_a_window_that_ends_too_early_no_other_follows(pair: Pair) -> None:
+    transfer = accepted(pair, {"stack.bin": random.Random(3).randbytes(16 * MIB)})
+    path = folder_of(pair.a, transfer.package) / "data" / "stack.bin"
+    wanted = "GET", "transfers/{transfer}/windows/{number}"
+    response = pair.b.wire._ask(*wanted, span=f"bytes=0-{8 * MIB - 1}", transfer=transfer.id, number="1")
+    assert not isinstance(response.body, bytes)
+    blocks, whole = iter(response.body), path.read_bytes()
+    given = [next(blocks)]
+    begin = whole.index(given[0])
+    # the file that is open gets shorter; whoever opens it next finds another one, which is whole.
+    os.truncate(path, begin + MIB + 5)
+    (path.parent / "other").write_bytes(whole)
+    os.replace(path.parent / "other", path)
+    with pytest.raises(Unreachable):
+        given.extend(blocks)
+    assert b"".join(given) == whole[begin : begin + MIB + 5]
+
+
 @pytest.mark.parametrize("span", ["", "bytes=0-"])
 @pytest.mark.usefixtures("runs")
 def test_who_names_no_end_gets_one_window(pair: Pair, span: str) -> None:
