@@ -602,6 +602,32 @@ def test_numbers_and_log_tell_no_secrets(served: Served, client: PeerClient) -> 
         assert secret not in numbers
 
 
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("taken", ""),
+        ("paused", ""),
+        ("short", "GET probe/ends broke off: Unreachable"),
+        ("store", "GET probe/ends broke off: StoreError"),
+    ],
+)
+def test_an_answer_that_ends_for_a_good_reason_is_no_fault(
+    served: Served, client: PeerClient, why: str, words: str
+) -> None:
+    client.get_json("health")
+    begin = served.log.stat().st_size
+    with pytest.raises(Unreachable):
+        client.get_json("probe/ends", {"why": why})
+    for _ in range(50):
+        lines = served.log.read_bytes()[begin:].decode().splitlines()
+        if told := [json.loads(one) for one in lines if '"GET probe/ends"' in one]:
+            break
+        time.sleep(0.1)
+    assert told[0].get("refused") == "ended"
+    assert told[0]["status"] == 200
+    assert [one for one in lines if not one.startswith("{")] == ([words] if words else [])
+
+
 def test_the_numbers_are_read_only(served: Served) -> None:
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"http://127.0.0.1:{served.numbers}/other")
