@@ -24,6 +24,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[Asker]:
         return SimpleNamespace(grant=None)
 
     monkeypatch.setattr(askers, "require", require)
+    monkeypatch.setattr(askers, "_GOOD", 60.0)
     return found
 
 
