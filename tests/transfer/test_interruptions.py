@@ -187,6 +187,28 @@ def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Pa
     again.remove()
 
 
+@pytest.mark.parametrize("name", ["m00.raw", "m13.raw", "m29.raw"])
+@pytest.mark.parametrize("synced", [False, True])
+def test_a_small_file_that_begins_anew_takes_none_with_it_that_came_with_it(
+    packed: Path, tmp_path: Path, name: str, synced: bool
+) -> None:
+    opened = open_tag_files(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    run(arrival, Source(packed, None))
+    arrival.forget(next(at for at, entry in enumerate(opened.manifest) if entry.name == name))
+    if synced:
+        arrival.sync()
+    arrival.marks.close()  # its process ends
+    arrival._lock.release()
+    again = arrive(packed, tmp_path, opened)
+    assert missing_bytes(again) == 500
+    assert bool(again.marks.unsure()) is not synced
+    source = Source(packed, None)
+    assert run(again, source) == set()
+    assert source.given == 500
+    again.remove()
+
+
 def test_two_processes_do_not_fetch_the_same(packed: Path, tmp_path: Path) -> None:
     arrival = arrive(packed, tmp_path, open_tag_files(LocalBundle(packed)))
     with pytest.raises(Refused, match="another process"):
