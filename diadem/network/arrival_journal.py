@@ -2,7 +2,8 @@
 
 A record is appended when leaves were written (W), when everything that was written before is on the disk (S), when the
 SHA-256 of a whole file held (H), and when a file turned out to be wrong and begins anew (F). After a crash leaves that
-were written and synced are trusted; those written and not known to be synced are hashed again. A torn end is cut off.
+were written and synced are trusted; those written and not known to be synced are hashed again, and where one is wrong
+its file has an F, and behind it a W for what is right of it: the next S is of them alone. A torn end is cut off.
 """
 
 from __future__ import annotations
@@ -134,6 +135,22 @@ class Journal:
             self._clear(number)
             self.count = sum(self.proven)
             self._append(_FORGOTTEN, 0, number)
+
+    def take_back(self, number: int) -> None:
+        """Leaves of a file that were marked are not on the disk: only those that are proven now stay so.
+
+        A record can take back a whole file alone: so those are marked anew behind it.
+        """
+        with self._lock:
+            begin, stop = self._first[number], self._first[number + 1]
+            self.hashed[number] = 0
+            self._append(_FORGOTTEN, 0, number)
+            while (begin := self.proven.find(1, begin, stop)) >= 0:
+                end = self.proven.find(0, begin, stop)
+                end = end if end >= 0 else stop
+                self._append(_WRITTEN, end - begin, begin)
+                self._written += 1
+                begin = end
 
     def _clear(self, number: int) -> None:
         begin, end = self._first[number], self._first[number + 1]

@@ -168,6 +168,29 @@ def test_what_is_marked_and_not_on_the_disk_is_hashed_again(packed: Path, tmp_pa
     last.close()
 
 
+def test_what_was_not_on_the_disk_stays_missing_though_others_are_synced(packed: Path, tmp_path: Path) -> None:
+    opened = open_tag_files(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    run(arrival, Source(packed, None))
+    arrival.marks.close()  # the power is cut
+    arrival._lock.release()
+    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+        file.seek(2 * LEAF)
+        file.write(bytes(100))
+    (arrival.bag / "data" / "m03.raw").unlink()
+    again = arrive(packed, tmp_path, opened)
+    number = next(at for at, entry in enumerate(opened.manifest) if entry.name == "m03.raw")
+    again.put(number, 0, memoryview((packed / "data" / "m03.raw").read_bytes()))
+    again.close()
+    last = arrive(packed, tmp_path, opened)
+    assert missing_bytes(last) == LEAF
+    source = Source(packed, None)
+    assert run(last, source) == set()
+    assert source.given == LEAF
+    last.close()
+    assert (last.bag / "data" / "a.bin").read_bytes() == (packed / "data" / "a.bin").read_bytes()
+
+
 def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Path, tmp_path: Path) -> None:
     opened = open_tag_files(LocalBundle(packed))
     arrival = arrive(packed, tmp_path, opened)
