@@ -24,6 +24,7 @@ from diadem.network.windows import WindowPlan
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
+from diadem.store.system import flush_tree
 from tests.transfer.pair import Bytes
 
 LEAF = 1 << 20
@@ -166,6 +167,26 @@ def test_what_is_marked_and_not_on_the_disk_is_hashed_again(packed: Path, tmp_pa
     last = arrive(packed, tmp_path, opened)
     assert missing_bytes(last) == 0
     last.close()
+
+
+def test_what_is_hashed_again_is_forced_to_disk_before_it_is_trusted(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_tag_files(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    run(arrival, Source(packed, None))
+    arrival.marks.close()  # its process ends; the system has not written anything
+    arrival._lock.release()
+    again, forced = arrive(packed, tmp_path, opened), set[str]()
+
+    def flush(root: str, files: Iterator[str], folders: Iterator[str]) -> None:
+        found = [*files]
+        forced.update(Path(path).name for path in found)
+        flush_tree(root, iter(found), folders)
+
+    monkeypatch.setattr("diadem.network.arrival.flush_tree", flush)
+    again.close()
+    assert {"a.bin", "m03.raw", "z.bin"} <= forced
 
 
 def test_what_was_not_on_the_disk_stays_missing_though_others_are_synced(packed: Path, tmp_path: Path) -> None:
