@@ -97,7 +97,9 @@ def open_book(folder: Path) -> SqliteFile:
     """The book of a node's network in ``<node>/network``; made where there is none."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _take_over(folder)
-    return _opened(folder / FILE)
+    file = _opened(folder / FILE)
+    file.erase()  # a process that ended in between may have left keys that were forgotten
+    return file
 
 
 def _opened(path: Path) -> SqliteFile:

@@ -119,12 +119,12 @@ class SqliteFile(Closing):
         """One transaction, serialised with those of all threads and processes: all of it is kept, or nothing.
 
         One that is not `durable` may be lost with the power, but never in parts; it costs no flush. Within another one
-        of the same thread it is a part of that.
+        of the same thread it is a part of that: one that fails leaves nothing of itself there, also where that goes on.
         """
         with self._lock, self._translated():
-            inner = self._connection.in_transaction
-            if inner:
-                yield self._connection
+            if self._connection.in_transaction:
+                with self._part():
+                    yield self._connection
                 return
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
@@ -138,6 +138,19 @@ class SqliteFile(Closing):
                 raise
             if self._old_pages:
                 self.erase(0)
+
+    @contextmanager
+    def _part(self) -> Iterator[None]:
+        self._connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk ends the whole of it
+                with contextlib.suppress(*SQLITE_FAULTS):
+                    self._connection.execute("ROLLBACK TO part")
+                    self._connection.execute("RELEASE part")
+            raise
+        self._connection.execute("RELEASE part")
 
     @contextmanager
     def erasing(self) -> Iterator[sqlite3.Connection]:

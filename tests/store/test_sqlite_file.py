@@ -50,6 +50,21 @@ def test_a_transaction_within_another_is_a_part_of_it(tmp_path: Path) -> None:
             assert connection.execute("SELECT name FROM names").fetchall() == [("kept",)]
 
 
+def test_a_part_that_fails_leaves_nothing_in_the_transaction_that_goes_on(tmp_path: Path) -> None:
+    with SqliteFile(tmp_path / "file", what="list", advice="") as file:
+        file.prepare(["CREATE TABLE names (name TEXT)"], application=1, version=1)
+        with file.writing() as outer:
+            outer.execute("INSERT INTO names VALUES ('first')")
+            with suppress(KeyError), file.writing() as inner:
+                inner.execute("INSERT INTO names VALUES ('half')")
+                with file.writing() as innermost:
+                    innermost.execute("INSERT INTO names VALUES ('a part of it')")
+                raise KeyError
+            outer.execute("INSERT INTO names VALUES ('last')")
+        with file.reading() as connection:
+            assert connection.execute("SELECT name FROM names").fetchall() == [("first",), ("last",)]
+
+
 def test_what_is_erased_within_another_transaction_is_gone_when_that_ends(tmp_path: Path) -> None:
     with SqliteFile(tmp_path / "file", what="list", advice="") as file:
         file.prepare(["CREATE TABLE names (name TEXT)"], application=1, version=1)
