@@ -122,7 +122,8 @@ class SqliteFile(Closing):
         of the same thread it is a part of that: one that fails leaves nothing of itself there, also where that goes on.
         """
         with self._lock, self._translated():
-            if self._connection.in_transaction:
+            inner = self._connection.in_transaction
+            if inner:
                 with self._part():
                     yield self._connection
                 return
