@@ -186,6 +186,7 @@ _EARLIER: Final = (
 _BRIEFLY: Final = 2000
 #: What SQLite puts beside a file. One that was left without its file would be played into the next of that name.
 _BESIDE: Final = ("-wal", "-shm", "-journal")
+_DRAFTS: Final = f"{FILE}.*.draft*"
 
 
 def _take_over(folder: Path) -> None:
@@ -214,9 +215,6 @@ def _take_over(folder: Path) -> None:
             with _opened(folder / FILE) as book:
                 for one in earlier:
                     _clear(folder, one, book)
-
-
-_DRAFTS: Final = f"{FILE}.*.draft*"
 
 
 def _earlier(folder: Path) -> list[_Earlier]:
