@@ -4,26 +4,28 @@ Each subject has its class over the one connection: `diadem.network.book` transf
 ways to others, `diadem.network.relay_book` what goes by carriers, `diadem.network.stating` what waits for a signature.
 So what belongs together is one transaction, whatever it is about.
 
-Nodes of earlier versions have five files instead. They become one at once, or not at all: a draft beside them, counted
-row by row, gets its name; only then they are removed.
+Nodes of earlier versions have five files instead. They become one at once, or not at all: a draft beside them, into
+which every row was copied and counted while nobody else had them open, gets its name; only then they are emptied and
+removed. What a program of an earlier version begins anew beside the one book is never removed: it is set aside.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from diadem.custody.remedies import aside_command
-from diadem.errors import IntegrityError, Unreachable
+from diadem.errors import DiademError, IntegrityError, Refused, StoreError, Unreachable
 from diadem.node.context import Context
 from diadem.node.locks import held
 from diadem.store.sqlite_file import BUSY, SqliteFile, primary_code
-from diadem.store.system import flush_folder, move, translated
+from diadem.store.system import WINDOWS, discard, flush_file, flush_folder, move, or_else, translated
 
 #: The folder of a node in which everything of its network lies.
 FOLDER: Final = "network"
@@ -90,6 +92,8 @@ _PREPARED: Final = (
     "CREATE INDEX prepared_expires ON prepared (expires)",
 )
 SCHEMA: Final = (*_TRANSFERS, *_ROUTES, *_RELAYS, *_PREPARED)
+_LOG: Final = logging.getLogger("diadem.network")
+_WHAT: Final = "book of the network"
 _ADVICE: Final = "What was agreed is in the log. To continue with a new book, with open transfers offered again: "
 
 
@@ -97,11 +101,13 @@ def open_book(folder: Path) -> SqliteFile:
     """The book of a node's network in ``<node>/network``; made where there is none."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _take_over(folder)
-    return _opened(folder / FILE)
+    file = _opened(folder / FILE)
+    file.erase()  # a process that ended in between may have left keys that were forgotten
+    return file
 
 
 def _opened(path: Path) -> SqliteFile:
-    file = SqliteFile(path, what="book of the network", advice=_ADVICE + aside_command(path))
+    file = SqliteFile(path, what=_WHAT, advice=_ADVICE + aside_command(path))
     try:
         file.prepare(SCHEMA, application=APPLICATION, version=VERSION)
     except BaseException:
@@ -126,7 +132,13 @@ class _Earlier:
     file: str
     application: int
     what: str
+    #: What becomes of it where it is damaged and moved aside.
+    without: str
     tables: Mapping[str, str]
+
+    def advice(self, folder: Path) -> str:
+        """What to do where it is damaged."""
+        return self.without + aside_command(folder / self.file)
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -138,29 +150,47 @@ _EARLIER: Final = (
         "transfers.sqlite",
         0x44545246,
         "book of transfers",
+        _ADVICE,
         {**_same("transfers", "events", "outbox", "inbox", "logs", "refusals"), "asked": "spent"},
     ),
     _Earlier(
         "routes.sqlite",
         0x446D5274,
         "book of routes",
+        "To begin it anew, with what is not answered put down once more: ",
         _same("puts", "meetings", "taken", "lists", "notes", "health"),
     ),
     _Earlier(
         "relays.sqlite",
         0x44524C59,
         "book of relays",
+        "What is on its way by carriers must be offered again after this: ",
         {**_same("relays", "spoilt", "silence"), "asked": "wanted", "put": "lying"},
     ),
-    _Earlier("tallies.sqlite", 0x44544C59, "book of tallies", _same("tallies")),
-    _Earlier("prepared.sqlite", 0x44494473, "list of prepared statements", _same("prepared")),
+    _Earlier(
+        "tallies.sqlite",
+        0x44544C59,
+        "book of tallies",
+        "What is on its way will then be received without a statement of what went through hubs: ",
+        _same("tallies"),
+    ),
+    _Earlier(
+        "prepared.sqlite",
+        0x44494473,
+        "list of prepared statements",
+        "To begin it anew, with statements that wait for a signature prepared once more: ",
+        _same("prepared"),
+    ),
 )
 #: Milliseconds to wait for who looks into an earlier file for a moment.
 _BRIEFLY: Final = 2000
+#: What SQLite puts beside a file. One that was left without its file would be played into the next of that name.
+_BESIDE: Final = ("-wal", "-shm", "-journal")
+_DRAFTS: Final = f"{FILE}.*.draft*"
 
 
 def _take_over(folder: Path) -> None:
-    """Make the one file of those of an earlier version, where there are such.
+    """Make the one file of those of an earlier version, where there are such; clear away what is left of that.
 
     Raises
     ------
@@ -168,66 +198,165 @@ def _take_over(folder: Path) -> None:
         One of them is damaged, or of a later version: nothing changes.
     Unreachable
         A program of that version still has one open.
+    StoreError
+        The disk is full or fails: nothing changes.
     """
-    if not any((folder / one.file).exists() for one in _EARLIER):
+    if not _earlier(folder) and not any(folder.glob(_DRAFTS)):
         return
     with held(folder.parent, FOLDER):
-        for left in folder.glob(f"{FILE}.*.draft*"):
-            left.unlink()
-        earlier = [one for one in _EARLIER if (folder / one.file).exists()]
+        for left in folder.glob(_DRAFTS):
+            with contextlib.suppress(OSError):  # it is nobody's, and tried again
+                left.unlink()
+        earlier = _earlier(folder)
         if not (folder / FILE).exists():
-            _publish(folder, earlier)
-        for one in earlier:  # every row of it is in the one file
-            with translated(str(folder / one.file), "the node goes on with the new one"):
-                for end in ("", "-wal", "-shm"):
-                    (folder / f"{one.file}{end}").unlink(missing_ok=True)
+            if earlier:
+                _publish(folder, earlier)
+        elif earlier:
+            with _opened(folder / FILE) as book:
+                for one in earlier:
+                    _clear(folder, one, book)
+
+
+def _earlier(folder: Path) -> list[_Earlier]:
+    return [one for one in _EARLIER if (folder / one.file).exists()]
 
 
 def _publish(folder: Path, earlier: Sequence[_Earlier]) -> None:
-    draft = folder / f"{FILE}.{uuid.uuid4().hex[:8]}.draft"
-    with contextlib.closing(_opened(draft)) as file:
-        for one in earlier:
-            _copy(folder / one.file, one, file)
-    move(draft, folder / FILE)
-    flush_folder(str(folder))
+    """All of them in one, while nobody else has any of them; from the moment at which it has its name they go."""
+    path, draft = folder / FILE, folder / f"{FILE}.{uuid.uuid4().hex[:8]}.draft"
+    with contextlib.ExitStack() as stack:
+        files = [(one, stack.enter_context(_alone(folder, one))) for one in earlier]
+        with translated(str(path), "the files of the earlier version stay as they are"):
+            with or_else(lambda: _remove(draft)):
+                with _opened(draft) as target:
+                    with target.reading() as connection:
+                        _leave_write_ahead(connection)  # to close it would not say that the disk was full
+                    for one, file in files:
+                        _copy(one, file, target)
+                flush_file(str(draft))
+                for end in _BESIDE:
+                    discard(f"{path}{end}")
+                move(draft, path)
+            flush_folder(str(folder))
+        for _, file in files:
+            _let_go(file)
 
 
-def _copy(path: Path, one: _Earlier, target: SqliteFile) -> None:
+def _remove(path: Path) -> None:
+    for end in (*_BESIDE, ""):
+        discard(f"{path}{end}")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, one: _Earlier) -> Iterator[SqliteFile]:
+    """An earlier file, which nobody else reads or writes meanwhile: what was written to it later would be lost."""
+    path = folder / one.file
+    with SqliteFile(path, what=one.what, advice=one.advice(folder)) as file:
+        with file.reading() as connection:
+            empty = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+        if not empty:  # else it was made by a process that ended in the same moment
+            file.prepare((), application=one.application, version=1)
+        with file.reading() as connection:
+            try:
+                connection.execute(f"PRAGMA busy_timeout={_BRIEFLY}").fetchall()
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()  # until it is closed
+                _leave_write_ahead(connection)
+                connection.execute("BEGIN EXCLUSIVE")
+                connection.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                if primary_code(error) not in BUSY:
+                    raise
+                raise Unreachable(
+                    f"a program of an earlier version has the {one.what} open",
+                    where=str(path),
+                    next="Stop it (diadem serve), then run the same command again.",
+                ) from error
+        yield file
+
+
+def _leave_write_ahead(connection: sqlite3.Connection) -> None:
+    """Without a write-ahead file all that is committed is in the file itself."""
+    (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    if mode != "delete":
+        raise sqlite3.OperationalError(f"its journal is kept as {mode}")
+
+
+def _rows(one: _Earlier, file: SqliteFile, target: SqliteFile) -> Iterator[tuple[str, str, str, list[Any]]]:
+    """Each table of an earlier file, its present name, the columns that both have, and the rows."""
+    with file.reading() as connection, target.reading() as kept:
+        if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+            return
+        for name, named in one.tables.items():
+            known = {column[1] for column in kept.execute(f"PRAGMA table_info({named})")}
+            columns = ", ".join(
+                f'"{column[1]}"' for column in connection.execute(f"PRAGMA table_info({name})") if column[1] in known
+            )
+            found = connection.execute(f"SELECT {columns} FROM {name}").fetchall()  # noqa: S608  our own names
+            yield name, named, columns, found
+
+
+def _copy(one: _Earlier, file: SqliteFile, target: SqliteFile) -> None:
     """Every row of an earlier file, in one transaction, counted on both sides."""
-    with SqliteFile(path, what=one.what, advice=_ADVICE + aside_command(path)) as source:
-        with source.reading() as rows:
-            if rows.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
-                return  # made by a process that ended in the same moment
-        source.prepare((), application=one.application, version=1)
-        with target.writing() as kept, source.reading() as rows:
-            _require_alone(rows, path, one.what)
-            for name, named in one.tables.items():
-                known = {column[1] for column in kept.execute(f"PRAGMA table_info({named})")}
-                columns = ", ".join(
-                    f'"{column[1]}"' for column in rows.execute(f"PRAGMA table_info({name})") if column[1] in known
-                )
-                marks = ", ".join("?" * (columns.count(",") + 1))
-                found = rows.execute(f"SELECT {columns} FROM {name}")  # noqa: S608  our own names
-                kept.executemany(f"INSERT INTO {named} ({columns}) VALUES ({marks})", found)  # noqa: S608
-                counts = [
-                    connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-                    for connection, table in ((rows, name), (kept, named))
-                ]
-                if counts[0] != counts[1]:
-                    advice = _ADVICE + aside_command(path)
-                    raise IntegrityError(f"the {one.what} cannot be read whole", where=str(path), next=advice)
+    with target.writing() as kept, file.reading() as rows:
+        for name, named, columns, found in _rows(one, file, target):
+            marks = ", ".join("?" * (columns.count(",") + 1))
+            kept.executemany(f"INSERT INTO {named} ({columns}) VALUES ({marks})", found)  # noqa: S608
+            counts = [
+                connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+                for connection, table in ((rows, name), (kept, named))
+            ]
+            if counts[0] != counts[1]:
+                advice = one.advice(file.path.parent)
+                raise IntegrityError(f"the {one.what} cannot be read whole", where=str(file.path), next=advice)
 
 
-def _require_alone(connection: sqlite3.Connection, path: Path, what: str) -> None:
-    """Without a write-ahead file one connection is alone: what a program still running wrote later would be lost."""
-    connection.execute(f"PRAGMA busy_timeout={_BRIEFLY}").fetchall()
+def _has_all(one: _Earlier, file: SqliteFile, target: SqliteFile) -> bool:
+    """Whether every row of an earlier file is in the one book."""
+    with target.reading() as kept:
+        return all(
+            set(found) <= set(kept.execute(f"SELECT {columns} FROM {named}"))  # noqa: S608  our own names
+            for _, named, columns, found in _rows(one, file, target)
+        )
+
+
+def _let_go(file: SqliteFile) -> None:
+    """Empty an earlier file whose rows are all in the one book, for there are keys in it; then remove it.
+
+    What fails here is tried again when the book is opened next.
+    """
+    with contextlib.suppress(DiademError, OSError):
+        with file.reading() as connection:
+            connection.execute("PRAGMA journal_mode = MEMORY").fetchall()  # one in a file would keep what was
+        with file.writing() as connection:
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                connection.execute(f"DELETE FROM {name}")  # noqa: S608  our own names
+        if WINDOWS:  # an open file cannot be removed there
+            file.close()
+        _remove(file.path)
+
+
+def _clear(folder: Path, one: _Earlier, book: SqliteFile) -> None:
+    """Remove an earlier file beside the one book where that has all of it; else set it aside.
+
+    It is left over from the moment at which the book got its name, or a program of that version has begun it anew.
+    """
+    path = folder / one.file
     try:
-        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
-    except sqlite3.OperationalError as error:
-        if primary_code(error) not in BUSY:
-            raise
-        raise Unreachable(
-            f"a program of an earlier version has the {what} open",
-            where=str(path),
-            next="Stop it (diadem serve), then run the same command again.",
-        ) from error
+        with _alone(folder, one) as file:
+            if _has_all(one, file, book):
+                _let_go(file)
+                return
+    except (Unreachable, StoreError) as error:
+        _LOG.warning("%s is not looked at now: %s", path, error.message)
+        return
+    except (IntegrityError, Refused):
+        pass
+    number, aside = 1, path.with_name(f"{one.file}.earlier")
+    while aside.exists():
+        number, aside = number + 1, path.with_name(f"{one.file}.earlier-{number + 1}")
+    with contextlib.suppress(OSError):  # it is tried again
+        for end in _BESIDE:
+            with contextlib.suppress(FileNotFoundError):
+                move(f"{path}{end}", f"{aside}{end}")
+        move(path, aside)
+        _LOG.warning("what a program of an earlier version wrote is not in the %s; it is kept: %s", _WHAT, aside)

@@ -23,6 +23,7 @@ from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted, Evidence, Proven, is_own_checkpoint, weigh
 from diadem.network.messages import Message
 from diadem.network.relay.requesting import know_relay, take_wanted
+from diadem.network.relay_book import relay_book
 from diadem.network.rules import rule_for
 from diadem.serialization.validation import validate_statement
 
@@ -266,9 +267,10 @@ def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Tran
     _require(said["route"] in transfer.routes, "the acceptance names a route that was not offered")
     _require(transfer.state is State.OFFERED, f"the offer is {transfer.state}")
     _require(int(said["ceiling"]) < _COUNTABLE, "no limit can be so high")
+    relays = relay_book(desk.context)
     with desk.book.together():
         if "relay" in said:
-            know_relay(desk, transfer, str(said["route"]), str(said["relay"]), str(said["seal"]))
+            know_relay(relays, transfer, str(said["route"]), str(said["relay"]), str(said["seal"]))
         return desk.book.step(
             transfer.id,
             State.ACCEPTED,

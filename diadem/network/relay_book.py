@@ -80,7 +80,6 @@ class RelayBook:
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
-        file.erase()  # a process that ended in between may have left what was forgotten
 
     def close(self) -> None:
         """The file is closed with the node."""
@@ -133,8 +132,10 @@ class RelayBook:
 
     def lose_key(self, transfer: str) -> None:
         """Forget what opens the objects of a transfer: it has landed."""
-        with self._file.erasing() as connection:
-            _RELAYS.change(connection, f"{_OF} AND identity <> ''", transfer, identity="")
+        with self._file.writing() as connection:
+            lost = _RELAYS.change(connection, f"{_OF} AND identity <> ''", transfer, identity="")
+        if lost:  # what came directly has none
+            self._file.erase()
 
     def spoil(self, transfer: str, place: Place, generation: int) -> Spoilt:
         """Note that something came damaged; how often it has."""

@@ -1,6 +1,7 @@
 """What a node remembers of its ways to others: what lies at hubs, whom it meets there, which way worked when.
 
-Nothing here is proof: if the file is lost, what was not answered is put down again.
+Nothing here is proof: if these tables are lost, what was not answered is put down again. The transfers and the outbox
+are in the same file.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from diadem.network.desk import Desk
 from diadem.network.intake import bits_of, numbers_of
 from diadem.network.landing import Landing, place_of
 from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message
-from diadem.network.relay_book import EVERYTHING, Place, Relay, Spoilt, relay_book
+from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, Spoilt, relay_book
 from diadem.network.routing import hub_for, working_hubs
 from diadem.network.windows import missing_windows, most_windows
 from diadem.trust.base64_text import from_base64, to_base64
@@ -164,9 +164,8 @@ def _missing(desk: Desk, transfer: Transfer) -> dict[str, Any]:
 # -- at the sender ---------------------------------------------------------------------------------------------------
 
 
-def know_relay(desk: Desk, transfer: Transfer, route: str, relay: str, recipient: str) -> None:
+def know_relay(relays: RelayBook, transfer: Transfer, route: str, relay: str, recipient: str) -> None:
     """Note where an acceptance wants it put down; by its route, all of it is wanted at once."""
-    relays = relay_book(desk.context)
     relays.know(transfer.id, relay, recipient)
     if route not in (DIRECT, DISK):
         relays.ask(transfer.id, route, [EVERYTHING], 1)

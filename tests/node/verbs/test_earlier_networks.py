@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -14,10 +17,12 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.network.book_file import open_book
 from diadem.network.desk import desk_of
 from diadem.network.relay_book import relay_book
 from tests.cli.inside import said, said_json
 from tests.kill_points import killed
+from tests.node.verbs.test_doctor import needs_mount, small_disk
 from tests.node.verbs.test_earlier_nodes import account, unpacked
 
 __all__ = ["account"]
@@ -122,3 +127,157 @@ def test_a_program_of_before_that_still_runs_loses_nothing(held_open: Path) -> N
     assert "diadem serve" in error["next"]
     assert books(held_open / "network") >= set(BEFORE)
     assert NOW not in books(held_open / "network")
+
+
+def test_what_a_program_of_before_begins_anew_is_set_aside_and_told_once(
+    tmp_path: Path, facts: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "nmi/node"
+    network = place / "network"
+    shutil.copytree(network, tmp_path / "kept")
+    assert len(said_json("transfer", "ls", "--all", "--node", place)["transfers"]) == 2
+    for number in range(1, 3):
+        shutil.copy(tmp_path / "kept/transfers.sqlite", network)
+        with closing(sqlite3.connect(network / "transfers.sqlite")) as file:
+            file.execute("UPDATE transfers SET id = ?||id WHERE id = ?", (number, facts["waiting"]))
+            file.execute("INSERT INTO refusals (at, peer, transfer, reason) VALUES ('', '', '', 'later')")
+            file.commit()
+        assert len(said_json("transfer", "ls", "--all", "--node", place)["transfers"]) == 2
+    assert books(network) == {NOW, "transfers.sqlite.earlier", "transfers.sqlite.earlier-2"}
+    assert rows(network, "transfers.sqlite.earlier") == rows(tmp_path / "kept", "transfers.sqlite") + 1
+    assert [word for word in caplog.text.split() if "transfers.sqlite.earlier" in word] == [
+        str(network / "transfers.sqlite.earlier"),
+        str(network / "transfers.sqlite.earlier-2"),
+    ]
+
+
+def test_a_damaged_file_of_before_beside_the_new_one_is_set_aside(tmp_path: Path, facts: dict[str, Any]) -> None:
+    assert facts
+    place = tmp_path / "nmi/node"
+    said("transfer", "ls", "--node", place)
+    (place / "network/relays.sqlite").write_bytes(b"\xa5" * 4096)
+    said("transfer", "ls", "--node", place)
+    assert books(place / "network") == {NOW, "relays.sqlite.earlier"}
+
+
+def test_the_keys_of_before_are_wiped_from_the_file_that_goes(tmp_path: Path, facts: dict[str, Any]) -> None:
+    assert facts
+    place = tmp_path / "nmi/node"
+    os.link(place / "network/relays.sqlite", tmp_path / "blocks")
+    said("transfer", "ls", "--node", place)
+    assert b"AGE-SECRET-KEY-1" in (place / "network" / NOW).read_bytes()
+    assert b"AGE-SECRET-KEY-1" not in (tmp_path / "blocks").read_bytes()
+
+
+@needs_mount
+def test_a_disk_that_is_full_leaves_the_files_of_before_and_no_draft(tmp_path: Path, facts: dict[str, Any]) -> None:
+    assert facts
+    place = tmp_path / "nmi/node"
+    network = place / "network"
+    with closing(sqlite3.connect(network / "transfers.sqlite")) as file:
+        events = (("e" * 32, number, "offered", "", "", os.urandom(2000).hex()) for number in range(2000))
+        file.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", events)
+        file.commit()
+    before = {name: rows(network, name) for name in BEFORE}
+    with small_disk(tmp_path / "small") as small:
+        for path in network.iterdir():
+            shutil.copytree(path, small / path.name) if path.is_dir() else shutil.copy(path, small)
+        shutil.rmtree(network)
+        network.symlink_to(small)
+        for room in range(1, 17, 3):  # MB: it is full at the first row, in the middle, or when all is folded together
+            free = shutil.disk_usage(small).free - (room << 20)
+            (small / "filler").write_bytes(b"\0" * free)
+            answer = json.loads(said("transfer", "ls", "--all", "--node", place, "--json", code=None))
+            (small / "filler").unlink()
+            if "error" not in answer:
+                assert rows(small, NOW) == sum(before.values()), room
+                assert books(small) == {NOW}
+                break
+            assert books(small) - {"filler"} == set(before), room
+            assert {name: rows(small, name) for name in BEFORE} == before, room
+        else:
+            pytest.fail("it never had room enough")
+
+
+def test_what_another_book_left_beside_itself_is_not_played_into_it(tmp_path: Path, facts: dict[str, Any]) -> None:
+    assert facts
+    network = tmp_path / "nmi/node/network"
+    other = tmp_path / "other"
+    with open_book(other) as file, file.writing() as connection:
+        connection.execute("INSERT INTO taken VALUES ('of another book', '')")
+        connection.execute("PRAGMA user_version = 1")
+    with open_book(other) as file:
+        with file.writing() as connection:
+            connection.execute("INSERT INTO taken VALUES ('of another one', '')")
+        for end in ("-wal", "-shm"):
+            shutil.copy(other / f"{NOW}{end}", network / f"{NOW}{end}")
+    before = sum(rows(network, name) for name in BEFORE)
+    said("transfer", "ls", "--node", network.parent)
+    assert rows(network, NOW) == before
+
+
+def test_what_cannot_be_removed_stops_nothing(tmp_path: Path, facts: dict[str, Any]) -> None:
+    assert facts
+    place = tmp_path / "nmi/node"
+    (place / "network" / f"{NOW}.00000000.draft" / "full").mkdir(parents=True)
+    assert len(said_json("transfer", "ls", "--all", "--node", place)["transfers"]) == 2
+    shutil.rmtree(place / "network" / f"{NOW}.00000000.draft")
+    (place / "network" / f"{NOW}.11111111.draft").write_bytes(b"half")
+    assert len(said_json("transfer", "ls", "--all", "--node", place)["transfers"]) == 2
+    assert books(place / "network") == {NOW}
+
+
+@needs_mount
+def test_a_file_of_before_that_cannot_be_removed_stays_and_stops_nothing(tmp_path: Path, facts: dict[str, Any]) -> None:
+    assert facts
+    place = tmp_path / "nmi/node"
+    stuck = place / "network/relays.sqlite"
+    if subprocess.run(["mount", "--bind", str(stuck), str(stuck)], check=False).returncode:
+        pytest.skip("this system does not let the test hold a file in its place")
+    try:
+        for _ in range(2):
+            assert len(said_json("transfer", "ls", "--all", "--node", place)["transfers"]) == 2
+            assert books(place / "network") == {NOW, stuck.name}
+    finally:
+        subprocess.run(["umount", str(stuck)], check=True)
+    said("transfer", "ls", "--node", place)
+    assert books(place / "network") == {NOW}
+
+
+def test_nobody_writes_into_a_file_of_before_until_it_is_gone(tmp_path: Path, facts: dict[str, Any]) -> None:
+    assert facts
+    network = tmp_path / "nmi/node/network"
+    wrote: list[str] = []
+    here = True
+
+    def write(event: str, arguments: tuple[Any, ...]) -> None:
+        if not (here and event == "os.rename" and str(arguments[1]) == str(network / NOW)):
+            return
+        for name in BEFORE:
+            with closing(sqlite3.connect(network / name, timeout=0)) as other:
+                try:
+                    other.execute("CREATE TABLE later (word TEXT)")
+                    wrote.append(name)
+                except sqlite3.OperationalError:
+                    wrote.append("nothing")
+
+    sys.addaudithook(write)
+    try:
+        said("transfer", "ls", "--node", network.parent)
+    finally:
+        here = False
+    assert wrote == ["nothing"] * len(BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("routes.sqlite", "begin it anew"), ("relays.sqlite", "by carriers must be offered again")],
+)
+def test_what_a_damaged_file_of_before_costs_is_told(
+    tmp_path: Path, facts: dict[str, Any], name: str, words: str
+) -> None:
+    assert facts
+    path = tmp_path / "nmi/node/network" / name
+    path.write_bytes(b"\xa5" * 4096)
+    error = said_json("transfer", "ls", "--node", tmp_path / "nmi/node", code=1)["error"]
+    assert words in error["next"]
