@@ -166,8 +166,7 @@ class Arrival(Stage):
             for folder in sorted({entry.path.rpartition("/")[0] for entry in self.manifest}):
                 self.target(f"{folder}/x")
             self.journal = Journal(self.folder / "journal", opened.id.hex, first)
-            for start, count in self.journal.unsure():
-                self._look_again(start, count)
+            self._look_again(self.journal.unsure())
             for number, entry in enumerate(self.manifest):
                 if not entry.size:
                     self._write_whole(number, entry, b"")
@@ -178,13 +177,22 @@ class Arrival(Stage):
         assert self.journal is not None
         return self.journal
 
-    def _look_again(self, start: int, count: int) -> None:
-        """Hash leaves that were written before a crash, and mark those that are right."""
-        for leaf in range(start, start + count):
+    def _look_again(self, runs: Sequence[tuple[int, int]]) -> None:
+        """Hash leaves that were written before a crash, and mark those that are right.
+
+        Their files are flushed by the next sync, which is of all that was ever marked: so what is wrong is taken back.
+        """
+        wrong = set[int]()
+        for leaf in (leaf for start, count in runs for leaf in range(start, start + count)):
             number = self._file_of(leaf)
             entry = self.manifest.entries[number]
             if self.has_leaf(number, leaf - entry.first_leaf):
+                self._dirty.add(entry.path)
                 self.marks.mark(leaf, 1)
+            elif not self.marks.proven[leaf]:
+                wrong.add(number)
+        for number in sorted(wrong):
+            self.marks.take_back(number)
 
     def _file_of(self, leaf: int) -> int:
         return bisect_right(self.manifest.entries, leaf, key=lambda entry: entry.first_leaf) - 1

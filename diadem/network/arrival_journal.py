@@ -2,7 +2,8 @@
 
 A record is appended when leaves were written (W), when everything that was written before is on the disk (S), when the
 SHA-256 of a whole file held (H), and when a file turned out to be wrong and begins anew (F). After a crash leaves that
-were written and synced are trusted; those written and not known to be synced are hashed again. A torn end is cut off.
+were written and synced are trusted; those written and not known to be synced are hashed again, and where one is wrong
+its file has an F, and behind it a W for what is right of it: the next S is of them alone. A torn end is cut off.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +46,9 @@ class Journal:
         self.hashed = bytearray(len(first) - 1)
         self.count = 0
         self._written = 0
-        self._unsure: list[tuple[int, int]] = []
+        #: Of each record of leaves that may not be on the disk, the runs of them: more than one where a file between
+        #: them began anew. One item a record, or what `synced` counts would be others.
+        self._unsure: list[list[tuple[int, int]]] = []
         self._load()
         self._records, self._gathered = bytearray(), 0
         self._file = open(long_path(path), "ab", buffering=0)  # noqa: SIM115  closed by `close`
@@ -80,29 +84,30 @@ class Journal:
     def _follows(self, kind: bytes, count: int, first: int) -> bool:
         """Take one record; False where it makes no sense."""
         if kind == _WRITTEN and first + count <= len(self.proven):
-            self._unsure.append((first, count))
+            self._unsure.append([(first, count)])
             self._written += 1
         elif kind == _SYNCED and 0 <= (done := len(self._unsure) - (self._written - first)) <= len(self._unsure):
-            for start, length in self._unsure[:done]:
+            for start, length in chain.from_iterable(self._unsure[:done]):
                 self.proven[start : start + length] = b"\x01" * length
             del self._unsure[:done]
         elif kind == _HASHED and first < len(self.hashed):
             self.hashed[first] = 1
         elif kind == _FORGOTTEN and first < len(self.hashed):
             self._clear(first)
-            self._unsure = [self._outside(run, first) for run in self._unsure]
+            self._unsure = [[part for run in runs for part in self._outside(run, first)] for runs in self._unsure]
         else:
             return False
         return True
 
-    def _outside(self, run: tuple[int, int], number: int) -> tuple[int, int]:
-        """A run, emptied where it is of a file that begins anew."""
-        begin, end = self._first[number], self._first[number + 1]
-        return run if run[0] + run[1] <= begin or run[0] >= end else (0, 0)
+    def _outside(self, run: tuple[int, int], number: int) -> list[tuple[int, int]]:
+        """What of a run, before and behind it, is not of a file that begins anew."""
+        first, end = run[0], run[0] + run[1]
+        parts = (first, min(end, self._first[number])), (max(first, self._first[number + 1]), end)
+        return [(begin, stop - begin) for begin, stop in parts if begin < stop]
 
     def unsure(self) -> list[tuple[int, int]]:
         """Runs of leaves, first and count, that were written and may not be on the disk."""
-        return [run for run in self._unsure if run[1]]
+        return list(chain.from_iterable(self._unsure))
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -130,6 +135,22 @@ class Journal:
             self._clear(number)
             self.count = sum(self.proven)
             self._append(_FORGOTTEN, 0, number)
+
+    def take_back(self, number: int) -> None:
+        """Leaves of a file that were marked are not on the disk: only those that are proven now stay so.
+
+        A record can take back a whole file alone: so those are marked anew behind it.
+        """
+        with self._lock:
+            begin, stop = self._first[number], self._first[number + 1]
+            self.hashed[number] = 0
+            self._append(_FORGOTTEN, 0, number)
+            while (begin := self.proven.find(1, begin, stop)) >= 0:
+                end = self.proven.find(0, begin, stop)
+                end = end if end >= 0 else stop
+                self._append(_WRITTEN, end - begin, begin)
+                self._written += 1
+                begin = end
 
     def _clear(self, number: int) -> None:
         begin, end = self._first[number], self._first[number + 1]

@@ -24,6 +24,7 @@ from diadem.network.windows import WindowPlan
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
+from diadem.store.system import flush_tree
 from tests.transfer.pair import Bytes
 
 LEAF = 1 << 20
@@ -168,6 +169,49 @@ def test_what_is_marked_and_not_on_the_disk_is_hashed_again(packed: Path, tmp_pa
     last.close()
 
 
+def test_what_is_hashed_again_is_forced_to_disk_before_it_is_trusted(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_tag_files(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    run(arrival, Source(packed, None))
+    arrival.marks.close()  # its process ends; the system has not written anything
+    arrival._lock.release()
+    again, forced = arrive(packed, tmp_path, opened), set[str]()
+
+    def flush(root: str, files: Iterator[str], folders: Iterator[str]) -> None:
+        found = [*files]
+        forced.update(Path(path).name for path in found)
+        flush_tree(root, iter(found), folders)
+
+    monkeypatch.setattr("diadem.network.arrival.flush_tree", flush)
+    again.close()
+    assert {"a.bin", "m03.raw", "z.bin"} <= forced
+
+
+def test_what_was_not_on_the_disk_stays_missing_though_others_are_synced(packed: Path, tmp_path: Path) -> None:
+    opened = open_tag_files(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    run(arrival, Source(packed, None))
+    arrival.marks.close()  # the power is cut
+    arrival._lock.release()
+    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+        file.seek(2 * LEAF)
+        file.write(bytes(100))
+    (arrival.bag / "data" / "m03.raw").unlink()
+    again = arrive(packed, tmp_path, opened)
+    number = next(at for at, entry in enumerate(opened.manifest) if entry.name == "m03.raw")
+    again.put(number, 0, memoryview((packed / "data" / "m03.raw").read_bytes()))
+    again.close()
+    last = arrive(packed, tmp_path, opened)
+    assert missing_bytes(last) == LEAF
+    source = Source(packed, None)
+    assert run(last, source) == set()
+    assert source.given == LEAF
+    last.close()
+    assert (last.bag / "data" / "a.bin").read_bytes() == (packed / "data" / "a.bin").read_bytes()
+
+
 def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Path, tmp_path: Path) -> None:
     opened = open_tag_files(LocalBundle(packed))
     arrival = arrive(packed, tmp_path, opened)
@@ -184,6 +228,28 @@ def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Pa
     again = arrive(packed, tmp_path, opened)
     assert missing_bytes(again) == 5 * LEAF + 9
     assert run(again, Source(packed, None)) == set()
+    again.remove()
+
+
+@pytest.mark.parametrize("name", ["m00.raw", "m13.raw", "m29.raw"])
+@pytest.mark.parametrize("synced", [False, True])
+def test_a_small_file_that_begins_anew_takes_none_with_it_that_came_with_it(
+    packed: Path, tmp_path: Path, name: str, synced: bool
+) -> None:
+    opened = open_tag_files(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    run(arrival, Source(packed, None))
+    arrival.forget(next(at for at, entry in enumerate(opened.manifest) if entry.name == name))
+    if synced:
+        arrival.sync()
+    arrival.marks.close()  # its process ends
+    arrival._lock.release()
+    again = arrive(packed, tmp_path, opened)
+    assert missing_bytes(again) == 500
+    assert bool(again.marks.unsure()) is not synced
+    source = Source(packed, None)
+    assert run(again, source) == set()
+    assert source.given == 500
     again.remove()
 
 
