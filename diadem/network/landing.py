@@ -90,6 +90,11 @@ def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
         desk.book.change(transfer_id, error=words, next=advice, rate=0.0)
 
 
+def _first_leaf(span: Span) -> int:
+    """Where a span begins among the leaves of the package."""
+    return span.entry.first_leaf + span.leaf
+
+
 class Landing:
     """One package on its way into a store: what is here of it, however it comes. Call `close` to go on later.
 
@@ -207,10 +212,28 @@ class Landing:
     def take(self, spans: Sequence[Span], data: memoryview) -> Taken:
         """Prove the leaves of spans that follow each other, and keep those that are right and missing."""
         assert self._follower is not None
-        taken = take_spans(self.arrival, self._follower, spans, data)
-        with self._count:
-            self._missing -= taken.kept
+        first, last = _first_leaf(spans[0]), spans[-1]
+        before = bytes(self.arrival.marks.proven[first : _first_leaf(last) + last.leaves])
+        try:
+            taken = take_spans(self.arrival, self._follower, spans, data)
+            kept = taken.kept
+        except BaseException:  # the disk is full: what was kept before it was counts
+            kept = self._kept_since(spans, before)
+            raise
+        finally:
+            with self._count:
+                self._missing -= kept
         return taken
+
+    def _kept_since(self, spans: Sequence[Span], before: bytes) -> int:
+        """Bytes of leaves of spans that follow each other, of those that were not proven before."""
+        proven, leaf_size, kept, at = self.arrival.marks.proven, self.arrival.leaves.size, 0, 0
+        for span in spans:
+            for leaf in range(span.leaves):
+                if proven[_first_leaf(span) + leaf] and not before[at + leaf]:
+                    kept += min(leaf_size, span.length - leaf * leaf_size)
+            at += span.leaves
+        return kept
 
     @property
     def done(self) -> int:
@@ -226,8 +249,8 @@ class Landing:
         """Whether a leaf of a window is not here."""
         assert self.plan is not None
         spans = self.plan.spans(window)
-        first, last = spans[0].entry.first_leaf + spans[0].leaf, spans[-1]
-        return 0 in self.arrival.marks.proven[first : last.entry.first_leaf + last.leaf + last.leaves]
+        last = spans[-1]
+        return 0 in self.arrival.marks.proven[_first_leaf(spans[0]) : _first_leaf(last) + last.leaves]
 
     def judged(self) -> set[int]:
         """Files of which the disk gives back other bytes than were written: they begin anew. All leaves are here.

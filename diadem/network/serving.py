@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 from typing import Final, TypeVar
 
-from diadem.errors import DiademError, NotFound, Refused, StoreError
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.buffers import fitted
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle
@@ -59,19 +59,28 @@ class _Asked:
 
 
 class _Windows:
-    """The blocks of a window, and then those of others, each begun when the one before it is given."""
+    """The blocks of a window, and then those of others, each begun when the one before it is given.
 
-    def __init__(self, blocks: Iterator[bytes], behind: Iterator[Iterator[bytes]]) -> None:
-        self._blocks, self._behind = blocks, behind
+    Each comes with the bytes that it owes: where it ends early the line is cut, for more would stand elsewhere.
+    """
+
+    def __init__(self, blocks: Iterator[bytes], owed: int, behind: Iterator[tuple[Iterator[bytes], int]]) -> None:
+        self._blocks, self._owed, self._behind = blocks, owed, behind
 
     def __iter__(self) -> Iterator[bytes]:
         """The blocks themselves."""
         return self
 
     def __next__(self) -> bytes:
-        """The next bytes. Raises `NotFound` and `Refused` where the next window is not given any more."""
+        """The next bytes. Raises `NotFound` and `Refused` where the next window is not given any more.
+
+        Raises `Unreachable` where a window has fewer bytes than it owes.
+        """
         while not (data := next(self._blocks, b"")):
-            self._blocks = next(self._behind)
+            if self._owed:
+                raise Unreachable("a file became shorter while it was sent", next="Try again later.")
+            self._blocks, self._owed = next(self._behind)
+        self._owed -= len(data)
         return data
 
     def close(self) -> None:
@@ -230,7 +239,8 @@ class Serving:
             raise NotFound("no such bytes in the window")
         blocks = self._blocks(transfer, number, start, min(stop, sizes[0]))
         if stop > sizes[0]:
-            blocks = _Windows(blocks, self._behind(peer, transfer_id, number + 1, stop - sizes[0]))
+            behind = self._behind(peer, transfer_id, number + 1, stop - sizes[0])
+            blocks = _Windows(blocks, sizes[0] - start, behind)
         return Response.blocks(blocks, start, stop, of=sum(sizes))
 
     def _blocks(self, transfer: Transfer, number: int, start: int, stop: int) -> Iterator[bytes]:
@@ -242,12 +252,12 @@ class Serving:
         pieces = _pieces_of(asked)
         return chain([next(pieces)], pieces)
 
-    def _behind(self, peer: str, transfer_id: str, number: int, left: int) -> Iterator[Iterator[bytes]]:
+    def _behind(self, peer: str, transfer_id: str, number: int, left: int) -> Iterator[tuple[Iterator[bytes], int]]:
         """So many bytes of a window and those behind it, window by window, each while the peer may have it."""
         while left:
             transfer = self._called_for(peer, transfer_id)
             stop = min(left, self._open(transfer.package).plan.size(number))
-            yield self._blocks(transfer, number, 0, stop)
+            yield self._blocks(transfer, number, 0, stop), stop
             number, left = number + 1, left - stop
 
     def _asked(self, transfer: Transfer, number: int, start: int, stop: int) -> _Asked:

@@ -55,8 +55,9 @@ class Span:
         return self.length == self.entry.size
 
 
-#: Windows whose spans are kept: one of many small files is asked for again and again while it is under way.
-_RECENT: Final = 16
+#: Windows whose spans are kept: one of many small files is asked for again and again while it is under way, and so many
+#: are under way where eight connections fetch a run each. With fewer, each would be laid out anew each time.
+_RECENT: Final = RUN * 8
 
 
 @dataclass(frozen=True, slots=True)

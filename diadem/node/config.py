@@ -202,7 +202,8 @@ class NodeSettings:
 
     def stated_store(self, name: str) -> StatedStore:
         """A store, or the place of adopted folders, as statements name it; raises as `store` does."""
-        return StatedStore(name, "" if name == IN_PLACE else self.store(name).id)
+        adopted = name == IN_PLACE and all(one.name != name for one in self.stores)  # a node of before may have one
+        return StatedStore(name, "" if adopted else self.store(name).id)
 
     def user(self, name: str) -> UserSettings:
         """The settings of a user; `name` may be ``alice`` or ``alice@node``; raises `NotFound`."""

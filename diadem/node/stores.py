@@ -135,7 +135,8 @@ class StoreSet:
 
     def at_hand(self, name: str) -> Store | None:
         """A store that this process has opened; nothing is asked of it."""
-        return self._known[name].store if name in self._known else None
+        known = self._known.get(name)
+        return known.store if known is not None else None
 
     def why_away(self, name: str) -> str:
         """Why a store does not answer; "" if it does."""
@@ -161,18 +162,21 @@ class StoreSet:
             known = self._known.get(settings.name)
             if known is not None and known.store is not None and known.store.is_folder:
                 known.doubted |= known.mark != _mark(settings)
-            if (store := self._answering(settings.name)) is not None:
-                yield settings, store
+            if settings.name in self.names and (store := self._answering(settings.name)) is not None:
+                yield settings, store  # one that another thread took out in the meantime is passed over
 
     def states(self) -> list[StoreState]:
         """What the policy asks of each store."""
-        return [self.state(name) for name in self.names]
+        return [self._state(one) for one in self._settings.stores]
 
     def state(self, name: str) -> StoreState:
         """What the policy asks of one."""
-        one, store = self._settings.store(name), self._answering(name)
+        return self._state(self._settings.store(name))
+
+    def _state(self, one: StoreSettings) -> StoreState:
+        store = self._answering(one.name) if one.name in self.names else None
         return StoreState(
-            name=name,
+            name=one.name,
             kind=one.kind,
             place=one.place or (store.place() if store is not None else one.seen or None),
             url=one.url,

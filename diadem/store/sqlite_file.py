@@ -54,6 +54,7 @@ class SqliteFile(Closing):
         self._what, self._advice = what, advice
         self._lock = threading.RLock()
         self._old_pages = False
+        self._within = False  # a transaction of `writing`, which is not the same as one of the connection
         with self._translated():
             if not read_only:
                 _begin_private(path)
@@ -124,23 +125,29 @@ class SqliteFile(Closing):
         of the same thread it is a part of that: one that fails leaves nothing of itself there, also where that goes on.
         """
         with self._lock, self._translated():
-            inner = self._connection.in_transaction
-            if inner:
+            if self._within:
                 with self._part():
                     yield self._connection
                 return
+            self._give_up()  # of who was interrupted when SQLite had begun, or could not roll back
             self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._within = True
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    with contextlib.suppress(*SQLITE_FAULTS):  # the disk that failed may fail again
-                        self._connection.execute("ROLLBACK")
+                with contextlib.suppress(*SQLITE_FAULTS):  # the disk that failed may fail again
+                    self._give_up()
                 raise
+            finally:
+                self._within = False
             if self._old_pages:
                 self.erase(0)
+
+    def _give_up(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _part(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import IntegrityError, NotFound, Refused
+from diadem.errors import IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.network.exchange import BYTES, FileRange, Request, Response, Route, Services
 from diadem.network.http.limits import Limits
 from diadem.network.tag_parts import LENGTH
@@ -34,6 +34,8 @@ BODY: Final = 1 << 20
 #: What the file of `probe/file` holds.
 FILE: Final = bytes(range(256)) * 4096
 _CALLS: Final = itertools.count(1)
+#: What may end an answer when its head is out.
+_ENDS: Final = {"taken": NotFound, "paused": Refused, "short": Unreachable, "store": StoreError}
 #: Bytes that came at once of the last body that was taken in as it came.
 GATHERED: Final[list[int]] = []
 
@@ -117,6 +119,16 @@ def broken(_: Request, __: Services) -> Response:
     return Response(200, {"content-type": BYTES, "content-length": str(3 << 16)}, pieces())
 
 
+def ends(request: Request, _: Services) -> Response:
+    """Give fewer bytes than were said, for a reason that is no fault of this program."""
+
+    def pieces() -> Iterator[bytes]:
+        yield bytes(1 << 16)
+        raise _ENDS[request.query["why"]]("a secret of this node")
+
+    return Response(200, {"content-type": BYTES, "content-length": str(3 << 16)}, pieces())
+
+
 def fail(_: Request, __: Services) -> Response:
     """Fail in a way that nobody thought of."""
     raise RuntimeError("a secret of this node")
@@ -168,6 +180,7 @@ def routes() -> Sequence[Route]:
         Route("GET", "probe/gone", gone, "gone", gives=BYTES),
         Route("GET", "probe/stream", stream, "stream", gives=BYTES),
         Route("GET", "probe/broken", broken, "broken", gives=BYTES),
+        Route("GET", "probe/ends", ends, "ends", gives=BYTES, query={"why": "|".join(_ENDS)}),
         Route("GET", "probe/fail", fail, "fail"),
         Route("GET", "probe/missing", missing, "missing", query={"why": "refused"}),
         Route("GET", "probe/news", news, "news", query=wait, waits=True),

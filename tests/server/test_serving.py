@@ -481,12 +481,38 @@ def test_what_a_peer_answers_is_obeyed_by_no_terminal(served: Served, tmp_path: 
     assert told.value.line.isprintable()
 
 
-@pytest.mark.parametrize("waiting", [b"5", b"null", b'"five"', b"[5]"])
+@pytest.mark.parametrize("waiting", [b"5", b"null", b'"five"', b"{}"])
 def test_messages_that_are_none_are_not_understood(served: Served, tmp_path: Path, waiting: bytes) -> None:
-    body = b'{"messages":%s}' % waiting
-    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+    answer = _said(b'{"messages":%s}' % waiting)
     with _answering(served, tmp_path, answer) as client, pytest.raises(Unreachable, match="does not understand"):
         PeerLink(client).waiting_messages()
+
+
+def test_what_is_no_message_holds_up_no_other(served: Served, tmp_path: Path) -> None:
+    answer = _said(b'{"messages":[5,{"a":1},null,"five",{"b":2},[]]}')
+    with _answering(served, tmp_path, answer) as client:
+        assert PeerLink(client).waiting_messages() == [b'{"a":1}', b'{"b":2}']
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "fits"), [(0, 9, True), (0, 5, True), (0, 4, False), (1, 5, False), (5, 10, False)]
+)
+def test_a_whole_window_is_taken_where_it_is_what_was_asked_for_or_begins_it(
+    served: Served, tmp_path: Path, start: int, stop: int, fits: bool
+) -> None:
+    with _answering(served, tmp_path, _said(b"whole")) as client:
+        way = PeerLink(client)
+        if fits:
+            with way.open_window("5e" * 16, 0, start, stop) as found:
+                assert (found.length, bytes(found.read(10))) == (5, b"whole")
+        else:
+            with pytest.raises(Unreachable, match="different bytes"):
+                way.open_window("5e" * 16, 0, start, stop)
+
+
+def _said(body: bytes) -> bytes:
+    """An answer with such a body."""
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def test_an_answer_that_says_it_is_huge_takes_no_memory(served: Served, tmp_path: Path) -> None:
@@ -574,6 +600,32 @@ def test_numbers_and_log_tell_no_secrets(served: Served, client: PeerClient) -> 
     for secret in (transfer, "hunter2", "a secret of this node", "Signature", served.key.public.key_id):
         assert secret not in log
         assert secret not in numbers
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("taken", ""),
+        ("paused", ""),
+        ("short", "GET probe/ends broke off: Unreachable"),
+        ("store", "GET probe/ends broke off: StoreError"),
+    ],
+)
+def test_an_answer_that_ends_for_a_good_reason_is_no_fault(
+    served: Served, client: PeerClient, why: str, words: str
+) -> None:
+    client.get_json("health")
+    begin = served.log.stat().st_size
+    with pytest.raises(Unreachable):
+        client.get_json("probe/ends", {"why": why})
+    for _ in range(50):
+        lines = served.log.read_bytes()[begin:].decode().splitlines()
+        if told := [json.loads(one) for one in lines if '"GET probe/ends"' in one]:
+            break
+        time.sleep(0.1)
+    assert told[0].get("refused") == "ended"
+    assert told[0]["status"] == 200
+    assert [one for one in lines if not one.startswith("{")] == ([words] if words else [])
 
 
 def test_the_numbers_are_read_only(served: Served) -> None:

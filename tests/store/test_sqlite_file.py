@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -48,6 +50,33 @@ def test_a_transaction_within_another_is_a_part_of_it(tmp_path: Path) -> None:
             inner.execute("INSERT INTO names VALUES ('kept')")
         with file.reading() as connection:
             assert connection.execute("SELECT name FROM names").fetchall() == [("kept",)]
+
+
+def test_who_is_interrupted_while_another_writes_leaves_no_transaction_open(tmp_path: Path) -> None:
+    """Ctrl-C comes when SQLite has waited: what is written later by the same connection is kept, and seen by others."""
+    path = tmp_path / "file"
+    with SqliteFile(path, what="list", advice="") as file, SqliteFile(path, what="list", advice="") as other:
+        file.prepare(["CREATE TABLE names (name TEXT)"], application=1, version=1)
+        held = threading.Event()
+
+        def hold() -> None:
+            with other.writing():
+                held.set()
+                time.sleep(0.3)
+                _thread.interrupt_main()
+                time.sleep(0.3)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(30)
+        with pytest.raises(KeyboardInterrupt), file.writing() as connection:
+            connection.execute("INSERT INTO names VALUES ('given up')")
+        holder.join()
+        for name in ("second", "third"):
+            with file.writing() as connection:
+                connection.execute("INSERT INTO names VALUES (?)", (name,))
+        with other.writing() as connection:
+            assert connection.execute("SELECT name FROM names").fetchall() == [("second",), ("third",)]
 
 
 def test_a_part_that_fails_leaves_nothing_in_the_transaction_that_goes_on(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -35,7 +36,8 @@ from diadem.model import canonical
 from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
-from diadem.network.arrival import Arrival
+from diadem.network.arrival import Arrival, _write_all
+from diadem.network.fetching import missing_bytes
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.jobs import jobs
 from diadem.network.landing import Landing, place_of
@@ -237,6 +239,25 @@ def test_a_revocation_stops_the_next_window_of_several_that_were_asked_for_at_on
     with pytest.raises(NotFound):
         next(blocks)
     assert given == 2 * MIB - 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system puts nothing in the place of a file that is open")
+def test_behind_a_window_that_ends_too_early_no_other_follows(pair: Pair) -> None:
+    transfer = accepted(pair, {"stack.bin": random.Random(3).randbytes(16 * MIB)})
+    path = folder_of(pair.a, transfer.package) / "data" / "stack.bin"
+    wanted = "GET", "transfers/{transfer}/windows/{number}"
+    response = pair.b.wire._ask(*wanted, span=f"bytes=0-{8 * MIB - 1}", transfer=transfer.id, number="1")
+    assert not isinstance(response.body, bytes)
+    blocks, whole = iter(response.body), path.read_bytes()
+    given = [next(blocks)]
+    begin = whole.index(given[0])
+    # the file that is open gets shorter; whoever opens it next finds another one, which is whole.
+    os.truncate(path, begin + MIB + 5)
+    (path.parent / "other").write_bytes(whole)
+    os.replace(path.parent / "other", path)
+    with pytest.raises(Unreachable):
+        given.extend(blocks)
+    assert b"".join(given) == whole[begin : begin + MIB + 5]
 
 
 @pytest.mark.parametrize("span", ["", "bytes=0-"])
@@ -612,6 +633,28 @@ def test_of_a_window_with_wrong_leaves_those_come_again_alone(pair: Pair, monkey
     assert starts[0] == 0
     low, high = sorted(starts[1:])  # they go by two connections
     assert high - low > 2 * MIB, "two runs, and not what lies between them"
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+def test_what_was_kept_before_the_disk_was_full_counts_as_here(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
+    monkeypatch.setattr("diadem.network.pushing.CONNECTIONS", 1)
+    chance = random.Random(3)
+    transfer = accepted(pair, {"long.bin": chance.randbytes(MIB + 500_000), "short.bin": chance.randbytes(400_000)})
+    full = [True]
+
+    def write(descriptor: int, data: memoryview) -> None:
+        if full[0] and len(data) == 400_000:
+            raise OSError(errno.ENOSPC, "the disk is full")
+        _write_all(descriptor, data)
+
+    monkeypatch.setattr("diadem.network.arrival._write_all", write)
+    with pytest.raises(DiademError):
+        push(pair, transfer)
+    landing = pushed_of(pair.b.node.context)._places[transfer.id].landing
+    assert pair.b.desk.book.get(transfer.id).done == transfer.bytes - missing_bytes(landing.arrival)
+    full[0] = False
+    push(pair, transfer)
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.model.manifest import FileEntry, Manifest, leaf_count
-from diadem.network.windows import LEAVES, WINDOW, WindowPlan, most_windows
+from diadem.network.windows import LEAVES, RUN, WINDOW, WindowPlan, most_windows
 
 MIB = 1 << 20
 
@@ -66,6 +66,13 @@ def test_a_window_is_closed_only_where_the_next_leaf_does_not_fit(sizes: list[in
         leaf = min(MIB, first.entry.size - first.offset)
         held = sum(span.leaves for span in plan.spans(window))
         assert plan.size(window) + leaf > WINDOW or held == LEAVES
+
+
+def test_windows_that_eight_connections_have_under_way_are_laid_out_once() -> None:
+    plan = WindowPlan(manifest_of([16 << 10] * 40_000))
+    under_way = range(8 * RUN)
+    laid = [plan.spans(number) for number in under_way]
+    assert all(plan.spans(number) is spans for number, spans in zip(under_way, laid, strict=True))
 
 
 def test_many_files_and_a_huge_one_take_little_memory() -> None:

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from diadem.errors import DiademError, NotFound
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.times import time_text
 from diadem.network.exchange import Intake, Response, Route, Services, problem, problem_of
@@ -342,10 +342,13 @@ class App:
         if type(error).__name__ in ("RSGIProtocolClosed", "RSGIProtocolError"):  # the asker went away
             story.reason = story.reason or "gone"
             return
-        if isinstance(error, NotFound):  # what was asked for was taken back, or removed, while it was sent
-            story.reason = story.reason or "ended"
+        if not isinstance(error, NotFound | Refused | Unreachable):
+            self._fault(error, story.route)
             return
-        self._fault(error, story.route)
+        story.reason = story.reason or "ended"
+        if isinstance(error, Unreachable | StoreError):  # else it was taken back, removed or paused while it was sent
+            name = story.route.name if story.route is not None else "-"
+            FAULTS.warning("%s broke off: %s", name, type(error).__name__)
 
     def _fault(self, error: Exception, route: Route | None) -> None:
         """Where it failed; not with what words, for they may be somebody else's."""

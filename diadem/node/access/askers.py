@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -80,10 +81,20 @@ class _Memory:
     """What was allowed lately; one for all threads of a process."""
 
     allowed: dict[tuple[Asker, Right, str], _Allowed] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep(self, asked: tuple[Asker, Right, str], found: _Allowed) -> None:
+        """Remember it; the oldest makes room where it is new."""
+        with self._lock:
+            self.allowed.pop(asked, None)
+            while len(self.allowed) >= _REMEMBERED:
+                del self.allowed[next(iter(self.allowed))]
+            self.allowed[asked] = found
 
     def close(self) -> None:
         """Forget it."""
-        self.allowed.clear()
+        with self._lock:
+            self.allowed.clear()
 
 
 def require_still(context: Context, asker: Asker, right: Right, package: str) -> Decision:
@@ -93,9 +104,9 @@ def require_still(context: Context, asker: Asker, right: Right, package: str) ->
     another policy and the end of the grant. What was refused is never remembered. All else that a decision depends on
     follows the log: where the catalogue has not followed it yet, nothing is remembered either.
     """
-    memory = context.once("allowed", _Memory).allowed
+    memory = context.once("allowed", _Memory)
     asked, said, policy, now = (asker, right, package), context.ledger.size, context.policy, time.monotonic()
-    known = memory.get(asked)
+    known = memory.allowed.get(asked)
     if known is not None and known.said == said and known.policy is policy and now - known.at < _GOOD:
         grant = known.decision.grant
         if grant is None or grant.expires is None or context.clock() < grant.expires:
@@ -103,9 +114,7 @@ def require_still(context: Context, asker: Asker, right: Right, package: str) ->
     followed = bool(context.catalogue.known_indices(context.ledger.epoch, said - 1, said))
     decision = require(context, asker, right, package)
     if followed:
-        while len(memory) >= _REMEMBERED and (oldest := next(iter(memory), None)) is not None:
-            memory.pop(oldest, None)
-        memory[asked] = _Allowed(decision, now, said, policy)
+        memory.keep(asked, _Allowed(decision, now, said, policy))
     return decision
 
 

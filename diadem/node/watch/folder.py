@@ -21,7 +21,7 @@ from diadem.node.config import WatchSettings
 from diadem.node.context import Context
 from diadem.node.separation import HOLDS, IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.archive import ArchiveOptions
-from diadem.node.take.arrival import Archived
+from diadem.node.take.arrival import Archived, stores_in_order
 from diadem.node.take.folder_look import Look, Moment
 from diadem.node.take.quiet import Finished, Unfinished
 from diadem.node.watch.events import Events, WakeUp
@@ -84,6 +84,8 @@ class FolderWatch:
     _events: Events | None = None
     _listen_again: float = float("-inf")
     _paces: dict[str, _Pace] = field(default_factory=dict)
+    #: What failed before, in the listing of this round.
+    _put_off: tuple[Sequence[Unit], Listing] | None = None
     _news: News = field(default_factory=News)
     _apart: float | None = None
     _own: bool = True
@@ -98,7 +100,8 @@ class FolderWatch:
         return Path(self.settings.folder)
 
     def round(self, plan: WatchPlan, listener: Listener) -> Iterator[Watched]:
-        """Look at what is due, and archive what is silent. Raises `Interrupted`."""
+        """Look at what is due, and archive what is silent; `retry` what failed before. Raises `Interrupted`."""
+        self._put_off = None
         self._own = is_network_folder(self.root) is None
         self._listen()
         moment, memory = self._moment(), self.memory
@@ -118,11 +121,27 @@ class FolderWatch:
             if note is not None and seen.digest not in (note.digest, note.look.digest if note.look else ""):
                 self._paces[name].due = moment.steady
         yield from self._folder_news()
-        for unit in listing.units.values():
+        failed = [name for name in listing.units if (note := memory.notes.get(name)) is not None and note.failures]
+        self._put_off = [listing.units[name] for name in failed], listing
+        yield from self._visits(
+            [unit for name, unit in listing.units.items() if name not in set(failed)], listing, plan, listener
+        )
+        memory.write()
+
+    def retry(self, plan: WatchPlan, listener: Listener) -> Iterator[Watched]:
+        """Look at what failed before, once everything else was looked at: it may fail for all that come after it."""
+        (units, listing), self._put_off = self._put_off or ((), Listing()), None
+        if units:
+            yield from self._visits(units, listing, plan, listener)
+            self.memory.write()
+
+    def _visits(
+        self, units: Sequence[Unit], listing: Listing, plan: WatchPlan, listener: Listener
+    ) -> Iterator[Watched]:
+        for unit in units:
             pace = self._paces.setdefault(unit.name, _Pace())
             if max(pace.due, pace.earliest) <= self.steady():
                 yield from self._visit(unit, listing, plan, listener)
-        memory.write()
 
     def baseline(self) -> None:
         """Take what lies there now for what was there before. Raises `NotFound`."""
@@ -342,9 +361,12 @@ class FolderWatch:
             self._paces[unit.name] = _Pace()
         elif error is not None:
             failures = note.failures + 1
-            if isinstance(error, StoreError | Unreachable):  # no store can take it: others will fail alike
-                wait = self.backoff.note(error, note.bytes, self.steady())
-            else:
+            wait: float | None = None
+            if isinstance(error, StoreError | Unreachable):  # where it is the store, others will fail alike
+                names = stores_in_order(self.context, self.settings.store or None)
+                away = not any(self.context.stores.reachable(name) for name in names)
+                wait = self.backoff.note(error, str(unit.path), note.bytes, self.steady(), away=away)
+            if wait is None:
                 wait = wait_after(error, failures)
             again = time_text(self.context.clock() + datetime.timedelta(seconds=wait))
             note = replace(

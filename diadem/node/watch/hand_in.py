@@ -195,9 +195,12 @@ class HandInFolder(FolderWatch):
             self.memory.write(now=True)
             shutil.rmtree(kept, ignore_errors=True)
 
-    def hand_ins(self, listener: Listener) -> Iterator[Handed]:
-        """Look at every hand-in, archive those that are finished, and tell what is new of them."""
-        for one in self.round(WatchPlan(), listener):
+    def hand_ins(self, listener: Listener, *, failed: bool = False) -> Iterator[Handed]:
+        """Look at every hand-in, archive those that are finished, and tell what is new of them.
+
+        First at all others, then at those that `failed` before.
+        """
+        for one in self.retry(WatchPlan(), listener) if failed else self.round(WatchPlan(), listener):
             yield Handed(self.store, self._hand_in(one), next(iter(one.archived), None), one.error)
         for name, words in sorted(self.memory.aside.items()):
             if self._news.is_new(name, words):

@@ -251,7 +251,10 @@ def wait_after(error: DiademError, failures: int) -> float:
 
 @dataclass
 class StoreBackoff:
-    """While no store can take sessions of some size, none is tried: each would fail alike."""
+    """While no store can take sessions of some size, none is tried: each would fail alike.
+
+    That one session fails at its store says nothing of others: the fault may be its own.
+    """
 
     #: Bytes of the smallest session that found no room; 0 where no store answers.
     size: int = 0
@@ -261,22 +264,30 @@ class StoreBackoff:
     words: str = ""
     #: How often in a row.
     failures: int = 0
+    #: Path and bytes of the session that was the last to fail; none since a store has taken something.
+    last: tuple[str, int] | None = None
 
     def holds(self, size: int, steady: float) -> bool:
         """Whether a session of this size has to wait."""
         return bool(self.words) and steady < self.until and size >= self.size
 
-    def note(self, error: DiademError, size: int, steady: float) -> float:
-        """Wait for what happened; returns how many seconds."""
+    def note(self, error: DiademError, session: str, size: int, steady: float, *, away: bool) -> float | None:
+        """Wait for what happened to a session: seconds, or None where the fault may be its own.
+
+        `away` is that no store answers; else two different sessions have to fail in a row.
+        """
+        before, self.last = self.last, (session, size)
+        if not away and (before is None or before[0] == session):
+            return None
         self.failures += 1
         wait = wait_after(error, self.failures)
-        self.size = size if isinstance(error, StoreError) else 0
+        self.size = 0 if away or before is None else min(size, before[1])
         self.until, self.words = steady + wait, error.message
         return wait
 
     def end(self) -> None:
         """A store has taken something."""
-        self.words, self.failures = "", 0
+        self.words, self.failures, self.last = "", 0, None
 
 
 def started() -> str:

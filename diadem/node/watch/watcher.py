@@ -82,7 +82,7 @@ class _Watcher:
     backoff: StoreBackoff = field(default_factory=StoreBackoff)
 
     def round(self, listener: Listener) -> Iterator[Handed | Watched]:
-        """One look at everything that is due."""
+        """One look at everything that is due; what failed before comes last, else it might keep others waiting."""
         context = self.context
         with contextlib.suppress(DocumentError):  # somebody is editing the policy: until it is right, the last one
             context.refresh()
@@ -101,6 +101,10 @@ class _Watcher:
                     context, settings, self.steady, self.every, self.backoff, self.bell
                 )
             yield from self.folders[settings].round(plan, listener)
+        for folder in self.hand_ins.values():
+            yield from folder.hand_ins(listener, failed=True)
+        for watched in self.folders.values():
+            yield from watched.retry(plan, listener)
 
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
         context = self.context

@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes
 
 import pytest
 
-from diadem.errors import Interrupted
+from diadem.errors import Interrupted, StoreError
 from diadem.node.take.folder_look import Moment, look
 from diadem.node.watch.hand_in import Handed, HandInState
 from diadem.node.watch.watcher import watch
@@ -380,3 +380,28 @@ def test_a_damaged_package_that_is_handed_in_stops_no_other(desk: Desk) -> None:
     found = desk.look()
     assert {name: one.archived is not None for name, one in found.items()} == {"a damaged": False, "b": True}
     assert found["a damaged"].error is not None
+
+
+def test_one_that_no_store_takes_stops_no_larger_one_that_comes_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diadem.store.folder import FolderStore
+
+    real = FolderStore.check_space
+
+    def check(self: FolderStore, needed: int) -> None:
+        if needed < 100_000:
+            raise StoreError("every name like this is taken", next="Look into the store.")
+        real(self, needed)
+
+    monkeypatch.setattr(FolderStore, "check_space", check)
+    desk.hand_in("a", x=b"1")
+    desk.minutes = 11
+    assert states(list(desk.look().values())) == [("a", "ready", False)]
+    for name in ("b", "c"):
+        desk.hand_in(name, x=name.encode() * 200_000)
+    desk.minutes += 11
+    found = desk.look()
+    assert {name: one.archived is not None for name, one in found.items()} == {"a": False, "b": True, "c": True}
+    assert "every name like this is taken" in str(found["a"].error), "who looks once is told each time"
+    assert list(found) == ["b", "c", "a"], "what failed before comes last"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
 import sys
@@ -63,19 +64,22 @@ def _calls(action: Callable[[], object]) -> int:
         nonlocal count
         count += event == "call"
 
+    gc.collect()  # what ends with other objects is not counted here
+    gc.disable()
     sys.setprofile(tell)
     try:
         action()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 
 def test_who_names_one_package_has_no_other_looked_at(pair: tuple[Lab, str]) -> None:
-    """To find and repair one leaf among a thousand packages costs what it costs in a node of one."""
+    """To find and repair one leaf among two thousand packages costs what it costs in a node of one."""
     lab, package = pair
     catalogue, counted = lab.node.context.catalogue, []
-    for others in (0, 0, 1000):  # the first time, modules are loaded
+    for others in (0, 0, 2000):  # the first time, modules are loaded
         found = [entry(f"{number}", [dataset(1, "a.dat", {})]) for number in range(others)]
         catalogue.add_packages(found)
         catalogue.add_copies([CopyEntry(one.id, "main", one.path, NOW) for one in found])
@@ -84,8 +88,8 @@ def test_who_names_one_package_has_no_other_looked_at(pair: tuple[Lab, str]) -> 
         counted.append((_calls(scrub), _calls(repair)))
         assert _states(lab, package) == {"main": PRESENT, "second": PRESENT}
     _, (scrubs, repairs), (later_scrubs, later_repairs) = counted
-    assert later_scrubs < scrubs + 1000
-    assert later_repairs < repairs + 1000
+    assert later_scrubs < scrubs + 2000
+    assert later_repairs < repairs + 2000
 
 
 @pytest.mark.parametrize(

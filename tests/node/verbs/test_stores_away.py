@@ -413,3 +413,24 @@ def test_archiving_again_owes_nothing_to_a_store_that_had_its_copy(lab: Lab) -> 
     assert "was there" in other
     text = said("archive", lab.session("new"), "--now", "--node", lab.node.path)
     assert "OWED             main" in text
+
+
+def test_a_store_that_is_taken_out_in_the_middle_is_passed_over(lab: Lab) -> None:
+    lab.add_second()
+    walk = lab.node.context.stores.opened()
+    assert next(walk)[0].name == "main"
+    lab.node.stores.rm("second")
+    assert list(walk) == []
+    assert [state.name for state in lab.node.stores] == ["main"]
+
+
+def test_a_store_of_before_with_the_name_of_adopted_folders_keeps_its_id_in_statements(lab: Lab) -> None:
+    lab.add_second()
+    lab.node.close()
+    settings = lab.node.path / "node.toml"
+    settings.write_text(settings.read_text("utf-8").replace('name = "second"', 'name = "in-place"'), "utf-8")
+    with lab.reopened() as node:
+        package = node.archive(lab.session("session"), now=True).package.id
+        stated = node.context.ledger.of_subject(package.removeprefix("diadem:"))
+        ids = [one.statement.predicate["store_id"] for one in stated if one.statement.kind == "replicate"]
+        assert ids == [node.context.settings.store("in-place").id]

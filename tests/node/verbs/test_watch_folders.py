@@ -322,10 +322,10 @@ def test_while_no_store_answers_nothing_is_tried_and_it_goes_on_when_one_does(ti
     assert states(told[2]) == [("a", "failed"), ("b", "waiting")]
     assert "no store can take it now" in told[2][1].words
     assert told[3] == []
-    assert states(told[4]) == [("a", "archived"), ("b", "archived")]
+    assert states(told[4]) == [("b", "archived"), ("a", "archived")]
 
 
-def test_without_room_a_smaller_session_is_tried(titan: Instrument, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_for_two_a_smaller_session_is_tried(titan: Instrument, monkeypatch: pytest.MonkeyPatch) -> None:
     from diadem.store.folder import FolderStore
 
     real = FolderStore.check_space
@@ -338,9 +338,15 @@ def test_without_room_a_smaller_session_is_tried(titan: Instrument, monkeypatch:
     monkeypatch.setattr(FolderStore, "check_space", check)
     titan.write("a large", "a.dat", data=bytes(range(256)) * 400)
     titan.write("b larger", "b.dat", data=bytes(range(256)) * 800)
-    titan.write("c small", "c.dat")
+    titan.write("c larger still", "c.dat", data=bytes(range(256)) * 900)
+    titan.write("d small", "d.dat")
     told = titan.looks(11)
-    assert states(told[1]) == [("a large", "failed"), ("b larger", "waiting"), ("c small", "archived")]
+    assert states(told[1]) == [
+        ("a large", "failed"),
+        ("b larger", "failed"),
+        ("c larger still", "waiting"),
+        ("d small", "archived"),
+    ]
     assert "the store is full" in titan.sessions()["a large"].words
 
 
