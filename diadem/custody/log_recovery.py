@@ -17,7 +17,8 @@ from diadem.custody.log_tables import FILE, Batch, LogFile
 from diadem.errors import IntegrityError, NotFound, Refused, UsageError
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.statements import Draft
-from diadem.store.system import flush_folder, move, or_else, patiently, translated
+from diadem.store.sqlite_file import BESIDE, leave_write_ahead
+from diadem.store.system import discard, flush_folder, move, or_else, patiently, translated
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.note import open_checkpoint
 from diadem.trust.tree import Frontier, Subtree
@@ -25,7 +26,6 @@ from diadem.trust.tree import Frontier, Subtree
 _PART: Final = ".part"
 #: Epochs that a mirror may name beyond those that it proves; a node is not lost more often than that in between.
 _BELIEVED: Final = 100
-_SIDE_FILES: Final = ("", "-wal", "-shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,13 @@ def recover(
         folder.mkdir(parents=True, exist_ok=True)
         _remove(part)
         with LogFile(part, create=True) as file:
+            with file.reading() as connection:
+                leave_write_ahead(connection)
             salvage.fill(file, log_key)
             said = statements.recovery(node=node, epoch=salvage.next_epoch, previous=salvage.previous, reason=reason)
             Ledger(file, log_key, clock).append([said, *cards], [root])
+        for end in BESIDE:  # of another log, which is gone
+            discard(f"{target}{end}")
         move(part, target)
         flush_folder(str(folder))
     ledger = Ledger.open(folder, log_key, clock=clock)
@@ -111,8 +115,8 @@ def recover(
 
 
 def _remove(part: Path) -> None:
-    for side in _SIDE_FILES:
-        patiently(partial(part.with_name(part.name + side).unlink, missing_ok=True))
+    for side in ("", *BESIDE):
+        patiently(partial(discard, f"{part}{side}"))
 
 
 @dataclass(frozen=True, slots=True)

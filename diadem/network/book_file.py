@@ -24,7 +24,7 @@ from diadem.custody.remedies import aside_command
 from diadem.errors import DiademError, IntegrityError, Refused, StoreError, Unreachable
 from diadem.node.context import Context
 from diadem.node.locks import held
-from diadem.store.sqlite_file import BUSY, SqliteFile, primary_code
+from diadem.store.sqlite_file import BESIDE, BUSY, SqliteFile, leave_write_ahead, primary_code
 from diadem.store.system import WINDOWS, discard, flush_file, flush_folder, move, or_else, translated
 
 #: The folder of a node in which everything of its network lies.
@@ -184,8 +184,6 @@ _EARLIER: Final = (
 )
 #: Milliseconds to wait for who looks into an earlier file for a moment.
 _BRIEFLY: Final = 2000
-#: What SQLite puts beside a file. One that was left without its file would be played into the next of that name.
-_BESIDE: Final = ("-wal", "-shm", "-journal")
 _DRAFTS: Final = f"{FILE}.*.draft*"
 
 
@@ -230,11 +228,11 @@ def _publish(folder: Path, earlier: Sequence[_Earlier]) -> None:
             with or_else(lambda: _remove(draft)):
                 with _opened(draft) as target:
                     with target.reading() as connection:
-                        _leave_write_ahead(connection)  # to close it would not say that the disk was full
+                        leave_write_ahead(connection)  # to close it would not say that the disk was full
                     for one, file in files:
                         _copy(one, file, target)
                 flush_file(str(draft))
-                for end in _BESIDE:
+                for end in BESIDE:  # of another book, which is gone
                     discard(f"{path}{end}")
                 move(draft, path)
             flush_folder(str(folder))
@@ -243,7 +241,7 @@ def _publish(folder: Path, earlier: Sequence[_Earlier]) -> None:
 
 
 def _remove(path: Path) -> None:
-    for end in (*_BESIDE, ""):
+    for end in (*BESIDE, ""):
         discard(f"{path}{end}")
 
 
@@ -260,7 +258,7 @@ def _alone(folder: Path, one: _Earlier) -> Iterator[SqliteFile]:
             try:
                 connection.execute(f"PRAGMA busy_timeout={_BRIEFLY}").fetchall()
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()  # until it is closed
-                _leave_write_ahead(connection)
+                leave_write_ahead(connection)
                 connection.execute("BEGIN EXCLUSIVE")
                 connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
@@ -272,13 +270,6 @@ def _alone(folder: Path, one: _Earlier) -> Iterator[SqliteFile]:
                     next="Stop it (diadem serve), then run the same command again.",
                 ) from error
         yield file
-
-
-def _leave_write_ahead(connection: sqlite3.Connection) -> None:
-    """Without a write-ahead file all that is committed is in the file itself."""
-    (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-    if mode != "delete":
-        raise sqlite3.OperationalError(f"its journal is kept as {mode}")
 
 
 def _rows(one: _Earlier, file: SqliteFile, target: SqliteFile) -> Iterator[tuple[str, str, str, list[Any]]]:
@@ -355,7 +346,7 @@ def _clear(folder: Path, one: _Earlier, book: SqliteFile) -> None:
     while aside.exists():
         number, aside = number + 1, path.with_name(f"{one.file}.earlier-{number + 1}")
     with contextlib.suppress(OSError):  # it is tried again
-        for end in _BESIDE:
+        for end in BESIDE:
             with contextlib.suppress(FileNotFoundError):
                 move(f"{path}{end}", f"{aside}{end}")
         move(path, aside)

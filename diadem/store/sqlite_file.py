@@ -28,6 +28,8 @@ _UNWRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sq
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 #: What sqlite3 raises: the words of an error quote the file, and those of a damaged one are not always UTF-8.
 SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
+#: What SQLite puts beside a file. One that was left without its file would be played into the next of that name.
+BESIDE: Final = ("-wal", "-shm", "-journal")
 #: Bytes free below which a disk counts as full: SQLite wants room even to read.
 _FULL: Final = 1 << 20
 
@@ -230,6 +232,16 @@ def write_ahead(connection: sqlite3.Connection, patience: float) -> None:
             time.sleep(_AGAIN)
         else:
             return
+
+
+def leave_write_ahead(connection: sqlite3.Connection) -> None:
+    """Have what is committed in the file itself, with an error where the disk is full: before it gets another name.
+
+    To close a file with a write-ahead log says nothing of that, and leaves the log beside it.
+    """
+    (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    if mode != "delete":
+        raise sqlite3.OperationalError(f"its journal is kept as {mode}")
 
 
 def primary_code(error: BaseException) -> int | None:

@@ -16,7 +16,9 @@ from diadem.custody.log_tables import FILE
 from diadem.custody.report import Verdict
 from diadem.custody.statements import node_card, user_card
 from diadem.custody.verify import verify_chains
+from diadem.errors import StoreError
 from tests.custody.group import NAME, Group, MemoryMirror, fixity, ingest, key, package
+from tests.node.verbs.test_doctor import needs_mount, small_disk
 
 
 def lost(group: Group) -> None:
@@ -291,3 +293,28 @@ def test_the_old_log_key_can_stay(group: Group, mirror: MemoryMirror, tmp_path: 
     again.ledger.close()
     with Ledger.open(tmp_path / "new", clock=group.clock) as ledger:
         assert ledger.log_key(1) == ledger.log_key(2)
+
+
+@needs_mount
+def test_a_disk_that_is_full_leaves_no_log(group: Group, mirror: MemoryMirror, tmp_path: Path) -> None:
+    """Also where it is full only when all was written and is folded together."""
+    for number in range(40):
+        group.say(*(ingest(100 * number + one) for one in range(1, 40)))
+    lines = [entry.line for entry in group.ledger.entries()]
+    lost(group)
+    with small_disk(tmp_path / "small") as small:
+        for room in range(1, 40):
+            free = shutil.disk_usage(small).free
+            (small / "filler").write_bytes(b"\0" * (free - (room << 18)))
+            try:
+                new, _ = recovered(group, mirror, small / "log")
+            except StoreError as error:
+                said = error.message
+                assert list((small / "log").iterdir()) == [], room
+            else:
+                assert [entry.line for entry in new.ledger.entries(epoch=1)] == lines
+                new.ledger.close()
+                return
+            assert "is full" in said, room
+            (small / "filler").unlink()
+    pytest.fail("it never had room enough")
