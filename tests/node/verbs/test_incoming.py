@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote_from_bytes
@@ -82,6 +83,22 @@ class Desk:
         with pytest.raises(Interrupted):
             tell()
         return told
+
+    def waits(self, *steps: Callable[[], object]) -> list[float]:
+        """For how many seconds one watcher sleeps before each of some steps, a minute apart, and after the last."""
+        begun = iter(steps)
+        slept: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if (step := next(begun, None)) is None:
+                raise KeyboardInterrupt
+            step()
+            self.minutes += 1
+
+        with pytest.raises(Interrupted):
+            list(watch(self.lab.node.context, sleep=sleep, steady=self.steady))
+        return slept
 
     def archived(self) -> dict[str, str]:
         """What is archived at this look: package by name."""
@@ -405,3 +422,23 @@ def test_one_that_no_store_takes_stops_no_larger_one_that_comes_later(
     assert {name: one.archived is not None for name, one in found.items()} == {"a": False, "b": True, "c": True}
     assert "every name like this is taken" in str(found["a"].error), "who looks once is told each time"
     assert list(found) == ["b", "c", "a"], "what failed before comes last"
+
+
+def test_a_watcher_sleeps_while_nobody_can_see_what_was_handed_in(desk: Desk) -> None:
+    desk.lab.add_second()
+    desk.hand_in("a", x=b"1")
+    desk.minutes = 11
+    store, away = desk.lab.root / "main", desk.lab.root / "unplugged"
+    waits = desk.waits(
+        lambda: None,
+        lambda: store.rename(away),
+        lambda: away.rename(store),
+        lambda: desk.folder.rename(desk.lab.root / "aside"),
+        lambda: desk.folder.write_bytes(b"no folder"),
+        desk.folder.unlink,
+        lambda: (desk.lab.root / "aside").rename(desk.folder),
+        lambda: store.rename(away),
+        lambda: time.sleep(0.6),  # a folder that was seen is believed to be there for half a second
+        lambda: desk.lab.node.stores.lose("main", reason="it fell down"),
+    )
+    assert min(waits[1:]) > 30, waits
