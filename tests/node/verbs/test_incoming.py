@@ -9,13 +9,14 @@ import os
 import shutil
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 import pytest
 
-from diadem.errors import Interrupted, StoreError
+from diadem.errors import Interrupted, Refused, StoreError
 from diadem.node.take.folder_look import Moment, look
 from diadem.node.watch.hand_in import Handed, HandInState
 from diadem.node.watch.watcher import watch
@@ -332,7 +333,7 @@ def test_what_is_remembered_and_cannot_be_understood_costs_time_only(desk: Desk,
     assert desk.look()["a"].hand_in.may_be_deleted
 
 
-def _note_of_before(desk: Desk, name: str, package: str, *, form: str = "diadem-incoming/2") -> Path:
+def _note_of_before(desk: Desk, name: str, package: str, *, form: str = "diadem-incoming/2", omitted: int = 1) -> Path:
     """What an earlier version has noted of a hand-in: one file each, below the id of the store."""
     seen = look(desk.folder / name, Moment(datetime.datetime.now(datetime.UTC), 0.0))
     document = {
@@ -341,7 +342,7 @@ def _note_of_before(desk: Desk, name: str, package: str, *, form: str = "diadem-
         "packages": [package],
         "payload_id": "ab" * 32,
         "proof": "written",
-        "omitted": 1,
+        "omitted": omitted,
         "digest": seen.digest,
         "archived": "2026-11-02T10:00:00Z",
     }
@@ -442,3 +443,58 @@ def test_a_watcher_sleeps_while_nobody_can_see_what_was_handed_in(desk: Desk) ->
         lambda: desk.lab.node.stores.lose("main", reason="it fell down"),
     )
     assert min(waits[1:]) > 30, waits
+
+
+def _export(desk: Desk, *names: str) -> Path:
+    """An unpacked export of some packages, handed in."""
+    folder = desk.folder / "export"
+    for name in names:
+        given = desk.lab.root / f"{name}.zip"
+        desk.lab.node.export(desk.lab.archived(name), given, for_="Marie Curie")
+        with zipfile.ZipFile(given) as archive:
+            archive.extractall(folder)
+    return folder
+
+
+@pytest.mark.parametrize("beside", ["raw/scan.dat", "notes.txt"])
+def test_what_lies_beside_packages_is_never_said_to_be_safe(desk: Desk, beside: str) -> None:
+    folder = _export(desk, "s", "t")
+    extra = folder / beside
+    extra.parent.mkdir(exist_ok=True)
+    extra.write_bytes(b"raw data that is nowhere else")
+    desk.minutes = 11
+    for _ in range(2):
+        found = desk.look()["export"]
+        assert found.archived is None
+        assert not found.hand_in.may_be_deleted
+        assert beside.partition("/")[0] in str(found.error)
+    with pytest.raises(Refused, match=beside.partition("/")[0]):
+        desk.lab.node.archive(folder, now=True)
+    assert len(desk.lab.node.archive(folder, as_one=True, now=True).package.files) > 1
+    extra.rename(desk.lab.root / "moved away")
+    if extra.parent != folder:
+        extra.parent.rmdir()
+    (folder / ".DS_Store").write_bytes(b"of a Finder")
+    desk.minutes += 11
+    assert desk.look()["export"].archived is not None
+    assert desk.look()["export"].hand_in.may_be_deleted
+
+
+def test_an_earlier_note_of_packages_says_nothing_of_what_lies_beside_them(desk: Desk) -> None:
+    folder = _export(desk, "s")
+    (folder / "notes.txt").write_bytes(b"nowhere else")
+    (package,) = [row.id for row in desk.lab.node.search("").rows]
+    _note_of_before(desk, "export", package, omitted=0)
+    desk.minutes = 11
+    found = desk.look()["export"]
+    assert not found.hand_in.may_be_deleted
+    assert "notes.txt" in str(found.error)
+
+
+def test_a_file_that_was_put_into_a_package_is_never_said_to_be_safe(desk: Desk) -> None:
+    package = desk.lab.archived("s")
+    folder = Path(shutil.copytree(desk.lab.path(package, "main"), desk.folder / "marie"))
+    (folder / "notes.txt").write_bytes(b"nowhere else")
+    desk.minutes = 11
+    for _ in range(2):
+        assert not desk.look()["marie"].hand_in.may_be_deleted
