@@ -34,7 +34,7 @@ from diadem.node.take.arrival import (
     write_wanted,
 )
 from diadem.node.take.continuation import ChainCheck, Extends, Same, related_as_known, related_to_kept
-from diadem.node.take.handed_packages import take_in
+from diadem.node.take.handed_packages import require_nothing_beside, take_in
 from diadem.node.take.quiet import EarlierLooks, FinishWaiter
 from diadem.pack.compose import Options, refuse_if_strict
 from diadem.pack.pack import Outcome
@@ -74,12 +74,13 @@ def archive(
 ) -> Archived:
     """Archive a session: a folder, or one file, or some `files` of one folder, of which `source` names them all.
 
-    A package, or a ZIP of some, is taken in as it is.
+    A package, or a ZIP or unpacked export of some and nothing else, is taken in as it is.
     """
     started = time.monotonic()
     require_no_secrets(context, files or [source])
     context.ledger.mirrors.check()
     if not options.as_one and (packages := packages_in(source)):
+        require_nothing_beside(source, packages)
         return take_in(
             context,
             source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import zipfile
@@ -13,11 +14,11 @@ from typing import Any, Final
 
 from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
 from diadem.custody.statements import HANDED_OVER
-from diadem.errors import PackageError, UsageError
+from diadem.errors import PackageError, Refused, UsageError
 from diadem.export.pages import CORRECTIONS, README
 from diadem.model.manifest import RECORD_PATH, PackageId
 from diadem.model.peers import PeerState
-from diadem.model.plain_text import quoted
+from diadem.model.plain_text import quoted, without_surrogates
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
 from diadem.node.context import Context
@@ -26,14 +27,19 @@ from diadem.node.keep.copies import Copy
 from diadem.node.peers.book import peer_book
 from diadem.node.quality.amend import brought, came_from
 from diadem.node.take.arrival import Archived, into_first, package_in, record_ingest, with_wanted_copies
+from diadem.node.take.folder_look import only_browsing
 from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
+from diadem.scan.tree import is_systems_own
 from diadem.serialization.zip_list import UNREADABLE
+from diadem.store.system import long_path
 
 #: A package's folder as stores have it, where it may have had to take a number.
 NAMED: Final = re.compile(r"(?:[0-9]{4}/)?(([0-9]{4})[0-9]{4}-[a-z0-9-]{1,60}-[0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
 _SHEETS: Final = 4 * MAX_SHEET
+#: Of what lies beside packages, how many names are told.
+_NAMED: Final = 4
 
 
 def place_for(name: str, payload_id: str, now: datetime) -> str:
@@ -42,6 +48,35 @@ def place_for(name: str, payload_id: str, now: datetime) -> str:
     if told is not None and told[1].endswith(payload_id[:12]):
         return f"{told[2]}/{told[1]}"
     return f"{now:%Y/%Y%m%d}-received-{payload_id[:12]}"
+
+
+def names_beside(path: Path, packages: Sequence[Bundle]) -> list[str]:
+    """What lies beside the packages in an unpacked export or a ZIP, and is neither the export's own nor a system's.
+
+    `packages` are all those of it, see `packages_in`.
+    """
+    roots = [Path(bundle.url) for bundle in packages]
+    if not packages or path in roots:
+        return []
+    if path.is_dir():
+        names = set(os.listdir(long_path(path)))
+    else:
+        with zipfile.ZipFile(long_path(path)) as archive:
+            names = {name.partition("/")[0] for name in archive.namelist()}
+    own = {README, CORRECTIONS, *(root.name for root in roots)}
+    return sorted(name for name in names - own if not only_browsing(name) and not is_systems_own(name))
+
+
+def require_nothing_beside(path: Path, packages: Sequence[Bundle]) -> None:
+    """Refuse packages beside which something else lies: with them, it would seem to be in the archive."""
+    if beside := names_beside(path, packages):
+        named = ", ".join(map(without_surrogates, beside[:_NAMED]))
+        raise Refused(
+            f"beside the packages in it lies what is in none of them: {named}{', …' if len(beside) > _NAMED else ''}",
+            where=str(path),
+            next="Move that into a folder of its own, or the packages: they are archived as they are. To pack it all "
+            f"into one new package: diadem archive {quoted(path)} --as-one",
+        )
 
 
 def take_in(

@@ -107,6 +107,7 @@ class FolderWatch:
         moment, memory = self._moment(), self.memory
         listing = self._listed(moment)
         if listing is None:
+            self.rest()
             memory.write(now=True)
             yield from self._folder_news()
             return
@@ -121,11 +122,10 @@ class FolderWatch:
             if note is not None and seen.digest not in (note.digest, note.look.digest if note.look else ""):
                 self._paces[name].due = moment.steady
         yield from self._folder_news()
-        failed = [name for name in listing.units if (note := memory.notes.get(name)) is not None and note.failures]
-        self._put_off = [listing.units[name] for name in failed], listing
-        yield from self._visits(
-            [unit for name, unit in listing.units.items() if name not in set(failed)], listing, plan, listener
-        )
+        failed = {name for name, note in memory.notes.items() if note.failures}
+        self._put_off = [unit for name, unit in listing.units.items() if name in failed], listing
+        others = [unit for name, unit in listing.units.items() if name not in failed]
+        yield from self._visits(others, listing, plan, listener)
         memory.write()
 
     def retry(self, plan: WatchPlan, listener: Listener) -> Iterator[Watched]:
@@ -153,6 +153,10 @@ class FolderWatch:
             raise NotFound("the folder cannot be listed", where=str(self.root), next="Check the path.") from error
         self._leave(listing, moment)
         self.memory.write(now=True)
+
+    def rest(self) -> None:
+        """Nothing of it is due while it cannot be seen; all of it is once it can."""
+        self._paces.clear()
 
     def wait(self) -> float:
         """Seconds until something is due."""
@@ -225,7 +229,6 @@ class FolderWatch:
             memory.away = memory.away or time_text(moment.now)
             self.end()  # what listened to a disk that has gone hears nothing of the one that comes back
             self._listen_again = float("-inf")
-            self._paces.clear()
             memory.forget_looks()
             return None
         memory.away = ""

@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import unquote_to_bytes
 
 from diadem.errors import DiademError, NotFound, Refused
+from diadem.export.zip_bag import packages_in
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import count_text, without_surrogates
@@ -37,6 +38,7 @@ from diadem.node.context import Context
 from diadem.node.take.arrival import Archived
 from diadem.node.take.continuation import is_gone
 from diadem.node.take.folder_look import Look, Moment
+from diadem.node.take.handed_packages import names_beside
 from diadem.node.take.quiet import Finished, Reason, Unfinished
 from diadem.node.watch.folder import FolderWatch
 from diadem.node.watch.memory import Memory, Note, StoreBackoff
@@ -269,7 +271,9 @@ class HandInFolder(FolderWatch):
         self._ready.pop(unit.name, None)
         self._deletable.discard(unit.name)
         words = "it changed since it was archived" if before.packages else ""
-        if seen.files and before.packages and seen.digest == before.digest:
+        if names_beside(unit.path, packages_in(unit.path)):  # an earlier version has archived the packages alone
+            words = ""
+        elif seen.files and before.packages and seen.digest == before.digest:
             reasons = self._reasons_to_keep(before)
             if reasons is not None:
                 then = "; ".join(reasons) or "you may delete it"

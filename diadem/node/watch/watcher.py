@@ -108,13 +108,18 @@ class _Watcher:
 
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
         context = self.context
-        for name in [settings.name for settings in context.settings.stores]:
+        names = [settings.name for settings in context.settings.stores]
+        for gone in [name for name in self.hand_ins if name not in names]:
+            self.hand_ins.pop(gone).close()
+        for name in names:
             folder = self.hand_ins.get(name) or HandInFolder.of(
                 context, name, steady=self.steady, every=self.every, backoff=self.backoff
             )
             if folder is not None and context.stores.reachable(name):
                 self.hand_ins[name] = folder
                 yield from folder.hand_ins(listener)
+            elif folder is not None:
+                folder.rest()
 
     def require_looked(self) -> None:
         """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""

@@ -8,13 +8,15 @@ import json
 import os
 import shutil
 import sys
+import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 import pytest
 
-from diadem.errors import Interrupted, StoreError
+from diadem.errors import Interrupted, Refused, StoreError
 from diadem.node.take.folder_look import Moment, look
 from diadem.node.watch.hand_in import Handed, HandInState
 from diadem.node.watch.watcher import watch
@@ -82,6 +84,22 @@ class Desk:
         with pytest.raises(Interrupted):
             tell()
         return told
+
+    def waits(self, *steps: Callable[[], object]) -> list[float]:
+        """For how many seconds one watcher sleeps before each of some steps, a minute apart, and after the last."""
+        begun = iter(steps)
+        slept: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if (step := next(begun, None)) is None:
+                raise KeyboardInterrupt
+            step()
+            self.minutes += 1
+
+        with pytest.raises(Interrupted):
+            list(watch(self.lab.node.context, sleep=sleep, steady=self.steady))
+        return slept
 
     def archived(self) -> dict[str, str]:
         """What is archived at this look: package by name."""
@@ -315,7 +333,7 @@ def test_what_is_remembered_and_cannot_be_understood_costs_time_only(desk: Desk,
     assert desk.look()["a"].hand_in.may_be_deleted
 
 
-def _note_of_before(desk: Desk, name: str, package: str, *, form: str = "diadem-incoming/2") -> Path:
+def _note_of_before(desk: Desk, name: str, package: str, *, form: str = "diadem-incoming/2", omitted: int = 1) -> Path:
     """What an earlier version has noted of a hand-in: one file each, below the id of the store."""
     seen = look(desk.folder / name, Moment(datetime.datetime.now(datetime.UTC), 0.0))
     document = {
@@ -324,7 +342,7 @@ def _note_of_before(desk: Desk, name: str, package: str, *, form: str = "diadem-
         "packages": [package],
         "payload_id": "ab" * 32,
         "proof": "written",
-        "omitted": 1,
+        "omitted": omitted,
         "digest": seen.digest,
         "archived": "2026-11-02T10:00:00Z",
     }
@@ -405,3 +423,78 @@ def test_one_that_no_store_takes_stops_no_larger_one_that_comes_later(
     assert {name: one.archived is not None for name, one in found.items()} == {"a": False, "b": True, "c": True}
     assert "every name like this is taken" in str(found["a"].error), "who looks once is told each time"
     assert list(found) == ["b", "c", "a"], "what failed before comes last"
+
+
+def test_a_watcher_sleeps_while_nobody_can_see_what_was_handed_in(desk: Desk) -> None:
+    desk.lab.add_second()
+    desk.hand_in("a", x=b"1")
+    desk.minutes = 11
+    store, away = desk.lab.root / "main", desk.lab.root / "unplugged"
+    waits = desk.waits(
+        lambda: None,
+        lambda: store.rename(away),
+        lambda: away.rename(store),
+        lambda: desk.folder.rename(desk.lab.root / "aside"),
+        lambda: desk.folder.write_bytes(b"no folder"),
+        desk.folder.unlink,
+        lambda: (desk.lab.root / "aside").rename(desk.folder),
+        lambda: store.rename(away),
+        lambda: time.sleep(0.6),  # a folder that was seen is believed to be there for half a second
+        lambda: desk.lab.node.stores.lose("main", reason="it fell down"),
+    )
+    assert min(waits[1:]) > 30, waits
+
+
+def _export(desk: Desk, *names: str) -> Path:
+    """An unpacked export of some packages, handed in."""
+    folder = desk.folder / "export"
+    for name in names:
+        given = desk.lab.root / f"{name}.zip"
+        desk.lab.node.export(desk.lab.archived(name), given, for_="Marie Curie")
+        with zipfile.ZipFile(given) as archive:
+            archive.extractall(folder)
+    return folder
+
+
+@pytest.mark.parametrize("beside", ["raw/scan.dat", "notes.txt"])
+def test_what_lies_beside_packages_is_never_said_to_be_safe(desk: Desk, beside: str) -> None:
+    folder = _export(desk, "s", "t")
+    extra = folder / beside
+    extra.parent.mkdir(exist_ok=True)
+    extra.write_bytes(b"raw data that is nowhere else")
+    desk.minutes = 11
+    for _ in range(2):
+        found = desk.look()["export"]
+        assert found.archived is None
+        assert not found.hand_in.may_be_deleted
+        assert beside.partition("/")[0] in str(found.error)
+    with pytest.raises(Refused, match=beside.partition("/")[0]):
+        desk.lab.node.archive(folder, now=True)
+    assert len(desk.lab.node.archive(folder, as_one=True, now=True).package.files) > 1
+    extra.rename(desk.lab.root / "moved away")
+    if extra.parent != folder:
+        extra.parent.rmdir()
+    (folder / ".DS_Store").write_bytes(b"of a Finder")
+    desk.minutes += 11
+    assert desk.look()["export"].archived is not None
+    assert desk.look()["export"].hand_in.may_be_deleted
+
+
+def test_an_earlier_note_of_packages_says_nothing_of_what_lies_beside_them(desk: Desk) -> None:
+    folder = _export(desk, "s")
+    (folder / "notes.txt").write_bytes(b"nowhere else")
+    (package,) = [row.id for row in desk.lab.node.search("").rows]
+    _note_of_before(desk, "export", package, omitted=0)
+    desk.minutes = 11
+    found = desk.look()["export"]
+    assert not found.hand_in.may_be_deleted
+    assert "notes.txt" in str(found.error)
+
+
+def test_a_file_that_was_put_into_a_package_is_never_said_to_be_safe(desk: Desk) -> None:
+    package = desk.lab.archived("s")
+    folder = Path(shutil.copytree(desk.lab.path(package, "main"), desk.folder / "marie"))
+    (folder / "notes.txt").write_bytes(b"nowhere else")
+    desk.minutes = 11
+    for _ in range(2):
+        assert not desk.look()["marie"].hand_in.may_be_deleted

@@ -376,6 +376,24 @@ def test_a_store_that_comes_into_a_watched_folder_stops_it(titan: Instrument) ->
     assert "holds the store 'late'" in titan.report().words
 
 
+def test_a_watcher_sleeps_while_nothing_of_a_folder_may_be_archived(titan: Instrument) -> None:
+    titan.write("a", "a.dat")
+    (titan.folder / "disk").mkdir()
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            titan.lab.node.stores.add(str(titan.folder / "disk"), name="late")
+        if len(waits) == 4:
+            raise KeyboardInterrupt
+        titan.minutes += 1
+
+    with pytest.raises(Interrupted):
+        list(watch(titan.lab.node.context, sleep=sleep, steady=titan.steady))
+    assert min(waits[1:]) > 30, waits
+
+
 def test_only_one_watcher_is_at_work(titan: Instrument) -> None:
     lock = node_lock(titan.lab.node.path, WATCH_LOCK)
     (titan.lab.node.path / "locks").mkdir(exist_ok=True)
