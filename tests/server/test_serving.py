@@ -503,8 +503,9 @@ def test_a_whole_window_is_taken_where_it_is_what_was_asked_for_or_begins_it(
     with _answering(served, tmp_path, _said(b"whole")) as client:
         way = PeerLink(client)
         if fits:
+            came = bytearray(10)
             with way.open_window("5e" * 16, 0, start, stop) as found:
-                assert (found.length, bytes(found.read(10))) == (5, b"whole")
+                assert bytes(came[: found.readinto(came)]) == b"whole"
         else:
             with pytest.raises(Unreachable, match="different bytes"):
                 way.open_window("5e" * 16, 0, start, stop)
