@@ -56,6 +56,7 @@ _RENAMED: Final = {"for": "for_", "from": "from_", "max": "max_bytes"}
 _FLAGS: Final = frozenset(
     {
         "anew",
+        "as-one",
         "below-minimum",
         "clock-is-right",
         "dry-run",
