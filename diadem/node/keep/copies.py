@@ -296,7 +296,16 @@ class PackageCopies:
                 raise Unreachable(read.silence, where=settings.url)
         else:
             files = partial(self.bundle, replica)
-            read = read_copy(files, self.id, replica.path, level=level, pace=pace, listener=listener)
+            try:
+                other = self.another_at(files())
+            except Unreachable:
+                raise
+            except (DiademError, OSError):
+                other = ""  # what cannot be opened is told below
+            if other:  # of another package no more than its id is read
+                read = CopyRead(None, found=other)
+            else:
+                read = read_copy(files, self.id, replica.path, level=level, pace=pace, listener=listener)
         report = self.judged(replica, read)
         assert report is not None
         if not report.ok and not replica.adopted:

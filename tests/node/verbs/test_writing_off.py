@@ -70,6 +70,16 @@ def test_what_is_lost_is_written_off_and_all_is_green(lab: Lab, gone: str) -> No
         assert node.status().totals.tombstoned == 1
 
 
+def test_of_another_package_at_the_place_of_a_copy_no_file_is_read(lab: Lab, gone: str) -> None:
+    again = lab.node.archive(lab.root / "s", now=True, metadata={"session": {"title": "again"}}).package.id
+    path, read = Path(lab.node.get(str(again)).url), list[int]()
+    path.chmod(0o755)
+    path.rename(lab.root / "main" / lab.node.context.catalogue.replicas(gone)[0].path)
+    lab.node.reindex()
+    lab.node.scrub("main", package=gone, listener=lambda progress: read.append(progress.done))
+    assert not any(read)
+
+
 def test_a_repair_states_nothing_anew_and_says_what_helps(lab: Lab, gone: str) -> None:
     before = statements(lab, gone)
     for _ in range(2):
