@@ -86,6 +86,8 @@ class FolderWatch:
     _paces: dict[str, _Pace] = field(default_factory=dict)
     #: What failed before, in the listing of this round.
     _put_off: tuple[Sequence[Unit], Listing] | None = None
+    #: Why what is known cannot be kept; "" where it can.
+    _unwritten: str = ""
     _news: News = field(default_factory=News)
     _apart: float | None = None
     _own: bool = True
@@ -108,7 +110,7 @@ class FolderWatch:
         listing = self._listed(moment)
         if listing is None:
             self.rest()
-            memory.write(now=True)
+            self._remember(now=True)
             yield from self._folder_news()
             return
         if self.settings.new_only and not memory.known:
@@ -126,14 +128,16 @@ class FolderWatch:
         self._put_off = [unit for name, unit in listing.units.items() if name in failed], listing
         others = [unit for name, unit in listing.units.items() if name not in failed]
         yield from self._visits(others, listing, plan, listener)
-        memory.write()
+        self._remember()
+        yield from self._folder_news()
 
     def retry(self, plan: WatchPlan, listener: Listener) -> Iterator[Watched]:
         """Look at what failed before, once everything else was looked at: it may fail for all that come after it."""
         (units, listing), self._put_off = self._put_off or ((), Listing()), None
         if units:
             yield from self._visits(units, listing, plan, listener)
-            self.memory.write()
+            self._remember()
+            yield from self._folder_news()
 
     def _visits(
         self, units: Sequence[Unit], listing: Listing, plan: WatchPlan, listener: Listener
@@ -167,7 +171,7 @@ class FolderWatch:
     def close(self) -> None:
         """Keep what is known, and listen no longer."""
         self.end()
-        self.memory.write(now=True)
+        self._remember(now=True)
 
     def end(self) -> None:
         """Listen no longer."""
@@ -246,8 +250,20 @@ class FolderWatch:
             self.memory.notes[unit.name] = Note("left", BEFORE, len(seen.files), seen.bytes, digest=seen.digest)
         self.memory.known = True
 
+    def _remember(self, *, now: bool = False) -> bool:
+        """Keep what is known, and whether that was possible: a disk that is full ends no watcher."""
+        try:
+            self.memory.write(now=now)
+        except StoreError as error:
+            self._unwritten = f"what is known of it cannot be kept, and all is looked at anew later: {error.message}"
+            return False
+        self._unwritten = ""
+        return True
+
     def _folder_news(self) -> Iterator[Watched]:
         state, words = self.memory.folder_state()
+        if state == "there" and self._unwritten:
+            state, words = "failed", self._unwritten
         if self._news.is_new("", f"{state} {words}") and (state != "there" or self.bell is not None):
             yield Watched(self.settings.folder, "", state, words)
 
@@ -348,7 +364,7 @@ class FolderWatch:
         """Archive a session, and note what became of it."""
         notes = self.memory.notes
         notes[unit.name] = replace(note, state="archiving", words="it is being archived")
-        self.memory.write(now=True)
+        self._remember(now=True)
         notes[unit.name] = note
         as_one = line.as_one if line.as_one is not None else note.as_one
         taken = UnitArchived((), as_one=bool(note.as_one))
@@ -380,7 +396,7 @@ class FolderWatch:
             note = self._archived(note, seen, taken)
         notes[unit.name] = note
         self._news.is_new(unit.name, f"{note.state} {note.words}")
-        self.memory.write(now=True)
+        self._remember(now=True)
         return self._told(unit, note, note.words or (error.message if error else ""), taken.archived, error)
 
     def _archived(self, note: Note, seen: Look, taken: UnitArchived) -> Note:

@@ -194,8 +194,8 @@ class HandInFolder(FolderWatch):
         self.memory = Memory.read(self.context.folder, self.settings.folder, kept.with_name(f"{kept.name}.json"))
         if kept.is_dir():
             self.memory.notes = dict(_notes_of_before(kept / INCOMING)) | self.memory.notes
-            self.memory.write(now=True)
-            shutil.rmtree(kept, ignore_errors=True)
+            if self._remember(now=True):
+                shutil.rmtree(kept, ignore_errors=True)
 
     def hand_ins(self, listener: Listener, *, failed: bool = False) -> Iterator[Handed]:
         """Look at every hand-in, archive those that are finished, and tell what is new of them.

@@ -31,6 +31,7 @@ from diadem.model.plain_text import duration_words, without_surrogates
 from diadem.model.times import read_time
 from diadem.node.take.folder_look import Look
 from diadem.node.take.quiet import Finished, Unfinished, judge, span_words
+from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"
@@ -217,7 +218,10 @@ class Memory:
         self.notes = {name: note for name, note in self.notes.items() if name in names}
 
     def write(self, *, now: bool = False) -> None:
-        """Keep it, if it is other than what was written last; unless `now`, not again within seconds."""
+        """Keep it, if it is other than what was written last; unless `now`, not again within seconds.
+
+        Raises `StoreError` where it cannot be written.
+        """
         if not now and time.monotonic() - self._at < _RARELY:
             return
         document = {
@@ -233,7 +237,8 @@ class Memory:
         compared = json.dumps({**document, "started": None}).encode()
         if compared == self._written:
             return
-        self.path.parent.mkdir(exist_ok=True)
+        with translated(str(self.path), "nothing was changed"):
+            self.path.parent.mkdir(exist_ok=True)
         write_whole(self.path, json.dumps(document).encode())
         self._written, self._at = compared, time.monotonic()
 

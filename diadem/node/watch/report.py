@@ -212,7 +212,7 @@ class Watched(Display):
         Its name in the folder; "" where it is about the folder.
     state : str
         ``waiting``, ``archived``, ``failed``, ``left``, ``no``, ``later`` or ``empty``; of a folder ``away``,
-        ``refused`` or ``there``; of a dry run ``would archive``.
+        ``refused``, ``failed`` or ``there``; of a dry run ``would archive``.
     words : str
         Why.
     files, bytes : int

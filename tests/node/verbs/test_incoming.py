@@ -498,3 +498,22 @@ def test_a_file_that_was_put_into_a_package_is_never_said_to_be_safe(desk: Desk)
     desk.minutes = 11
     for _ in range(2):
         assert not desk.look()["marie"].hand_in.may_be_deleted
+
+
+def test_what_cannot_be_remembered_is_told_once_and_stops_nothing(desk: Desk) -> None:
+    desk.hand_in("a", x=b"1")
+    (desk.lab.node.path / "incoming").write_bytes(b"no folder")
+    told = desk.looks(11, 1)
+    (problem,) = [one for look in told for one in look if one.hand_in.name == "incoming"]
+    assert "cannot be kept" in problem.hand_in.words
+    assert ("a", "ready", True) in states(told[1])
+
+
+def test_notes_of_an_earlier_version_stay_until_they_are_kept(desk: Desk) -> None:
+    package = str(desk.lab.node.archive(desk.hand_in("a", x=b"1"), now=True).package.id)
+    note = _note_of_before(desk, "a", package)
+    kept = note.parents[1]
+    (kept.with_name(f"{kept.name}.json") / "in the way").mkdir(parents=True)
+    desk.minutes = 11
+    assert desk.look()["a"].hand_in.omitted == 1
+    assert note.exists()

@@ -410,6 +410,19 @@ def test_only_one_watcher_is_at_work(titan: Instrument) -> None:
     list(titan.lab.node.watch(once=True))
 
 
+def test_a_memory_that_cannot_be_written_is_told_once_and_ends_no_watcher(titan: Instrument) -> None:
+    titan.write("a", "a.dat")
+    memory = Memory.read(titan.lab.node.path, str(titan.folder)).path
+    titan.looks()
+    memory.unlink()
+    (memory / "in the way").mkdir(parents=True)
+    told = titan.looks(11, 1, (memory / "in the way").rmdir, memory.rmdir, 1)
+    (problem,) = [one for look in told for one in look if not one.session]
+    assert "cannot be kept" in problem.words
+    assert [state for look in told for state in states(look) if state[0]][-1] == ("a", "archived")
+    assert Memory.read(titan.lab.node.path, str(titan.folder)).notes["a"].state == "archived"
+
+
 def test_a_memory_that_cannot_be_read_costs_time_only(titan: Instrument) -> None:
     titan.write("a", "a.dat")
     titan.looks(11)
