@@ -168,6 +168,10 @@ class FolderWatch:
         dues = [max(pace.due, pace.earliest) for pace in self._paces.values()]
         return max(_LEAST, min([self.every, *(due - now for due in dues)]))
 
+    def is_due(self) -> bool:
+        """Whether something is to be looked at now."""
+        return bool(self._paces) and self.wait() <= _LEAST
+
     def close(self) -> None:
         """Keep what is known, and listen no longer."""
         self.end()

@@ -50,7 +50,7 @@ def watch(
     context.require_writable()
     with _alone(context, folder, once=once):
         bell = WakeUp()
-        watcher = _Watcher(context, folder, every, steady, None if once else bell)
+        watcher = _Watcher(context, folder, every, steady, None if once else bell, woken=sleep is None)
         try:
             while True:
                 yield from watcher.round(listener)
@@ -76,10 +76,13 @@ class _Watcher:
     every: float
     steady: Callable[[], float]
     bell: WakeUp | None
+    #: Whether the system wakes it: an instrument that writes does so many times a second.
+    woken: bool
     hand_ins: dict[str, HandInFolder] = field(default_factory=dict)
     folders: dict[WatchSettings, FolderWatch] = field(default_factory=dict)
     #: Shared by all folders.
     backoff: StoreBackoff = field(default_factory=StoreBackoff)
+    _listed: float = float("-inf")
 
     def round(self, listener: Listener) -> Iterator[Handed | Watched]:
         """One look at everything that is due; what failed before comes last, else it might keep others waiting."""
@@ -92,7 +95,8 @@ class _Watcher:
         wanted = [self.only] if self.only is not None else context.settings.watched
         for gone in [settings for settings in self.folders if settings not in wanted]:
             self.folders.pop(gone).end()
-        if self.only is None:
+        if self.only is None and self._are_hand_ins_due():
+            self._listed = self.steady()
             yield from self._hand_ins(listener)
         plan = read_watch_plan(context.folder / PLAN_FILE)
         for settings in wanted:
@@ -105,6 +109,11 @@ class _Watcher:
             yield from folder.hand_ins(listener, failed=True)
         for watched in self.folders.values():
             yield from watched.retry(plan, listener)
+
+    def _are_hand_ins_due(self) -> bool:
+        """Whether `incoming/` is to be listed, which on a share costs much: no event of another folder tells of it."""
+        rested = self.bell is None or not self.woken or self.steady() - self._listed >= 0.99 * self.every
+        return rested or any(folder.is_due() for folder in self.hand_ins.values())
 
     def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
         context = self.context

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -517,3 +519,29 @@ def test_notes_of_an_earlier_version_stay_until_they_are_kept(desk: Desk) -> Non
     desk.minutes = 11
     assert desk.look()["a"].hand_in.omitted == 1
     assert note.exists()
+
+
+@posix
+def test_an_instrument_that_writes_has_no_incoming_folder_listed(desk: Desk) -> None:
+    """A store may be a share, where each listing is a question over the network."""
+    instrument, listed, ended = desk.lab.root / "instrument", list[str](), threading.Event()
+    (instrument / "session").mkdir(parents=True)
+    desk.lab.node.watched.add(instrument)
+    desk.hand_in("waits", a=b"1")
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if not ended.is_set() and event == "os.scandir" and str(arguments[0]) == str(desk.folder):
+            listed.append(event)
+
+    def write() -> None:
+        for number in range(20):
+            (instrument / "session" / f"{number}.dat").write_bytes(b"1")
+            time.sleep(0.2)
+        ended.set()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    sys.addaudithook(note)
+    threading.Thread(target=write).start()
+    with pytest.raises(Interrupted):
+        list(watch(desk.lab.node.context))
+    assert 1 <= len(listed) <= 3
