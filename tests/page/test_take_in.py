@@ -410,7 +410,7 @@ def test_an_upload_is_stopped_and_one_that_is_refused_says_why(
     window.evaluate("document.getElementById('upload').dataset.room = '10'")
     window.click("text=Upload and scan")
     assert "there is room for 10 bytes" in words.inner_text()
-    assert staged(home) == []
+    until(lambda: not staged(home))
     context.close()
 
 
