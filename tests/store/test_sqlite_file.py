@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -57,7 +58,7 @@ def test_who_is_interrupted_while_another_writes_leaves_no_transaction_open(tmp_
     path = tmp_path / "file"
     with SqliteFile(path, what="list", advice="") as file, SqliteFile(path, what="list", advice="") as other:
         file.prepare(["CREATE TABLE names (name TEXT)"], application=1, version=1)
-        held = threading.Event()
+        held, handler = threading.Event(), signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def hold() -> None:
             with other.writing():
@@ -71,6 +72,7 @@ def test_who_is_interrupted_while_another_writes_leaves_no_transaction_open(tmp_
         held.wait(30)
         with pytest.raises(KeyboardInterrupt), file.writing() as connection:
             connection.execute("INSERT INTO names VALUES ('given up')")
+        signal.signal(signal.SIGINT, handler)
         holder.join()
         for name in ("second", "third"):
             with file.writing() as connection:
