@@ -163,6 +163,15 @@ def unnamed_plugins() -> Sequence[str]:
     return unnamed()
 
 
+def failed_plugins() -> Sequence[str]:
+    """What is wrong with the foreign plugins that `DIADEM_PLUGINS` names; none is loaded for it where it names none."""
+    from diadem.hooks.manager import SELECTION
+
+    if os.environ.get(SELECTION, "").strip().lower() in ("", "off"):
+        return ()
+    return [failure for plugin in plugins() if not plugin.bundled for failure in plugin.failures]
+
+
 @contextmanager
 def only_named_plugins() -> Iterator[Sequence[str]]:
     """Load, here and in the processes that this one starts, no foreign plugin but those that `DIADEM_PLUGINS` names.

@@ -140,10 +140,12 @@ def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> 
 
 @contextmanager
 def unattended(*, quiet: bool) -> Iterator[None]:
-    """Run a service: it loads the plugins that somebody has named for it, and says which it leaves out."""
-    from diadem.api.tools import only_named_plugins
+    """Run a service: it loads the plugins that somebody has named for it, and says which it leaves out or cannot load."""
+    from diadem.api.tools import failed_plugins, only_named_plugins
 
     with only_named_plugins() as left_out:
+        for failure in failed_plugins():
+            print(plain(f"plugins          {failure}"), file=sys.stderr, flush=True)
         if left_out and not quiet:
             names = ",".join(left_out)
             said = f"plugins          not loaded here: {names}; to load them, set DIADEM_PLUGINS={names}"

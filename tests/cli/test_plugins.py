@@ -129,6 +129,18 @@ def test_a_service_loads_the_plugins_that_were_named_for_it_and_no_other(tmp_pat
         assert ("not loaded here: Honest; to load them, set DIADEM_PLUGINS=Honest" in told) == (not named)
 
 
+@pytest.mark.parametrize(("named", "words"), [("broken", "nothing_of_this_name"), ("absent", "no such plugin")])
+def test_a_service_says_at_its_start_what_it_cannot_load(site: Path, tmp_path: Path, named: str, words: str) -> None:
+    diadem.Node.create(tmp_path / "node", name="hu-berlin", user="alice", store=str(tmp_path / "store")).close()
+    done = zygote.run(
+        [sys.executable, "-m", "diadem", "watch", "--once", "--node", str(tmp_path / "node")],
+        env={**os.environ, "PYTHONPATH": str(site), "DIADEM_PLUGINS": named},
+    )
+    assert done.returncode == 0
+    assert f"plugins          plugin '{named}'" in done.stderr
+    assert words in done.stderr
+
+
 def test_a_failing_plugin_does_not_keep_files_from_being_read(site: Path) -> None:
     lines = ("FORMAT : EMSA/MAS Spectral Data File", "VERSION : 1.0", "TITLE : a", "NPOINTS : 2", "XPERCHAN : 1")
     end = ("DATATYPE : Y", "NCOLUMNS : 1", "SPECTRUM : ", "1.0", "2.0", "ENDOFDATA : ")
