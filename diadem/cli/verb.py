@@ -140,7 +140,7 @@ def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> 
 
 @contextmanager
 def unattended(*, quiet: bool) -> Iterator[None]:
-    """Run a service: it loads the plugins that somebody has named for it, and says which it leaves out or cannot load."""
+    """Run a service: it loads the plugins that somebody named for it, and says which it leaves out or cannot load."""
     from diadem.api.tools import failed_plugins, only_named_plugins
 
     with only_named_plugins() as left_out:
