@@ -16,7 +16,7 @@ from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.model.transfers import Offer, Transfer
-    from diadem.network.disk.exporting import Exported
+    from diadem.network.disk.export import Exported
     from diadem.network.disk.importing import Imported
     from diadem.network.hub.seen import HubSeen
     from diadem.network.rules import RuleVerbs
@@ -204,7 +204,7 @@ class NetworkVerbs:
             The disk is full or fails. What was written is kept; the same call continues.
         """
         from diadem.network.desk import desk_of
-        from diadem.network.disk.exporting import export_disk
+        from diadem.network.disk.export import export_disk
         from diadem.network.handlers.windows import serving_of
 
         desk, place = desk_of(self.context), Path(folder).absolute()

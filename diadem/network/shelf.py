@@ -12,7 +12,7 @@ from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Bundle
 from diadem.model.record import Record
 from diadem.network.exchange import BYTES, Request, Response
-from diadem.network.serving import tag_blocks
+from diadem.network.source import tag_blocks
 from diadem.network.tag_parts import LENGTH, tag_files
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies

@@ -19,17 +19,17 @@ from diadem.network.evidence import Contradicted
 from diadem.network.landing import forget_arrival, place_of
 from diadem.network.postman import collect, deliver_all
 from diadem.network.pulling import Wishes, receive_package
-from diadem.network.pushing import push_package
+from diadem.network.push import push_package
 from diadem.network.relay.carriers import carrier_for, clear, to_clear
 from diadem.network.relay.collecting import Collecting, collect_package
-from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
-from diadem.network.relay.permitting import permit
+from diadem.network.relay.deposit import NoMoreAllowed, deposit_package
+from diadem.network.relay.permit import permit
 from diadem.network.relay.requesting import give_up
 from diadem.network.relay.silence import ask_where_silent
 from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import is_resting, require_route
-from diadem.network.serving import Serving
+from diadem.network.source import Serving
 
 #: Seconds for which a person waits for something new at a carrier, before the rest is left for later.
 _PATIENCE: Final = 2.0

@@ -28,12 +28,12 @@ from diadem.network.messages import WANTED, Message
 from diadem.network.postman import deliver_all
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collecting import Collecting, collect_package
-from diadem.network.relay.depositing import Permitted
+from diadem.network.relay.deposit import Permitted
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.network.relay.requesting import request
 from diadem.network.relay_book import relay_book
-from diadem.network.serving import Serving
+from diadem.network.source import Serving
 from diadem.network.working import Movers, Wishes, collected, fetch_all, fetched, push_all
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window

@@ -30,7 +30,7 @@ from diadem.network.handlers.windows import pushed_of
 from diadem.network.incoming import receive
 from diadem.network.messages import Message, new_id
 from diadem.network.pulling import Wishes, receive_package
-from diadem.network.serving import Serving
+from diadem.network.source import Serving
 from diadem.network.tag_parts import LENGTH, read_tag_files, tag_files
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files
 from diadem.package.tags import BAG_INFO, bag_info_text, index_text, manifest_text

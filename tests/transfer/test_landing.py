@@ -44,10 +44,10 @@ from diadem.network.landing import Landing, place_of
 from diadem.network.messages import PROGRESS
 from diadem.network.postman import collect, deliver_all
 from diadem.network.pulling import Wishes, receive_package
+from diadem.network.push import push_package
 from diadem.network.pushed import Pushed
 from diadem.network.pushed_place import PushedPackage
-from diadem.network.pushing import push_package
-from diadem.network.serving import Serving
+from diadem.network.source import Serving
 from diadem.network.windows import RUN
 from diadem.network.working import fetch_all, tidy
 from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
@@ -341,7 +341,7 @@ def test_a_package_is_opened_once_for_all_who_ask_at_once(pair: Pair, monkeypatc
         time.sleep(0.05)
         return open_tag_files(bundle, expected_id=expected_id)
 
-    monkeypatch.setattr("diadem.network.serving.open_tag_files", opening)
+    monkeypatch.setattr("diadem.network.source.open_tag_files", opening)
 
     def ask(number: int) -> int:
         turn.wait()
@@ -591,7 +591,7 @@ def test_of_a_push_that_is_cut_at_any_byte_little_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
-    monkeypatch.setattr("diadem.network.pushing.CONNECTIONS", 1)
+    monkeypatch.setattr("diadem.network.push.CONNECTIONS", 1)
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
     chance = random.Random(seed)
     pair = make_pair(tmp_path, CutWire)
@@ -638,7 +638,7 @@ def test_of_a_window_with_wrong_leaves_those_come_again_alone(pair: Pair, monkey
 
 def test_what_was_kept_before_the_disk_was_full_counts_as_here(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
-    monkeypatch.setattr("diadem.network.pushing.CONNECTIONS", 1)
+    monkeypatch.setattr("diadem.network.push.CONNECTIONS", 1)
     chance = random.Random(3)
     transfer = accepted(pair, {"long.bin": chance.randbytes(MIB + 500_000), "short.bin": chance.randbytes(400_000)})
     full = [True]

@@ -10,7 +10,7 @@ from diadem.network.exchange import BYTES, PARAMETERS, Intake, Request, Response
 from diadem.network.handlers.messages import asking_node
 from diadem.network.limits import MAX_PUSHED_PART
 from diadem.network.pushed import Pushed
-from diadem.network.serving import Serving
+from diadem.network.source import Serving
 from diadem.network.windows import RUN, WINDOW
 from diadem.node.context import Context
 

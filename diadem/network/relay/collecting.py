@@ -27,7 +27,7 @@ from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.landing import Landing, go_on, note_fault, place_of
 from diadem.network.messages import PROGRESS
-from diadem.network.relay.depositing import IN_HAND
+from diadem.network.relay.deposit import IN_HAND
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.network.relay.requesting import ask_again

@@ -13,7 +13,7 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.desk import Desk
 from diadem.network.link import Link
-from diadem.network.serving import Serving
+from diadem.network.source import Serving
 from diadem.network.windows import most_windows
 from diadem.trust.base64_text import from_base64
 

@@ -26,12 +26,12 @@ from diadem.network.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
 from diadem.network.messages import OFFER, new_id
 from diadem.network.offering import measured, offered_already, send, wanted_offer
 from diadem.network.postman import message_of
-from diadem.network.relay.depositing import Deposit
+from diadem.network.relay.deposit import Deposit
 from diadem.network.relay_book import EVERYTHING, Place, Relay
 from diadem.network.routing import require_route
 from diadem.network.sealed_messages import MESSAGE as A_MESSAGE
 from diadem.network.sealed_messages import SealedMessage, seal_message
-from diadem.network.serving import Serving
+from diadem.network.source import Serving
 from diadem.node.peers.book import peer_book
 from diadem.store.whole import write_whole
 

@@ -19,7 +19,7 @@ from diadem.network.desk import Desk
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import pieces_of
 from diadem.network.relay_book import EVERYTHING, Place, Relay, relay_book
-from diadem.network.serving import Serving
+from diadem.network.source import Serving
 from diadem.network.windows import WINDOW
 from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
