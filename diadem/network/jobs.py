@@ -103,12 +103,12 @@ class JobRunner:
 def jobs(context: Context) -> list[Job]:
     """What a node that serves does again and again."""
     from diadem.network.desk import desk_of
-    from diadem.network.handlers.windows import serving_of
+    from diadem.network.source import sources_of
     from diadem.network.spoke.polling import Polling
     from diadem.network.working import Messages, Movers
 
     desk = desk_of(context)
-    messages, movers = Messages(desk), Movers(desk, serving_of(context))
+    messages, movers = Messages(desk), Movers(desk, sources_of(context))
     hub = [Job("hub", partial(_sweep_hub, context), every=60.0)] if has_hub(context) else []
     return [
         Job("messages", messages.run, messages.settle),

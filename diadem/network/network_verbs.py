@@ -205,12 +205,12 @@ class NetworkVerbs:
         """
         from diadem.network.desk import desk_of
         from diadem.network.disk.export import export_disk
-        from diadem.network.handlers.windows import serving_of
+        from diadem.network.source import sources_of
 
         desk, place = desk_of(self.context), Path(folder).absolute()
         return export_disk(
             desk,
-            serving_of(self.context),
+            sources_of(self.context),
             package,
             to,
             place,

@@ -14,12 +14,12 @@ from diadem.model.ports import Listener, silent
 from diadem.model.transfers import MOVING, Transfer
 from diadem.network.asking import do_all
 from diadem.network.desk import Desk
-from diadem.network.handlers.windows import serving_of
 from diadem.network.notes_told import tell_notes
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.postman import collect, deliver_all
 from diadem.network.relay.carriers import clear
 from diadem.network.relay.requesting import request
+from diadem.network.source import sources_of
 from diadem.network.spoke.picking_up import pick_up
 from diadem.network.switching import switch_all
 from diadem.network.wire import no_answer
@@ -70,7 +70,7 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
     fetch_all(desk, Wishes(max_rate=max_rate), listener)
-    push_all(desk, serving_of(desk.context))
+    push_all(desk, sources_of(desk.context))
     if moving:
         came += _messages(desk, trouble)
     tidy(desk)

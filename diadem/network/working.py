@@ -22,14 +22,14 @@ from diadem.network.pulling import Wishes, receive_package
 from diadem.network.push import push_package
 from diadem.network.relay.carriers import carrier_for, clear, to_clear
 from diadem.network.relay.collecting import Collecting, collect_package
-from diadem.network.relay.deposit import NoMoreAllowed, deposit_package
+from diadem.network.relay.deposit import deposit_package
 from diadem.network.relay.permit import permit
 from diadem.network.relay.requesting import give_up
 from diadem.network.relay.silence import ask_where_silent
 from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import is_resting, require_route
-from diadem.network.source import Serving
+from diadem.network.source import NoMoreAllowed, Sources
 
 #: Seconds for which a person waits for something new at a carrier, before the rest is left for later.
 _PATIENCE: Final = 2.0
@@ -168,7 +168,7 @@ def fetch_all(
     return done
 
 
-def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: threading.Event | None = None) -> None:
+def push_all(desk: Desk, sources: Sources, *, peer: str | None = None, stop: threading.Event | None = None) -> None:
     """Push everything that was accepted by peers that cannot fetch it; what fails says why in the book."""
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
@@ -184,11 +184,11 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
                 stopped = _stopped(desk, transfer, stop)
                 carrier = carrier_for(desk, transfer)
                 try:
-                    deposit_package(desk, serving, transfer.id, carrier, listener=silent, stop=stopped)
+                    deposit_package(desk, sources, transfer.id, carrier, listener=silent, stop=stopped)
                 except NoMoreAllowed as error:
                     give_up(desk, transfer.id, carrier.label, error)
             else:
-                push_package(desk, serving, transfer.id, listener=silent, stop=stop)
+                push_package(desk, sources, transfer.id, listener=silent, stop=stop)
         except Interrupted:
             raise
         except DiademError as error:
@@ -295,13 +295,13 @@ class Movers(_PerPeer):
     ----------
     desk : Desk
         Of the node that serves.
-    serving : Serving
+    sources : Sources
         What is pushed.
     """
 
-    def __init__(self, desk: Desk, serving: Serving) -> None:
+    def __init__(self, desk: Desk, sources: Sources) -> None:
         super().__init__("mover")
-        self._desk, self._serving = desk, serving
+        self._desk, self._sources = desk, sources
 
     def run(self, stop: threading.Event) -> bool:
         """Begin with each peer that has something under way. Raises what an earlier run failed with at this node."""
@@ -314,5 +314,5 @@ class Movers(_PerPeer):
 
     def _move(self, peer: str, stop: threading.Event) -> None:
         fetch_all(self._desk, Wishes(), peer=peer, stop=stop)
-        push_all(self._desk, self._serving, peer=peer, stop=stop)
+        push_all(self._desk, self._sources, peer=peer, stop=stop)
         clear(self._desk, peer)

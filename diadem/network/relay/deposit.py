@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import threading
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
 from diadem.model.buffers import Rooms
 from diadem.model.carriers import CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
+from diadem.network.crew import Crew
 from diadem.network.desk import Desk
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import pieces_of
-from diadem.network.relay_book import EVERYTHING, Place, Relay, relay_book
-from diadem.network.source import Serving
+from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, relay_book
+from diadem.network.source import Source, Sources
 from diadem.network.windows import WINDOW
 from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
@@ -28,95 +25,9 @@ from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 IN_HAND: Final = Rooms(6, each=3)
 #: Windows of one transfer at once.
 AT_ONCE: Final = 2
+_STOPPED: Final = "stopped; what was written there is kept"
 #: Stands for all pieces of a part; no object has this number.
 _WHOLE: Final = 1 << 30
-
-
-class Source(Protocol):
-    """Where the bytes of a package come from. Safe to use from several threads."""
-
-    def part(self, number: int) -> Iterator[bytes]:
-        """A part, block by block."""
-
-    def window(self, number: int, room: bytearray) -> bytearray:
-        """A payload window, every leaf of it proven; in `room`, where nobody else looks into that."""
-
-    def windows(self) -> int:
-        """How many there are."""
-
-    def giving(self, name: ObjectName, size: int) -> AbstractContextManager[None]:
-        """While an object of so many bytes is put down; it counts once it lies there. Raises `NoMoreAllowed`."""
-
-
-class Memory(Protocol):
-    """Remembers what was put down; see `RelayBook`."""
-
-    def put(self, transfer: str, name: ObjectName) -> None:
-        """Note that an object lies there."""
-
-    def what_lies(self, transfer: str) -> Mapping[Place, int]:
-        """The last generation of each part and window that was put down."""
-
-
-class NoMoreAllowed(Refused):
-    """All that was accepted was put down, and more is wanted: what lay there was lost or spoilt."""
-
-
-class Permitted:
-    """A package that was accepted, as long as its receiver may have it.
-
-    Parameters
-    ----------
-    desk, serving : Desk, Serving
-        Of the sender.
-    transfer : Transfer
-        Which.
-    """
-
-    def __init__(self, desk: Desk, serving: Serving, transfer: Transfer) -> None:
-        self._desk, self._serving, self._id, self._peer = desk, serving, transfer.id, transfer.peer
-        self._lock = threading.Lock()
-        self._giving = 0
-
-    def _now(self) -> Transfer:
-        return self._serving.permitted(self._peer, self._id)
-
-    def part(self, number: int) -> Iterator[bytes]:
-        """A part, block by block."""
-        return self._serving.part_of(self._now().package, number)[1]
-
-    def window(self, number: int, room: bytearray) -> bytearray:
-        """A payload window."""
-        return self._serving.proven_window(self._now().package, number, room)
-
-    def windows(self) -> int:
-        """How many there are."""
-        return self._serving.windows(self._now().package)
-
-    @contextmanager
-    def giving(self, name: ObjectName, size: int) -> Iterator[None]:
-        """Count it; what is asked for again counts again, so that nobody asks for ever.
-
-        What other threads put down just now counts beforehand, so that nothing lies there beyond what was accepted.
-        """
-        with self._lock:
-            found = self._now()
-            if found.moved + self._giving + size > found.ceiling:
-                raise NoMoreAllowed(
-                    "more bytes would move than were accepted", next="Cancel the transfer, and send it again."
-                )
-            self._giving += size
-        part, window, generation = name
-        number = (generation << 2 | part) << 32 | window
-        put = False
-        try:
-            yield
-            put = True
-        finally:
-            with self._lock:  # or another thread would see it counted twice
-                self._giving -= size
-                if put:
-                    self._desk.book.spend(self._id, -number, 0, size)
 
 
 class Deposit:
@@ -124,8 +35,6 @@ class Deposit:
 
     Parameters
     ----------
-    memory : Memory
-        Remembers what was put down.
     transfer : Transfer
         Which.
     relay : Relay
@@ -136,22 +45,25 @@ class Deposit:
         Who takes them.
     wanted : mapping of (int, int) to int
         Generation of each part and window; see `RelayBook.asked`.
+    book : RelayBook, optional
+        Remembers what was put down; without it the carrier alone does.
     """
 
     def __init__(
         self,
-        memory: Memory,
         transfer: Transfer,
         relay: Relay,
         source: Source,
         carrier: Guarded,
         wanted: Mapping[Place, int],
+        book: RelayBook | None = None,
     ) -> None:
-        self._memory, self._transfer, self._relay = memory, transfer, relay
-        self._source, self._carrier, self._wanted = source, carrier, wanted
+        self._transfer, self._relay = transfer, relay
+        self._source, self._carrier, self._wanted, self._book = source, carrier, wanted, book
         self._lock = threading.Lock()
-        self._fault: BaseException | None = None
-        self._lying = dict(memory.what_lies(transfer.id))
+        self._lying = dict(book.what_lies(transfer.id)) if book is not None else {}
+        #: Objects that were put down.
+        self.done = 0
 
     def run(self, listener: Listener, stop: Callable[[], bool]) -> None:
         """Put down everything that is wanted.
@@ -176,20 +88,20 @@ class Deposit:
         for part in (0, 1):
             if self._is_part_due(part):
                 self._put_part(part)
-        queue = (number for number in range(windows) if self._is_due((2, number)))
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            work = [pool.submit(self._work, queue, windows, listener, stop) for _ in range(AT_ONCE)]
-            try:
-                wait(work)
-            except KeyboardInterrupt:  # each ends after the object that it is at
-                self._fail(
-                    Interrupted(
-                        "stopped; what was written there is kept", next="Run the same command again to continue."
-                    )
-                )
-        fault, self._fault = self._fault, None
-        if fault is not None:
-            raise fault
+        size = min(WINDOW, self._transfer.bytes)
+        crew = Crew("deposit", AT_ONCE, stop=stop, stopped=Interrupted(_STOPPED), patience=None)
+
+        def put(number: int) -> None:
+            room = IN_HAND.room(size, sealed_size(size), of=self._carrier.label, require_going=crew.require_going)
+            with room as (plain, sealed):
+                crew.require_going()
+                self._put((2, number), self._source.proven_window(number, plain), sealed)
+            listener(Progress("put", number + 1, windows, unit="windows"))
+
+        try:
+            crew.each((number for number in range(windows) if self._is_due((2, number))), put)
+        except KeyboardInterrupt:  # each has ended after the object that it was at
+            raise Interrupted(_STOPPED, next="Run the same command again to continue.") from None
 
     def _look(self) -> None:
         """What lies there though this node does not remember: it stopped before it could note that."""
@@ -210,31 +122,11 @@ class Deposit:
         return self._is_due((part, _WHOLE))
 
     def _put_part(self, part: int) -> None:
-        for number, piece in enumerate(pieces_of(self._source.part(part))):
+        _, blocks = self._source.part(part)
+        for number, piece in enumerate(pieces_of(blocks)):
             if self._is_due((part, number)):
                 self._put((part, number), piece)
         self._note(ObjectName(part, _WHOLE, self._generation((part, 0))))
-
-    def _work(self, queue: Iterator[int], total: int, listener: Listener, stop: Callable[[], bool]) -> None:
-        size, going = min(WINDOW, self._transfer.bytes), partial(_require_going, stop)
-        try:
-            while (number := self._next(queue)) is not None:
-                room = IN_HAND.room(size, sealed_size(size), of=self._carrier.label, require_going=going)
-                with room as (plain, sealed):
-                    going()
-                    self._put((2, number), self._source.window(number, plain), sealed)
-                listener(Progress("put", number + 1, total, unit="windows"))
-        except BaseException as error:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        _let_go(error)
-        with self._lock:
-            self._fault = self._fault or error
-
-    def _next(self, queue: Iterator[int]) -> int | None:
-        with self._lock:
-            return None if self._fault is not None else next(queue, None)
 
     def _put(self, place: Place, data: bytes | bytearray, room: bytearray | None = None) -> None:
         name = ObjectName(*place, self._generation(place))
@@ -244,28 +136,19 @@ class Deposit:
             self._carrier.put(self._relay.relay, str(name), sealed)
         self._note(name)
 
+        with self._lock:
+            self.done += 1
+
     def _note(self, name: ObjectName) -> None:
-        self._memory.put(self._transfer.id, name)
+        if self._book is not None:
+            self._book.put(self._transfer.id, name)
         with self._lock:
             self._lying[name[:2]] = name.generation
 
 
-def _let_go(error: BaseException) -> None:
-    """Let go of what the frames of an error hold, while somebody keeps it: a window, and the same sealed."""
-    following: BaseException | None = error
-    while following is not None:
-        traceback.clear_frames(following.__traceback__)
-        following = following.__cause__ or following.__context__
-
-
-def _require_going(stop: Callable[[], bool]) -> None:
-    if stop():
-        raise Interrupted("stopped; what was written there is kept")
-
-
 def deposit_package(
     desk: Desk,
-    serving: Serving,
+    sources: Sources,
     transfer_id: str,
     carrier: Guarded,
     *,
@@ -285,7 +168,8 @@ def deposit_package(
     relay = relays.get(transfer.id)
     if relay is None:
         raise NotFound("its acceptance names no place to write it to", next="Cancel it, and offer the package again.")
-    deposit = Deposit(relays, transfer, relay, Permitted(desk, serving, transfer), carrier, relays.asked(transfer.id))
+    source = sources.of(transfer.peer, transfer.id, transfer.route)
+    deposit = Deposit(transfer, relay, source, carrier, relays.asked(transfer.id), relays)
     try:
         deposit.run(listener, stop)
     except CarrierFull as error:
