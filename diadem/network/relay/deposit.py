@@ -135,7 +135,6 @@ class Deposit:
         with self._source.giving(name, len(data)):
             self._carrier.put(self._relay.relay, str(name), sealed)
         self._note(name)
-
         with self._lock:
             self.done += 1
 
@@ -168,10 +167,9 @@ def deposit_package(
     relay = relays.get(transfer.id)
     if relay is None:
         raise NotFound("its acceptance names no place to write it to", next="Cancel it, and offer the package again.")
-    source = sources.of(transfer.peer, transfer.id, transfer.route)
-    deposit = Deposit(transfer, relay, source, carrier, relays.asked(transfer.id), relays)
     try:
-        deposit.run(listener, stop)
+        source = sources.of(transfer.peer, transfer.id, transfer.route)
+        Deposit(transfer, relay, source, carrier, relays.asked(transfer.id), relays).run(listener, stop)
     except CarrierFull as error:
         desk.book.change(
             transfer.id, error=error.message, next="It continues when the recipient has picked something up."
