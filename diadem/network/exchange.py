@@ -24,7 +24,7 @@ from diadem.errors import (
 from diadem.model import canonical
 from diadem.model.carriers import OBJECT, RELAY, CarrierFull
 from diadem.model.peers import Unproven
-from diadem.network.limits import ASKED_AGAIN, PORTION
+from diadem.network.limits import ASKED_AGAIN, BLOCK
 
 if TYPE_CHECKING:
     from diadem.model.ports import RangeReader
@@ -175,7 +175,7 @@ def file_range(reader: RangeReader, start: int, stop: int) -> Begun:
 def read_blocks(reader: RangeReader, start: int, stop: int) -> Iterator[bytes]:
     """Such bytes, some at a time; fewer where the file has become shorter."""
     with reader:
-        while start < stop and (data := reader.read_at(start, min(PORTION, stop - start))):
+        while start < stop and (data := reader.read_at(start, min(BLOCK, stop - start))):
             start += len(data)
             yield data
             del data  # or two are held while the next one is read

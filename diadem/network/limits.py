@@ -12,6 +12,9 @@ from typing import Final
 
 #: Bytes that are read, sent or taken in at once: larger portions cost memory, smaller ones calls.
 PORTION: Final = 1 << 20
+#: Bytes of a file that are read and sent at once: less than what `use_one_heap` gives back, so that memory is used
+#: again; a connection has three times as much on its way.
+BLOCK: Final = PORTION // 2
 #: Bytes of a control message, with chain and previews.
 MAX_MESSAGE: Final = 2 << 20
 #: Bytes of what a sealed message has in its envelope, and of all of it: its base64, and what age adds.

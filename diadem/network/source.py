@@ -26,7 +26,7 @@ from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.desk import Desk, desk_of
 from diadem.network.exchange import Begun, WhileAllowed, read_blocks
 from diadem.network.grants import require_read
-from diadem.network.limits import PORTION
+from diadem.network.limits import BLOCK
 from diadem.network.tag_parts import tag_files, tag_part
 from diadem.network.windows import RUN, Span, WindowPlan
 from diadem.node.context import Context
@@ -281,7 +281,7 @@ class _Package:
         if local is None:
             yield from self._leaf_by_leaf(spans, start, stop, proven=proven)
             return
-        for small, some in groupby(spans, lambda span: span.is_whole and span.length <= PORTION):
+        for small, some in groupby(spans, lambda span: span.is_whole and span.length <= BLOCK):
             if small:
                 yield from _small_files(local, list(some), start, stop)
                 continue
@@ -309,7 +309,7 @@ class _Package:
             begin, end = max(start - leaf.at, 0), min(stop - leaf.at, leaf.length)
             if begin < end:
                 held += self._leaf(leaf, proven=proven)[begin:end]
-            if len(held) >= PORTION:
+            if len(held) >= BLOCK:
                 yield bytes(held)
                 held.clear()
         if held:
@@ -358,7 +358,7 @@ def _small_files(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: i
     at, held = 0, bytearray()
     while at < len(spans):
         first, end = spans[at].at, at
-        while end < len(spans) and spans[end].at - first < PORTION:
+        while end < len(spans) and spans[end].at - first < BLOCK:
             end += 1
         size = spans[end - 1].at + spans[end - 1].length - first
         held = held if len(held) >= size else bytearray(size)  # one for all: new memory costs as much as the reading

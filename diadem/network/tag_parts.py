@@ -11,7 +11,7 @@ from diadem.errors import DigestMismatch, PackageError, Unreachable
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.names import require_sound_names
 from diadem.model.ports import Bundle
-from diadem.network.limits import PORTION
+from diadem.network.limits import BLOCK, PORTION
 from diadem.network.link import Reader
 from diadem.package.examine import LIMITS
 from diadem.package.tags import parse_manifest
@@ -52,8 +52,8 @@ def _blocks_of(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
     for path, size in sizes:
         yield LENGTH.pack(size)
         with bundle.open(path) as reader:
-            for at in range(0, size, PORTION):
-                yield reader.read_at(at, PORTION)
+            for at in range(0, size, BLOCK):
+                yield reader.read_at(at, BLOCK)
 
 
 def limit_of(path: str) -> int:
