@@ -227,14 +227,14 @@ def _sync_range(descriptor: int, offset: int, length: int, flags: int) -> bool:
 
 
 def use_one_heap() -> None:
-    """Have all threads of this process share one heap, and give blocks of a mebibyte back at once (glibc only).
+    """Have all threads of this process share one heap, and give blocks of two mebibytes back at once (glibc only).
 
     Otherwise each thread keeps a heap of its own for the next such block. What is smaller stays for the next one: new
     pages for each block of a file that is sent cost as much as all else that the system does for it.
     """
     if _LIBC is not None and hasattr(_LIBC, "mallopt"):
         _LIBC.mallopt(ctypes.c_int(_M_ARENA_MAX), ctypes.c_int(1))
-        _LIBC.mallopt(ctypes.c_int(_M_MMAP_THRESHOLD), ctypes.c_int(1 << 20))
+        _LIBC.mallopt(ctypes.c_int(_M_MMAP_THRESHOLD), ctypes.c_int(2 << 20))
 
 
 def flush_file(path: str) -> None:
