@@ -16,6 +16,7 @@ from diadem.model.transfers import Counts
 from diadem.network.arrival import Arrival
 from diadem.network.intake import Follower, take_spans
 from diadem.network.link import Incoming, Link
+from diadem.network.memory import TRANSFERS
 from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
@@ -196,10 +197,9 @@ class Fetch:
         return first, end
 
     def _work(self) -> None:
-        buffer = memoryview(bytearray(max(_CHUNK, self._arrival.manifest.leaf_size)))
         try:
             while (run := self._next()) is not None:
-                missing = self._fetch(run, buffer)
+                missing = self._fetch(run)
                 with self._turn:
                     self._busy -= 1
                     if missing:
@@ -213,7 +213,7 @@ class Fetch:
             self._fault = self._fault or error
             self._turn.notify_all()
 
-    def _fetch(self, run: Run, buffer: memoryview) -> bool:
+    def _fetch(self, run: Run) -> bool:
         """Fetch what is missing of some windows; whether something still is."""
         fruitless = 0
         while True:
@@ -222,7 +222,9 @@ class Fetch:
                 return False
             before = self._arrival.marks.count
             try:
-                self._read(missing, buffer)
+                size = max(_CHUNK, self._arrival.manifest.leaf_size)
+                with TRANSFERS.room(size, of=self._peer, require_going=self._require_going) as (buffer,):
+                    self._read(missing, memoryview(buffer))
                 return bool(self._missing_from(run))
             except Unreachable:
                 fruitless = 0 if self._arrival.marks.count > before else fruitless + 1
@@ -236,8 +238,7 @@ class Fetch:
         """Wait, but not beyond the end."""
         with self._turn:
             self._turn.wait_for(lambda: self._fault is not None, seconds)
-            if self._fault is not None:
-                raise Interrupted("stopped")
+            self._require_going()
 
     def _missing_from(self, run: Run) -> list[tuple[int, list[Span]]]:
         """The first leaves of some windows that are missing and lie together, by window and file; or none."""
@@ -252,6 +253,10 @@ class Fetch:
                 if missing[-1].at + missing[-1].length < spans[-1].at + spans[-1].length:
                     break
         return found
+
+    def _require_going(self) -> None:
+        if self._fault is not None:
+            raise Interrupted("stopped")
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
@@ -290,8 +295,7 @@ class Fetch:
     def _fill(self, readinto: Callable[[memoryview], int], buffer: memoryview, *, whole: bool) -> bool:
         """Fill the buffer; False where nothing comes any more, if that is no fault."""
         while buffer:
-            if self._fault is not None:
-                raise Interrupted("stopped")
+            self._require_going()
             count = readinto(buffer)
             if not count and not whole:
                 return False
