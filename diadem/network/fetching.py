@@ -15,6 +15,7 @@ from diadem.network.arrival import Arrival
 from diadem.network.crew import Crew
 from diadem.network.intake import Follower, take_spans
 from diadem.network.link import Link
+from diadem.network.memory import TRANSFERS
 from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
@@ -168,16 +169,15 @@ class Fetch:
         return first, end
 
     def _work(self) -> None:
-        buffer = memoryview(bytearray(max(_CHUNK, self._arrival.manifest.leaf_size)))
         while (run := self._next()) is not None:
-            missing = self._fetch(run, buffer)
+            missing = self._fetch(run)
             with self._crew.turn:
                 self._busy -= 1
                 if missing:
                     self._again.append(run)
                 self._crew.turn.notify_all()
 
-    def _fetch(self, run: Run, buffer: memoryview) -> bool:
+    def _fetch(self, run: Run) -> bool:
         """Fetch what is missing of some windows; whether something still is."""
         fruitless = 0
         while True:
@@ -186,7 +186,9 @@ class Fetch:
                 return False
             before = self._arrival.marks.count
             try:
-                self._read(missing, buffer)
+                size = max(_CHUNK, self._arrival.manifest.leaf_size)
+                with TRANSFERS.room(size, of=self._peer, require_going=self._crew.require_going) as (buffer,):
+                    self._read(missing, memoryview(buffer))
                 return bool(self._missing_from(run))
             except Unreachable:
                 fruitless = 0 if self._arrival.marks.count > before else fruitless + 1
