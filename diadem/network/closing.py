@@ -9,10 +9,10 @@ from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import IntegrityError, Refused
 from diadem.model.statements import Draft
-from diadem.model.transfers import Counts, State, Transfer
+from diadem.model.transfers import Counts, State, Transfer, new_id
 from diadem.network.desk import Desk, outgoing
 from diadem.network.evidence import own_chain
-from diadem.network.messages import CLOSURE, MAX_CORRECTIONS, RECEIPT, Message, new_id
+from diadem.network.messages import CLOSURE, MAX_CORRECTIONS, RECEIPT, Message
 from diadem.network.relay_book import relay_book
 from diadem.node.quality.amend import brought, came_from, sheet_of
 

@@ -11,7 +11,6 @@ node that sends; `about` is not signed and only shown.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,15 +21,14 @@ from diadem.model import canonical
 from diadem.model.carriers import LAST_GENERATION
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
-from diadem.network.limits import MAX_MESSAGE
+from diadem.network.limits import MAX_CHECKPOINT, MAX_MESSAGE
 from diadem.trust.base64_text import from_base64
 
 FORMAT: Final = "diadem-message/1"
 MAX_PREVIEWS: Final = 8
 MAX_PREVIEW_BYTES: Final = 64 << 10
-#: Bytes of a record's summary, and of a checkpoint.
+#: Bytes of a record's summary.
 MAX_RECORD_BYTES: Final = 64 << 10
-MAX_CHECKPOINT: Final = 4 << 10
 #: Bytes of a sheet of corrections: some 500 of them.
 MAX_CORRECTIONS: Final = 1 << 20
 #: Letters of what went wrong.
@@ -152,11 +150,6 @@ class Message:
             chain,
             about,
         )
-
-
-def new_id() -> str:
-    """An id for a message or a transfer: 128 random bits."""
-    return secrets.token_hex(16)
 
 
 # -- what is not signed ----------------------------------------------------------------------------------------------

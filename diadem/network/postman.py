@@ -11,6 +11,7 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 from diadem.model import canonical
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
+from diadem.model.transfers import new_id
 from diadem.network import sealed_messages
 from diadem.network.book import Outgoing
 from diadem.network.closing import corrections_now
@@ -20,7 +21,7 @@ from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.limits import MAX_ANSWER
 from diadem.network.link import Link
 from diadem.network.mailbox import put_sealed
-from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
+from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, ways
 from diadem.network.sealed_messages import Answer

@@ -8,12 +8,12 @@ from typing import Final
 
 from diadem.errors import DiademError
 from diadem.model import canonical
-from diadem.model.transfers import MOVING, Counts, Transfer
+from diadem.model.transfers import MOVING, Counts, Transfer, new_id
 from diadem.network.desk import Desk
 from diadem.network.fetching import Fetch
 from diadem.network.limits import MAX_MESSAGE
 from diadem.network.link import Link
-from diadem.network.messages import PROGRESS, Message, new_id
+from diadem.network.messages import PROGRESS, Message
 from diadem.network.postman import collect
 
 #: Seconds between two notes in the book, and between two messages.

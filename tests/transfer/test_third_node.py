@@ -16,13 +16,13 @@ from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreE
 from diadem.model import canonical
 from diadem.model.peers import PeerState
 from diadem.model.statements import Draft
-from diadem.model.transfers import State, Transfer
+from diadem.model.transfers import State, Transfer, new_id
 from diadem.network import messages
 from diadem.network.handlers.windows import pushed_of, serving_of
 from diadem.network.incoming import receive
 from diadem.network.jobs import jobs
 from diadem.network.link import Link
-from diadem.network.messages import Message, new_id
+from diadem.network.messages import Message
 from diadem.network.postman import acknowledged
 from diadem.network.working import Movers
 from diadem.node.config import ServerSettings
