@@ -8,7 +8,7 @@
         to: NodeId
         pages: Annotated[int, Meta(ge=1)]
 
-    Letter.from_bytes(data, limit=4096)   # DocumentError: it should be a whole number from 1 on [letter: pages]
+    Letter.from_bytes(data)   # DocumentError: it should be a whole number from 1 on [letter: pages]
 
 A form has the members that it names and no others; one without a default must be there. What no type says is for
 ``__post_init__``, which raises `ValueError`. Importing this costs a command some 20 ms: modules that every command
@@ -55,11 +55,12 @@ _STEP: Final = re.compile(r"\[[^\]]*\]|[^.\[]+")
 class Document(Struct, frozen=True, forbid_unknown_fields=True):
     """The base of all forms. With ``tag_field`` and ``tag`` it says of which form it is, as it must.
 
-    `WHAT` is where a fault is said to be, `ADVICE` what to do about it.
+    `WHAT` is where a fault is said to be, `ADVICE` what to do about it, `LIMIT` how many bytes are read.
     """
 
     WHAT: ClassVar[str] = "document"
     ADVICE: ClassVar[str] = "Its sender must send it again; both sides should run the same version of DIADEM."
+    LIMIT: ClassVar[int] = 64 << 10
 
     @classmethod
     def of(cls, value: Any) -> Self:
@@ -68,9 +69,9 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, limit: int) -> Self:
-        """The document of canonical bytes, at most `limit` of them. Raises `DocumentError` for other bytes."""
-        return cls.of(canonical.decode(data, where=cls.WHAT, limit=limit))
+    def from_bytes(cls, data: bytes) -> Self:
+        """The document of canonical bytes. Raises `DocumentError` for more than `LIMIT` of them, or others."""
+        return cls.of(canonical.decode(data, where=cls.WHAT, limit=cls.LIMIT))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object."""
