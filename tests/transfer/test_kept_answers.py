@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from diadem.model.transfers import new_id
 from diadem.network.book_file import network_book
 from diadem.network.incoming import receive
-from diadem.network.messages import ACCEPTANCE, Message, new_id
+from diadem.network.messages import ACCEPTANCE, Message
 from tests.transfer.pair import Pair, Side
 
 #: Of each message the same is asked of SQLite, within so much: 20 %.

@@ -18,7 +18,8 @@ from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreE
 from diadem.model import canonical
 from diadem.model.peers import NOTE_TYPE, PeerState
 from diadem.model.statements import Draft
-from diadem.model.transfers import State, Transfer
+from diadem.model.times import time_text
+from diadem.model.transfers import State, Transfer, new_id
 from diadem.network import messages
 from diadem.network.desk import Desk
 from diadem.network.handlers.windows import pushed_of, serving_of
@@ -26,7 +27,7 @@ from diadem.network.incoming import receive
 from diadem.network.jobs import jobs
 from diadem.network.link import Link
 from diadem.network.mail.delivery import acknowledged
-from diadem.network.messages import Message, new_id
+from diadem.network.messages import Message
 from diadem.network.wire import CONNECT
 from diadem.network.working import Movers
 from diadem.node.config import ServerSettings
@@ -131,13 +132,13 @@ def test_a_third_node_says_nothing_of_a_transfer_that_is_not_its_own(three: Thre
         chain = _chain(c, sent.id)
         about = {"state": "transferring", "done": 5} if kind == messages.PROGRESS else {}
         side = three[target]
-        message = Message(new_id(), kind, sent.id, c.id, side.id, side.desk.now, chain, about)
+        message = Message(new_id(), kind, sent.id, c.id, side.id, time_text(side.desk.now), chain, about)
         before = side.desk.book.get(sent.id), side.desk.book.events(sent.id)
         with pytest.raises(NotFound, match="no such transfer"):
             receive(side.desk, c.id, message.to_bytes())
         assert (side.desk.book.get(sent.id), side.desk.book.events(sent.id)) == before
         assert side.desk.shelf.get(sent.id, c.id) is None, "what it says is not even kept"
-    progress = Message(new_id(), messages.PROGRESS, sent.id, c.id, a.id, a.desk.now, "", {"done": 5})
+    progress = Message(new_id(), messages.PROGRESS, sent.id, c.id, a.id, time_text(a.desk.now), "", {"done": 5})
     with pytest.raises(NotFound):
         receive(a.desk, c.id, progress.to_bytes())
     assert a.desk.book.get(sent.id).done == 0
@@ -182,7 +183,9 @@ def test_refused_offers_leave_nothing_on_the_disk(three: Three) -> None:
         nobody = statements.offer(replace(sent, id=new_id()), to="nobody@nmi", grant=sent.grant, by="alice@hu-berlin")
         a.node.context.say([nobody], as_user=True)
         transfer = str(nobody.predicate["transfer"])
-        message = Message(new_id(), messages.OFFER, transfer, a.id, b.id, a.desk.now, _chain(a, transfer))
+        message = Message(
+            new_id(), messages.OFFER, transfer, a.id, b.id, time_text(a.desk.now), _chain(a, transfer), {}
+        )
         with pytest.raises(DiademError, match="no user 'nobody'"):
             receive(b.desk, a.id, message.to_bytes())
         assert b.desk.shelf.get(transfer, a.id) is None

@@ -17,7 +17,8 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.model.tickets import FOR_PEER, Ticket
-from diadem.model.times import read_time
+from diadem.model.times import read_time, time_text
+from diadem.model.transfers import new_id
 from diadem.network.closing import corrections_now
 from diadem.network.desk import Desk
 from diadem.network.evidence import own_chain
@@ -26,7 +27,7 @@ from diadem.network.limits import MAX_ANSWER, MAX_INVITATIONS, MAX_SENDERS
 from diadem.network.link import Link
 from diadem.network.mail.envelope import Answer, Content, Mail, seal_mail
 from diadem.network.mail.outbox import Outgoing, PendingIntroduction, Put, outbox_of
-from diadem.network.messages import OFFER, UNSIGNED, Message, new_id
+from diadem.network.messages import OFFER, UNSIGNED, Message
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, through, ways
 from diadem.network.wire import no_answer
@@ -157,7 +158,9 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
     about = {**outgoing.about, **({"seen": theirs} if theirs else {})}
     if outgoing.kind == OFFER and (offered := desk.book.find(outgoing.transfer)) is not None:
         about |= corrections_now(desk, offered.package)
-    return Message(outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, desk.now, chain, about)
+    return Message(
+        outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, time_text(desk.now), chain, about
+    )
 
 
 def put_message(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer, seen: str) -> None:

@@ -25,6 +25,8 @@ from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer, Unproven
 from diadem.model.routes import DIRECT
 from diadem.model.tickets import Ticket
+from diadem.model.times import time_text
+from diadem.model.transfers import new_id
 from diadem.network.desk import Desk
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_ANSWER, MAX_SEALED
@@ -32,7 +34,7 @@ from diadem.network.link import Link
 from diadem.network.mail.delivery import UNPROVEN, begin_introduction, put_sealed, take_answer, tell_hub
 from diadem.network.mail.envelope import Answer, Content, Introduction, Mail, Welcome, open_mail
 from diadem.network.mail.outbox import KEPT, Outgoing, PendingIntroduction
-from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, Message, new_id
+from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, Message
 from diadem.network.peering import answer_introduction, finish_introduction, finish_join, introduce, join_request
 from diadem.network.route_book import route_book
 from diadem.node.peers.book import peer_book
@@ -101,7 +103,7 @@ def _collected(desk: Desk, link: Link, peer: str, message: Message) -> str:
 
 def _say(desk: Desk, link: Link, peer: str, transfer: str, about: dict[str, Any]) -> None:
     """Tell the sender of a message that was fetched what the answer to its call would have said."""
-    told = Message(new_id(), PROGRESS, transfer, desk.node, peer, desk.now, "", about)
+    told = Message(new_id(), PROGRESS, transfer, desk.node, peer, time_text(desk.now), "", about)
     with contextlib.suppress(NotFound, Refused, UsageError):  # an earlier version makes nothing of it
         link.post_message(told.to_bytes())
 
