@@ -239,6 +239,7 @@ def test_a_stolen_key_that_was_replaced_says_nothing_more(star: Star) -> None:
     star.settle()
     assert state(star, "nmi", transfer) is State.OFFERED
     node = star.node("nmi")
+    assert isinstance(said.content, dict)
     forged = replace(said, id="03" * 16, content={**said.content, "id": "04" * 16})
     (star.hub.box(node.id) / forged.id).write_bytes(seal_mail(forged, thief, age_recipient(node.context)))
     before = len(star.hub.log)

@@ -211,5 +211,5 @@ def _pending(row: Outgoing) -> PendingIntroduction:
     from diadem.network.mail.envelope import Introduction  # what seals is imported where something is sealed
 
     about = dict(row.about)
-    said, ends = Introduction.from_dict(about.pop("said")), read_time(about.pop("ends"))
+    said, ends = Introduction.of(about.pop("said")), read_time(about.pop("ends"))
     return PendingIntroduction(row.peer, said=said, ends=ends, **about)
