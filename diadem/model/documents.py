@@ -8,7 +8,7 @@
         to: NodeId
         pages: Annotated[int, Meta(ge=1)]
 
-    Letter.from_bytes(data)   # DocumentError: it should be a whole number from 1 on [letter: pages]
+    Letter.from_bytes(data)   # DocumentError: pages: it should be a whole number from 1 on [letter]
 
 A form has the members that it names and no others; one without a default must be there. What no type says is for
 ``__post_init__``, which raises `ValueError`. Importing this costs a command some 20 ms: modules that every command
@@ -75,7 +75,7 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object."""
-        written: dict[str, Any] = msgspec.to_builtins(self)
+        written: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_as_text)
         return written
 
     def to_bytes(self) -> bytes:
@@ -84,8 +84,8 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def fault(cls, message: str, at: str = "") -> DiademError:
-        """The error of what does not fit, `at` a member."""
-        return DocumentError(message, where=f"{cls.WHAT}: {at}" if at else cls.WHAT, next=cls.ADVICE)
+        """The error of what does not fit, `at` a member: in the words, for a place is not told to others."""
+        return DocumentError(f"{at}: {message}" if at else message, where=cls.WHAT, next=cls.ADVICE)
 
 
 def document_of(kind: Any, value: Any, *, fault: Callable[..., DiademError] = Document.fault) -> Any:
@@ -94,11 +94,24 @@ def document_of(kind: Any, value: Any, *, fault: Callable[..., DiademError] = Do
     if config is not None and config.tag is not None and isinstance(value, dict) and config.tag_field not in value:
         raise fault(f"'{config.tag_field}' is missing")  # of a single form it is no fault for msgspec
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, dec_hook=_text_of_a_class)
     except msgspec.ValidationError as error:
         placed = _PLACE.fullmatch(str(error))
         said, at = (placed[1], placed[2]) if placed else (str(error), "")
         raise fault(_words(said, _expected(inspect.type_info(kind), _STEP.findall(at))), one_line(at, _SHOWN)) from None
+
+
+def _text_of_a_class(kind: type[Any], value: Any) -> Any:
+    """A text that has a class of its own, such as `PackageId`: that refuses, in its words, what is none."""
+    if not isinstance(value, str) or not issubclass(kind, str):
+        raise TypeError("it should be a text")
+    return kind(value)
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return str(value)
 
 
 def _words(said: str, expected: str) -> str:

@@ -41,7 +41,7 @@ from diadem.network.remote.node import RemoteNode
 from diadem.network.remote.signing import Signer
 from diadem.network.shelf import shelf_of
 from diadem.network.wire import WrongKey
-from diadem.network.wishes import OfferWish
+from diadem.network.wishes import OfferWish, WantedOffer
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.quality.assess import Judgement
 from diadem.package.tags import seal
@@ -582,7 +582,7 @@ def test_an_offer_and_its_grant_are_signed_on_the_laptop(laptop: Laptop) -> None
 def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:
     package = PackageId(laptop.packages["zno"])
     now, signer = datetime.datetime.now(datetime.UTC), Signer(laptop.key("bob"), "bob@hu-berlin", laptop.node.id)
-    wish = OfferWish(package, "gwen@hu-berlin", 86_400)
+    wish = OfferWish(package, WantedOffer("gwen@hu-berlin", 86_400))
     ends, later = (time_text(now + datetime.timedelta(days=days)) for days in (61, 1))
     grant: dict[str, Any] = {
         "to": "gwen@hu-berlin",

@@ -29,7 +29,7 @@ from diadem.network.remote.package import RemotePackage
 from diadem.network.remote.reading import PackageFacts, read_facts, read_result, read_transfer
 from diadem.network.remote.restoring import RemoteChain, restore
 from diadem.network.remote.signing import Signer
-from diadem.network.wishes import OfferWish, judgement_document, offer_document
+from diadem.network.wishes import JudgementWish, OfferWish, WantedOffer
 from diadem.node.quality.assess import ID, Assessments, Judgement
 from diadem.serialization.record_json import MAX_BYTES, read_record
 
@@ -320,10 +320,10 @@ class RemoteNode(Closing, Reopenable, Display):
             scheme=scheme or "",
             replaces=replaces or "",
         )
-        document = judgement_document(found, said)
+        wish = JudgementWish.of_judgement(found, said)
 
         def state() -> Assessment:
-            answer = self._prepared(document)
+            answer = self._prepared(wish)
             envelope, statement = self._signer.assessment(answer, found, said)
             order = self._client.post_line("statements", envelope.to_line()).get("index")
             return Assessment.of(envelope.statement_id, order if type(order) is int else 0, statement.predicate)
@@ -350,15 +350,15 @@ class RemoteNode(Closing, Reopenable, Display):
         """
         row = self._facts(self._whole(package)).row
         address = to if "@" in to else f"{to}@{self._signer.by.rpartition('@')[2]}"
-        wish = OfferWish(PackageId(row.id), address, int(expires.total_seconds()), comment, route)
+        wish = OfferWish(PackageId(row.id), WantedOffer(address, int(expires.total_seconds()), comment, route))
         return _persistently(lambda: self._offered(wish, row))
 
     def _offered(self, wish: OfferWish, row: PackageRow) -> Transfer:
-        answer, grant, now = self._prepared(offer_document(wish)), "", datetime.datetime.now(datetime.UTC)
+        answer, grant, now = self._prepared(wish), "", datetime.datetime.now(datetime.UTC)
         if _kind(answer) == "grant":
             envelope, _ = self._signer.grant(answer, wish, now)
             self._client.post_line("statements", envelope.to_line())
-            grant, answer = envelope.statement_id, self._prepared(offer_document(wish))
+            grant, answer = envelope.statement_id, self._prepared(wish)
         if "transfer" in answer:
             return read_transfer(answer["transfer"], self.url)
         envelope, statement = self._signer.offer(answer, wish, now, payload_id=row.payload_id, grant=grant)
@@ -367,9 +367,9 @@ class RemoteNode(Closing, Reopenable, Display):
             envelope.statement_id, statement.predicate, title=row.title, created=statement.time, node=self.id
         )
 
-    def _prepared(self, document: Mapping[str, Any]) -> dict[str, Any]:
+    def _prepared(self, wish: JudgementWish | OfferWish) -> dict[str, Any]:
         with _as_here():
-            return self._client.post_json("statements/prepare", document)
+            return self._client.post_line("statements/prepare", wish.to_bytes())
 
     def _dataset(self, package: PackageId, named: str) -> str:
         """The id of a dataset that is named by it, its path or the end of it: by the record, whose bytes are proven."""

@@ -66,9 +66,9 @@ class Signer:
     def grant(self, answer: Mapping[str, Any], asked: OfferWish, now: datetime) -> tuple[Envelope, Statement]:
         """The grant that an offer needs, signed; only where it opens this package to this person for this long."""
         statement = self._read(answer, "grant", [Subject.package(asked.package)])
-        said, until = statement.predicate, now + timedelta(seconds=asked.seconds) + FETCHING
+        said, until = statement.predicate, now + timedelta(seconds=asked.offer.seconds) + FETCHING
         fits = {
-            "to": said.get("to") == asked.to,
+            "to": said.get("to") == asked.offer.to,
             "recipient": bool(said.get("recipient")),
             "rights": said.get("rights") == ["read"],
             "scope": said.get("scope") == "package",
@@ -101,12 +101,12 @@ class Signer:
             "transfer": said.get("transfer") == transfer,
             "package": said.get("package") == asked.package,
             "payload_id": said.get("payload_id") == payload_id,
-            "to": said.get("to") == asked.to,
+            "to": said.get("to") == asked.offer.to,
             "recipient": bool(said.get("recipient")),
             "grant": said.get("grant") == grant if grant else bool(said.get("grant")),
-            "routes": _is_route(said.get("routes"), asked.route, local=said.get("recipient") == self.node),
-            "expires": _ends(said, now + timedelta(seconds=asked.seconds)),
-            "comment": said.get("comment", "") == asked.comment,
+            "routes": _is_route(said.get("routes"), asked.offer.route, local=said.get("recipient") == self.node),
+            "expires": _ends(said, now + timedelta(seconds=asked.offer.seconds)),
+            "comment": said.get("comment", "") == asked.offer.comment,
             "bytes": type(said.get("bytes")) is int,
             "files": type(said.get("files")) is int,
         }
