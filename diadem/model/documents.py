@@ -133,9 +133,9 @@ def _expected(kind: inspect.Type, steps: Sequence[str]) -> str:
     if isinstance(kind, inspect.UnionType):
         within = [one for one in kind.types if not steps or _holds(one, steps[0])]
         return " or ".join(dict.fromkeys(_expected(one, steps) for one in within)) or "something else"
-    if isinstance(kind, inspect.StructType) and steps:
-        if steps[0] == kind.tag_field:
-            return f"'{kind.tag}'"
+    if isinstance(kind, inspect.StructType) and steps and steps[0] == kind.tag_field:
+        return f"'{kind.tag}'"
+    if isinstance(kind, inspect.StructType | inspect.DataclassType) and steps:
         return next(_expected(one.type, steps[1:]) for one in kind.fields if one.encode_name == steps[0])
     if isinstance(kind, inspect.ListType | inspect.VarTupleType) and steps:
         return _expected(kind.item_type, steps[1:])
@@ -148,6 +148,8 @@ def _holds(kind: inspect.Type, step: str) -> bool:
     """Whether a place begins in this one of several types."""
     if isinstance(kind, inspect.StructType):
         return step == kind.tag_field or any(one.encode_name == step for one in kind.fields)
+    if isinstance(kind, inspect.DataclassType):
+        return any(one.encode_name == step for one in kind.fields)
     return isinstance(kind, inspect.ListType | inspect.VarTupleType | inspect.DictType)
 
 
@@ -169,9 +171,16 @@ def _plain(kind: inspect.Type) -> str:
             return "true or false"
         case inspect.NoneType():
             return "null"
+        case inspect.DateType():
+            return "a day such as 2026-03-14"
+        case inspect.DateTimeType():
+            return "a moment such as 2026-03-14T09:26:53Z"
+        case inspect.EnumType(cls=among):
+            return " or ".join(f"'{one.value}'" for one in among)
         case inspect.LiteralType(values=values):
             return " or ".join(f"'{one}'" for one in values)
         case inspect.ListType(max_length=most) | inspect.VarTupleType(max_length=most):
             return "a list" + (f" of at most {most:,}" if most is not None else "")
         case _:
-            return "an object" if isinstance(kind, inspect.StructType | inspect.DictType) else "something else"
+            objects = inspect.StructType | inspect.DataclassType | inspect.DictType
+            return "an object" if isinstance(kind, objects) else "something else"

@@ -472,7 +472,8 @@ def test_the_key_signs_nothing_else_than_was_asked_for(laptop: Laptop) -> None:
     answer = Desk(laptop, zno).prepared(comment="fine")
     bob = laptop.key("bob")
     signer = Signer(bob, "bob@hu-berlin", laptop.node.id)
-    envelope, statement = signer.assessment(answer, zno, asked)
+    statement = signer.read(answer)
+    envelope = signer.assessment(statement, zno, asked)
     assert statement.predicate["comment"] == "fine"
     assert envelope.signers([bob.public])
     assert "bob@hu-berlin" in answer["sentence"]
@@ -494,10 +495,10 @@ def test_the_key_signs_nothing_else_than_was_asked_for(laptop: Laptop) -> None:
     for word, lie in lies.items():
         assert lie != text, word
         with pytest.raises(Refused, match=word if "|" not in word else "did not ask for"):
-            signer.assessment({**answer, "payload": lie}, zno, asked)
+            signer.assessment(signer.read({**answer, "payload": lie}), zno, asked)
     for other in ({"payload": None}, {"type": "application/json"}):
         with pytest.raises(Refused, match="not a statement"):
-            signer.assessment({**answer, **other}, zno, asked)
+            signer.read({**answer, **other})
 
 
 def test_doubts_about_data_that_one_may_not_find_are_told_without_words(laptop: Laptop) -> None:
@@ -606,9 +607,9 @@ def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:
         draft = Draft(kind, subjects[kind], said)
         answer = {"payload": laptop.node.context.ledger.prepared(draft).to_payload().decode(), "type": PAYLOAD_TYPE}
         if kind == "grant":
-            signer.grant(answer, wish, now)
+            signer.grant(signer.read(answer), wish, now)
         else:
-            signer.offer(answer, wish, now, payload_id="cd" * 32, grant="ef" * 32)
+            signer.offer(signer.read(answer), wish, now, payload_id="cd" * 32, grant="ef" * 32)
 
     signed("grant", grant)
     signed("offer", offer)

@@ -72,12 +72,6 @@ def _persistently(state: Callable[[], T]) -> T:
     return state()
 
 
-def _kind(answer: Mapping[str, Any]) -> str:
-    """What the node wants signed, by its own word; that it is that is checked before it is."""
-    found = re.search('"predicateType":"[^"]*/([a-z]+)/v1"', str(answer.get("payload")))
-    return found[1] if found else ""
-
-
 def _package_again(node: Callable[[], RemoteNode], package: PackageId) -> RemotePackage:
     return node().get(package)
 
@@ -323,8 +317,8 @@ class RemoteNode(Closing, Reopenable, Display):
         wish = JudgementWish.of_judgement(found, said)
 
         def state() -> Assessment:
-            answer = self._prepared(wish)
-            envelope, statement = self._signer.assessment(answer, found, said)
+            statement = self._signer.read(self._prepared(wish))
+            envelope = self._signer.assessment(statement, found, said)
             order = self._client.post_line("statements", envelope.to_line()).get("index")
             return Assessment.of(envelope.statement_id, order if type(order) is int else 0, statement.predicate)
 
@@ -355,13 +349,14 @@ class RemoteNode(Closing, Reopenable, Display):
 
     def _offered(self, wish: OfferWish, row: PackageRow) -> Transfer:
         answer, grant, now = self._prepared(wish), "", datetime.datetime.now(datetime.UTC)
-        if _kind(answer) == "grant":
-            envelope, _ = self._signer.grant(answer, wish, now)
+        if "transfer" not in answer and (statement := self._signer.read(answer)).kind == "grant":
+            envelope = self._signer.grant(statement, wish, now)
             self._client.post_line("statements", envelope.to_line())
             grant, answer = envelope.statement_id, self._prepared(wish)
         if "transfer" in answer:
             return read_transfer(answer["transfer"], self.url)
-        envelope, statement = self._signer.offer(answer, wish, now, payload_id=row.payload_id, grant=grant)
+        statement = self._signer.read(answer)
+        envelope = self._signer.offer(statement, wish, now, payload_id=row.payload_id, grant=grant)
         self._client.post_line("statements", envelope.to_line())
         return transfer_of(
             envelope.statement_id, statement.predicate, title=row.title, created=statement.time, node=self.id
