@@ -120,7 +120,7 @@ def ask_again(
     parts = sorted({part for part, _ in lacking if part < 2})
     bits = bits_of(windows) or _NONE
     with contextlib.suppress(StopIteration):  # an earlier wish that has not gone yet is part of this one
-        waiting = desk.book.to_post(peer=transfer.peer)
+        waiting = desk.outbox.waiting(peer=transfer.peer)
         unsent = next(one for one in waiting if (one.transfer, one.kind) == (transfer.id, WANTED))
         parts = sorted({*parts, *unsent.about["parts"]})
         bits = _both(bits, from_base64(unsent.about["windows"]))
