@@ -23,8 +23,7 @@ from diadem.model.ports import Closing
 from diadem.model.times import read_time
 from diadem.network.crew import rest
 from diadem.network.exchange import BASE, BYTES, JSON
-from diadem.network.limits import MAX_ANSWER, PORTION
-from diadem.network.messages import MAX_CHECKPOINT
+from diadem.network.limits import MAX_ANSWER, MAX_CHECKPOINT, PORTION
 from diadem.network.wire import READ, Connection, Pool, reason_of
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, length_and_digest, sign
 

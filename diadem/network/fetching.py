@@ -12,6 +12,7 @@ from diadem.model.transfers import Counts
 from diadem.network.crew import ThreadCrew
 from diadem.network.limits import PORTION
 from diadem.network.link import Link, Reader
+from diadem.network.memory import TRANSFERS
 from diadem.network.receiving import Receiving
 from diadem.network.windows import RUN, Span, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
@@ -128,16 +129,15 @@ class Fetch:
         return first, end
 
     def _work(self) -> None:
-        buffer = memoryview(bytearray(max(PORTION, self._plan.leaf_size)))
         while (run := self._next()) is not None:
-            missing = self._fetch(run, buffer)
+            missing = self._fetch(run)
             with self._crew.turn:
                 self._busy -= 1
                 if missing:
                     self._again.append(run)
                 self._crew.turn.notify_all()
 
-    def _fetch(self, run: Run, buffer: memoryview) -> bool:
+    def _fetch(self, run: Run) -> bool:
         """Fetch what is missing of some windows; whether something still is."""
         fruitless = 0
         while True:
@@ -146,7 +146,9 @@ class Fetch:
                 return False
             before = self._marks.count
             try:
-                self._read(missing, buffer)
+                size, of = max(PORTION, self._plan.leaf_size), self._receiving.peer
+                with TRANSFERS.room(size, of=of, require_going=self._crew.require_going) as (buffer,):
+                    self._read(missing, memoryview(buffer))
                 return bool(self._missing_from(run))
             except Unreachable:
                 fruitless = 0 if self._marks.count > before else fruitless + 1

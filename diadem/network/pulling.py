@@ -11,12 +11,13 @@ from diadem.errors import DiademError, IntegrityError, PackageError
 from diadem.model import canonical
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener
-from diadem.model.transfers import MOVING, State, Transfer
+from diadem.model.times import time_text
+from diadem.model.transfers import MOVING, State, Transfer, new_id
 from diadem.network.desk import Desk
 from diadem.network.fetching import Fetch, FetchOptions
 from diadem.network.limits import MAX_MESSAGE
 from diadem.network.link import Link
-from diadem.network.messages import PROGRESS, Message, new_id
+from diadem.network.messages import PROGRESS, Message
 from diadem.network.postman import collect
 from diadem.network.receiving import Receiving
 from diadem.network.tag_parts import limit_of
@@ -122,7 +123,7 @@ class _Pull:
             "total": transfer.bytes,
             "rate": int(self._receiving.rate),
         }
-        message = Message(new_id(), PROGRESS, transfer.id, desk.node, transfer.peer, desk.now, "", about)
+        message = Message(new_id(), PROGRESS, transfer.id, desk.node, transfer.peer, time_text(desk.now), "", about)
         with contextlib.suppress(DiademError):
             answer = canonical.decode(self._link.post_message(message.to_bytes()), where="answer", limit=MAX_MESSAGE)
             if isinstance(answer, dict) and str(answer.get("state")) not in _STILL:

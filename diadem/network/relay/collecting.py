@@ -23,9 +23,9 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import Counts, State, Transfer
 from diadem.network.crew import ThreadCrew
 from diadem.network.desk import Desk
+from diadem.network.memory import TRANSFERS
 from diadem.network.messages import PROGRESS
 from diadem.network.receiving import Receiving
-from diadem.network.relay.depositing import IN_HAND
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.network.relay.requesting import ask_again
@@ -242,7 +242,7 @@ class _Collect:
 
         try:
             size, of = min(WINDOW, self._transfer.bytes) + MAX_HEADER, self._way.carrier.label
-            with IN_HAND.room(size, of=of, require_going=require_going) as (room, *_):
+            with TRANSFERS.room(size, beside=size, of=of, require_going=require_going) as (room,):
                 require_going()
                 with self._get(name, room) as data:
                     crew.require_aboard()
