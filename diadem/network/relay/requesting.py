@@ -14,7 +14,7 @@ from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.intake import bits_of, numbers_of
 from diadem.network.landing import place_of
-from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message
+from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message, Wanted
 from diadem.network.receiving import Receiving
 from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, Spoilt, relay_book
 from diadem.network.routing import hub_for, working_hubs
