@@ -39,6 +39,9 @@ from diadem.trust.hashing import sha256_hex
 #: What came is not what was offered: going on does not help before the sender mends it.
 FATAL: Final = (IntegrityError, PackageError)
 _DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
+#: Datasets of a package that are entered before its receipt is stated, which takes a twentieth of a second. Those of a
+#: larger one follow when its sender knows that it is here.
+_AT_ONCE: Final = 500
 
 
 def go_on(transfer_id: str) -> str:
@@ -288,7 +291,10 @@ class Landing:
         return open_tag_files(store.bundle(path), expected_id=self.transfer.package)
 
     def finish(self, opened: TagFiles, listener: Listener) -> Transfer:
-        """Seal what is proven, give it its place, enter it, and say so; nothing of that once the transfer is over."""
+        """Seal what is proven, give it its place, enter it, and say so; nothing of that once the transfer is over.
+
+        Datasets of a large package may still be owed to the catalogue then: see `diadem.node.follow.follow`.
+        """
         self.step(State.VERIFYING)
         if not self.arrival.published:
             self.arrival.finish()
@@ -324,7 +330,7 @@ class Landing:
         if not context.catalogue.has(package_id):
             package = Package(context.stores.open(name).bundle(added.path), opened=opened)
             taken = {"owner": transfer.recipient, "source": f"received from the node {transfer.peer}"}
-            context.catalogue.add_package(package_entry(package, added.path, taken))
+            context.catalogue.add_package(package_entry(package, added.path, taken, owed=len(package) > _AT_ONCE))
             context.follower.derive(package_id)
         known = context.catalogue.replicas(package_id)
         if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
