@@ -15,15 +15,15 @@ from diadem.model.times import time_text
 from diadem.trust.envelope import MAX_PAYLOAD_BYTES, Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey
 
-FORMAT: Final = "diadem-relay/1"
-TYPE: Final = "application/vnd.diadem.relay+json"
+FORMAT: Final = "diadem-mailbox/1"
+TYPE: Final = "application/vnd.diadem.mailbox+json"
 STORED, DELIVERED, DELETED = "stored", "delivered", "deleted"
 _WHAT: Final = "note of a hub"
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a hub says of some objects of a relay, or of a message in a box.
+    """What a hub says of some objects of a mailbox.
 
     Attributes
     ----------
@@ -31,8 +31,8 @@ class Note:
         Its node id.
     said : str
         ``stored``, ``delivered`` or ``deleted``.
-    relay, box : str
-        Of which relay, or in whose box; the other is "".
+    mailbox : str
+        Id of it: of a relay, or of the node whose box it is.
     names, sha256 : tuple of str
         Names and SHA-256 of the sealed bytes, in the same order.
     size : int
@@ -43,8 +43,7 @@ class Note:
 
     hub: str
     said: str
-    relay: str
-    box: str
+    mailbox: str
     names: tuple[str, ...]
     sha256: tuple[str, ...]
     size: int
@@ -56,7 +55,7 @@ class Note:
             "format": FORMAT,
             "hub": self.hub,
             "said": self.said,
-            **({"relay": self.relay} if self.relay else {"box": self.box}),
+            "mailbox": self.mailbox,
             "names": list(self.names),
             "sha256": list(self.sha256),
             "bytes": self.size,
@@ -74,18 +73,17 @@ class Note:
             Anything else.
         """
         document = decode(data, where=_WHAT, limit=MAX_PAYLOAD_BYTES)
-        place = "box" if isinstance(document, dict) and "box" in document else "relay"
-        found = members_of(document, _WHAT, f"format hub said {place} names sha256 bytes at")
+        found = members_of(document, _WHAT, "format hub said mailbox names sha256 bytes at")
         names, digests = _texts(found["names"]), _texts(found["sha256"])
         require(found["format"] == FORMAT, _WHAT, f"its format is not {FORMAT}")
         require(found["said"] in (STORED, DELIVERED, DELETED), _WHAT, "it says nothing that is known")
         require(matches(HEX, found["hub"]), _WHAT, "it names no hub")
-        require(isinstance(found[place], str) and bool(found[place]), _WHAT, "it is of no relay and no box")
+        require(isinstance(found["mailbox"], str) and bool(found["mailbox"]), _WHAT, "it is of no mailbox")
         require(len(names) == len(digests), _WHAT, "names and digests differ in number")
         require(all(matches(HEX, digest) for digest in digests), _WHAT, "a digest is malformed")
         require(type(found["bytes"]) is int and found["bytes"] >= 0, _WHAT, "its bytes are not a number")
-        relay, owner = (found[place], "") if place == "relay" else ("", found[place])
-        return cls(found["hub"], found["said"], relay, owner, names, digests, found["bytes"], parse_time(found["at"]))
+        of, size, at = found["mailbox"], found["bytes"], parse_time(found["at"])
+        return cls(found["hub"], found["said"], of, names, digests, size, at)
 
     def signed(self, key: PrivateKey) -> str:
         """The note in an envelope, as one line."""
@@ -124,9 +122,7 @@ def open_note(line: str, *, hub: str, key: PublicKey) -> Note:
     return note
 
 
-def note_of(
-    hub: str, said: str, rows: Sequence[tuple[str, str, int]], at: datetime, *, relay: str = "", box: str = ""
-) -> Note:
+def note_of(hub: str, said: str, rows: Sequence[tuple[str, str, int]], at: datetime, mailbox: str) -> Note:
     """A note of some objects: name, SHA-256 and bytes of each."""
     names, digests = tuple(row[0] for row in rows), tuple(row[1] for row in rows)
-    return Note(hub, said, relay, box, names, digests, sum(row[2] for row in rows), at)
+    return Note(hub, said, mailbox, names, digests, sum(row[2] for row in rows), at)

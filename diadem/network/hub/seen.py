@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 
 #: What ends within this time is about to.
 _SOON: Final = timedelta(days=1)
-_BOXES: Final = """SELECT box, count(*) AS messages, SUM(bytes) AS bytes, MIN(at) AS since, MIN(expires) AS expires
-    FROM messages GROUP BY box"""
-_RELAYS: Final = """SELECT relays.id, sender, recipient, put, ceiling, expires, count(name) AS objects,
-    COALESCE(SUM(bytes), 0) AS bytes, COALESCE(MIN(at), opened) AS since
-    FROM relays LEFT JOIN objects ON relay = relays.id AND how = '' WHERE ended = '' GROUP BY relays.id
-    ORDER BY expires, relays.id"""
+_BOXES: Final = """SELECT owner AS node, count(*) AS messages, SUM(bytes) AS bytes, MIN(at) AS since,
+    MIN(expires) AS expires FROM objects WHERE mailbox = owner AND how = '' GROUP BY owner"""
+_RELAYS: Final = """SELECT id, mailboxes.sender, mailboxes.owner AS recipient, put, ceiling, mailboxes.expires,
+    count(name) AS objects, COALESCE(SUM(bytes), 0) AS bytes, COALESCE(MIN(at), opened) AS since
+    FROM mailboxes LEFT JOIN objects ON mailbox = id AND how = '' WHERE permit <> '' AND ended = '' GROUP BY id
+    ORDER BY mailboxes.expires, id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +118,9 @@ def look(context: Context, hub: Hub) -> HubSeen:
     with hub.file.reading() as connection:
         boxes = rows(connection, _BOXES)
         relays = rows(connection, _RELAYS)
-        (owed,) = rows(connection, "SELECT count(*) AS n FROM relays WHERE ended <> '' AND NOT stated")
-    held, rules = hub.held(), context.policy.hub
-    free = shutil.disk_usage(hub.file.path.parent).free - rules.free
+        (owed,) = rows(connection, "SELECT count(*) AS n FROM mailboxes WHERE ended <> '' AND NOT stated")
+    held, rules = hub.mailboxes.held(), context.policy.hub
+    free = hub.storage.free() - rules.free
 
     def named(node: str) -> str:
         return names.get(node, node[:12])
@@ -131,7 +130,7 @@ def look(context: Context, hub: Hub) -> HubSeen:
         held["objects"],
         held["messages"],
         max(0, min(free, rules.max_size - held["bytes"])),
-        [BoxSeen(named(row.pop("box")), **row, soon=row["expires"] <= soon) for row in boxes],
+        [BoxSeen(named(row.pop("node")), **row, soon=row["expires"] <= soon) for row in boxes],
         [
             RelaySeen(
                 sender=named(row.pop("sender")),

@@ -51,16 +51,16 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
     try:
         tell_hub(desk, hub)
         meet_again(desk, hub)
-        waiting = boxes.messages(wait=wait)
+        waiting = boxes.ls(desk.node, wait=wait)
     except DiademError as error:
         book.failed(hub.id, DIRECT, desk.now, error.message)
         raise
     book.worked(hub.id, DIRECT, desk.now)
     left: DiademError | None = None
     early: list[str] = []
-    for name in chain((one.id for one in waiting), early):
+    for name in chain((one.name for one in waiting), early):
         if not book.was_taken(name):
-            data = boxes.message(name)
+            data = bytes(boxes.get(desk.node, name))
             try:
                 _take(desk, hub, name, data)
             except (Unreachable, StoreError) as error:  # nobody's message keeps those of others waiting
@@ -72,7 +72,7 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
                     continue
                 _refuse(desk, hub, error)
             book.take(name, desk.now)
-        boxes.taken([name])
+        boxes.taken(desk.node, [name])
     if left is not None:
         raise left
     return len(waiting)
