@@ -14,7 +14,6 @@ from diadem.model.signers import PEER, Signer
 from diadem.network.hub.book import FILE, FOLDER, open_book
 from diadem.network.hub.endings import Endings
 from diadem.network.hub.mailboxes import Mailboxes
-from diadem.network.hub.notes import note_of
 from diadem.network.hub.permits import read_permit
 from diadem.network.hub.storage import Storage
 from diadem.network.limits import MAX_RELAYS, MAX_SEALED
@@ -115,6 +114,8 @@ class Hub:
 
     def note(self, said: str, carried: Sequence[tuple[str, str, int]], mailbox: str) -> str:
         """A signed note, as one line."""
+        from diadem.network.hub.notes import note_of
+
         note = note_of(self.context.settings.id, said, carried, self.context.clock(), mailbox)
         return note.signed(self.context.keys.open("online"))
 

@@ -26,8 +26,8 @@ from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.landing import Landing, go_on, note_fault, place_of
+from diadem.network.memory import TRANSFERS
 from diadem.network.messages import PROGRESS
-from diadem.network.relay.depositing import IN_HAND
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.network.relay.requesting import ask_again
@@ -276,7 +276,7 @@ class _Collect:
         assert plan is not None
         try:
             size, of = min(WINDOW, self._transfer.bytes) + MAX_HEADER, self._way.carrier.label
-            with IN_HAND.room(size, of=of, require_going=self._require_going) as (room, *_):
+            with TRANSFERS.room(size, beside=size, of=of, require_going=self._require_going) as (room,):
                 self._require_going()
                 with self._get(name, room) as data:
                     taken = landing.take(plan.spans(name.window), data)

@@ -7,6 +7,7 @@ one was taken, one lost, and a fifth was being written by a process that was kil
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -20,7 +21,7 @@ import pytest
 import diadem
 from diadem.errors import NotFound, Refused
 from diadem.network.hub.hub import Hub, hub_of
-from tests.cli.inside import said, said_json
+from tests.cli.inside import said
 from tests.kill_points import killed
 from tests.node.verbs.test_earlier_nodes import DATA, account, unpacked
 
@@ -95,7 +96,7 @@ def test_what_waited_waits_and_every_rule_goes_on(place: Path) -> None:
 
 
 def test_its_operator_sees_the_same(place: Path) -> None:
-    seen = said_json("status", "--node", place, code=None)["hub"]
+    seen = json.loads(said("status", "--json", "--node", place, code=None))["hub"]
     (relay,), (box,) = seen["relays"], seen["boxes"]
     assert (relay["id"], relay["objects"], relay["put"], relay["ceiling"]) == (OPEN, 2, 4 * 20, 1000)
     assert (box["node"], box["messages"]) == ("nmi", 2)
