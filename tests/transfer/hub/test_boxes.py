@@ -10,7 +10,7 @@ import pytest
 from diadem.model.canonical import encode
 from diadem.network.hub import mailboxes
 from diadem.network.hub.notes import open_note
-from diadem.network.limits import MESSAGES_BY_INVITATION, SHARE_OF_BOX
+from diadem.network.limits import MAX_SEALED, MESSAGES_BY_INVITATION, SHARE_OF_BOX
 from tests.transfer.hub.harbour import HUB, RULES, A, Answer, B, C, Harbour, sha256
 
 INVITATION = sha256(b"the secret of a ticket")
@@ -154,6 +154,46 @@ def test_messages_expire(harbour: Harbour) -> None:
 )
 def test_lists_that_are_none(harbour: Harbour, said: dict[str, object]) -> None:
     assert harbour.ask(B, "PUT", f"hub/mailboxes/{harbour.id(B)}", encode(said, where="test")).status == 400
+
+
+def test_a_message_that_the_disk_lost_keeps_no_other_waiting(harbour: Harbour) -> None:
+    allow(harbour, A)
+    lost, other = "0" * 32, "1" * 32
+    for message in (lost, other):
+        send(harbour, b"sealed", id_=message)
+    (harbour.folder / "mailboxes" / harbour.id(B) / lost).unlink()
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{harbour.id(B)}/{lost}").nothing
+    assert waiting(harbour) == [other]
+    assert send(harbour, b"sealed", id_=lost).status == 200
+    assert sorted(waiting(harbour)) == [lost, other]
+
+
+def test_a_message_is_no_window_and_a_window_no_message(harbour: Harbour) -> None:
+    allow(harbour, A)
+    relay = harbour.opened()
+    assert harbour.put(relay, "0" * 32, b"sealed").nothing
+    assert send(harbour, id_="2-0-1").nothing
+    too_large = send(harbour, bytes(MAX_SEALED + 1))
+    assert too_large.status == 409
+    assert "at most" in too_large.said["error"]["message"]
+    assert harbour.carried() == []
+
+
+def test_a_box_is_not_ended_nor_opened_by_a_permit(harbour: Harbour) -> None:
+    allow(harbour, A)
+    send(harbour, id_="0" * 32)
+    box = harbour.id(B)
+    for who in (A, B, C):
+        assert harbour.ask(who, "POST", f"hub/mailboxes/{box}/end", b"{}").nothing
+        assert harbour.ask(who, "GET", f"hub/mailboxes/{box}/chain").nothing
+    _, line = harbour.permit_line(B, C)
+    assert harbour.ask(C, "PUT", f"hub/mailboxes/{box}", line).nothing
+    assert waiting(harbour) == ["0" * 32]
+
+
+def test_a_box_that_never_had_a_list_is_empty(harbour: Harbour) -> None:
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{harbour.id(B)}").status == 204
+    assert take(harbour, "0" * 32).status == 200
 
 
 def test_nothing_is_no_message(harbour: Harbour) -> None:

@@ -27,7 +27,7 @@ _RELAYS: Final = """SELECT id, mailboxes.sender, mailboxes.owner AS recipient, p
 
 
 @dataclass(frozen=True, slots=True)
-class BoxSeen:
+class BoxStatus:
     """What waits in the box of a spoke.
 
     Attributes
@@ -51,7 +51,7 @@ class BoxSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class RelaySeen:
+class RelayStatus:
     """A relay that is open.
 
     Attributes
@@ -81,7 +81,7 @@ class RelaySeen:
 
 
 @dataclass(frozen=True, slots=True)
-class HubSeen(Display):
+class HubStatus(Display):
     """A hub, as its operator sees it.
 
     Attributes
@@ -90,9 +90,9 @@ class HubSeen(Display):
         What waits in all.
     room : int
         Bytes that it may still take, by its policy and by its disk.
-    boxes : sequence of BoxSeen
+    boxes : sequence of BoxStatus
         Those in which something waits.
-    relays : sequence of RelaySeen
+    relays : sequence of RelayStatus
         Those that are open; the first to end first.
     owed : int
         Relays that have ended and of which the log does not say it yet.
@@ -102,8 +102,8 @@ class HubSeen(Display):
     objects: int
     messages: int
     room: int
-    boxes: Sequence[BoxSeen]
-    relays: Sequence[RelaySeen]
+    boxes: Sequence[BoxStatus]
+    relays: Sequence[RelayStatus]
     owed: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class HubSeen(Display):
         return asdict(self)
 
 
-def look(context: Context, hub: Hub) -> HubSeen:
+def hub_status(context: Context, hub: Hub) -> HubStatus:
     """Look at a hub."""
     names = {peer.id: peer.name for peer in peer_book(context).ls()}
     soon = time_text(context.clock() + _SOON)
@@ -125,14 +125,14 @@ def look(context: Context, hub: Hub) -> HubSeen:
     def named(node: str) -> str:
         return names.get(node, node[:12])
 
-    return HubSeen(
+    return HubStatus(
         held["bytes"],
         held["objects"],
         held["messages"],
         max(0, min(free, rules.max_size - held["bytes"])),
-        [BoxSeen(named(row.pop("node")), **row, soon=row["expires"] <= soon) for row in boxes],
+        [BoxStatus(named(row.pop("node")), **row, soon=row["expires"] <= soon) for row in boxes],
         [
-            RelaySeen(
+            RelayStatus(
                 sender=named(row.pop("sender")),
                 recipient=named(row.pop("recipient")),
                 **row,
