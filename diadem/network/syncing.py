@@ -23,7 +23,7 @@ from diadem.network.relay.carriers import clear
 from diadem.network.relay.requesting import request
 from diadem.network.switching import switch_all
 from diadem.network.wire import no_answer
-from diadem.network.working import Wishes, fetch_all, push_all, tidy
+from diadem.network.working import FetchOptions, fetch_all, push_all, tidy
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
 
@@ -66,7 +66,7 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     came = _messages(desk, trouble)
     switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
-    fetch_all(desk, Wishes(max_rate=max_rate), listener)
+    fetch_all(desk, FetchOptions(max_rate=max_rate), listener)
     push_all(desk, serving_of(desk.context))
     if moving:
         came += _messages(desk, trouble)

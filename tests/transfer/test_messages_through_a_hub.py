@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NoReturn
 
@@ -239,7 +240,7 @@ def test_a_stolen_key_that_was_replaced_says_nothing_more(star: Star) -> None:
     star.settle()
     assert state(star, "nmi", transfer) is State.OFFERED
     node = star.node("nmi")
-    assert isinstance(said.content, dict)
+    assert isinstance(said.content, Mapping)
     forged = replace(said, id="03" * 16, content={**said.content, "id": "04" * 16})
     (star.hub.box(node.id) / forged.id).write_bytes(seal_mail(forged, thief, age_recipient(node.context)))
     before = len(star.hub.log)
