@@ -187,8 +187,8 @@ class Fetch:
             before = self._arrival.marks.count
             try:
                 size = max(_CHUNK, self._arrival.manifest.leaf_size)
-                with TRANSFERS.room(size, of=self._peer, require_going=self._crew.require_going) as (buffer,):
-                    self._read(missing, memoryview(buffer))
+                with TRANSFERS.room(size, of=self._peer, require_going=self._crew.require_going) as held:
+                    self._read(missing, held)
                 return bool(self._missing_from(run))
             except Unreachable:
                 fruitless = 0 if self._arrival.marks.count > before else fruitless + 1
@@ -214,8 +214,8 @@ class Fetch:
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
-    def _read(self, missing: list[tuple[int, list[Span]]], buffer: memoryview) -> None:
-        """Read what is missing of windows that follow each other, and keep what is right.
+    def _read(self, missing: list[tuple[int, list[Span]]], held: list[bytearray]) -> None:
+        """Read what is missing of windows that follow each other, into the buffer held, and keep what is right.
 
         A peer of an earlier version sends no more than the first of them has.
         """
@@ -225,12 +225,12 @@ class Fetch:
             if self._wish.ahead:
                 incoming.hold(self._wish.ahead)
             for window, spans in missing:
-                for number, chunk in enumerate(chunks(spans, self._arrival.manifest.leaf_size, len(buffer))):
-                    size = sum(span.length for span in chunk)
-                    if not self._fill(incoming.readinto, buffer[:size], whole=window == first or number > 0):
+                for number, chunk in enumerate(chunks(spans, self._arrival.manifest.leaf_size, len(held[0]))):
+                    data = memoryview(held[0])[: sum(span.length for span in chunk)]
+                    if not self._fill(incoming.readinto, data, whole=window == first or number > 0):
                         return
-                    self._take(chunk, buffer[:size])
-            if incoming.readinto(buffer[:1]):
+                    self._take(chunk, data, held)
+            if incoming.readinto(memoryview(bytearray(1))):
                 where = missing[-1][1][-1].entry.path
                 raise DigestMismatch(f"{self._peer} sends more bytes than were asked for", where=where, next=_MEND)
 
@@ -256,10 +256,10 @@ class Fetch:
             buffer, whole = buffer[count:], True
         return True
 
-    def _take(self, spans: Sequence[Span], data: memoryview) -> None:
+    def _take(self, spans: Sequence[Span], data: memoryview, held: list[bytearray]) -> None:
         """Prove the leaves of some spans, and keep those that are right."""
         self._crew.require_aboard()
-        taken = take_spans(self._arrival, self._follower, spans, data)
+        taken = take_spans(self._arrival, self._follower, spans, data, held)
         with self._tally.lock:
             self._tally.kept += taken.kept
             self._tally.again += taken.again

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from diadem.network.arrival import Arrival, land
 from diadem.network.crew import waits_for, waits_no_more
 from diadem.network.fetching import Fetch, Wish, missing_bytes
 from diadem.network.intake import Follower
+from diadem.network.memory import Memory
 from diadem.network.tag_parts import tag_files
 from diadem.network.windows import WindowPlan
 from diadem.package.examine import TagFiles, open_tag_files
@@ -94,9 +95,9 @@ def arrive(bag: Path, root: Path, opened: TagFiles) -> Arrival:
     return arrival
 
 
-def run(arrival: Arrival, source: Source) -> set[int]:
-    follower = Follower(arrival)
-    wish = Wish(silent, lambda: False, connections=2, waits=(0.0, 0.0))
+def run(arrival: Arrival, source: Source, follower: Follower | None = None, *, connections: int = 2) -> set[int]:
+    follower = follower or Follower(arrival)
+    wish = Wish(silent, lambda: False, connections=connections, waits=(0.0, 0.0))
     try:
         Fetch(T, "peer", arrival, follower, source, wish, 1 << 40).run()  # type: ignore[arg-type]
         return follower.finish()
@@ -230,6 +231,74 @@ def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Pa
     assert missing_bytes(again) == 5 * LEAF + 9
     assert run(again, Source(packed, None)) == set()
     again.remove()
+
+
+def read_again(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes of files that the disk gives back from now on, as they are read."""
+    counted, read = list[int](), Arrival.read_into
+
+    def counting(self: Arrival, number: int, offset: int, buffer: memoryview) -> int:
+        counted.append(read(self, number, offset, buffer))
+        return counted[-1]
+
+    monkeypatch.setattr(Arrival, "read_into", counting)
+    return counted
+
+
+@pytest.mark.parametrize("room", [1 << 30, 0])
+def test_what_comes_in_order_is_hashed_in_memory_and_read_again_without_room(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    arrival, memory = arrive(packed, tmp_path, open_tag_files(LocalBundle(packed))), Memory(room)
+    read = read_again(monkeypatch)
+    assert run(arrival, Source(packed, None), Follower(arrival, memory), connections=1) == set()
+    assert sum(read) == (0 if room else 8 * LEAF + 9), "of a.bin and c.bin; the others came whole"
+    assert memory.take(room // 2), "all of it was given back"
+    arrival.remove()
+
+
+def test_what_an_earlier_run_wrote_is_hashed_as_the_disk_gives_it_back(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_tag_files(LocalBundle(packed))
+    number = next(at for at, entry in enumerate(opened.manifest) if entry.name == "a.bin")
+    arrival, data = arrive(packed, tmp_path, opened), (packed / "data" / "a.bin").read_bytes()
+    arrival.put(number, 0, memoryview(data)[: 2 * LEAF])
+    arrival.close()  # synced: it is trusted
+    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+        file.write(b"\0\0\0")
+    again = arrive(packed, tmp_path, opened)
+    read = read_again(monkeypatch)
+    assert run(again, Source(packed, None), connections=1) == {number}
+    assert sum(read) >= 2 * LEAF + 5 * LEAF + 9, "the beginning, and all of it before it was called wrong"
+    again.forget(number)
+    assert run(again, Source(packed, None)) == set()
+    again.remove()
+
+
+def test_a_file_is_wrong_only_where_the_disk_gives_it_back_wrong(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Arrival.put
+    put_files = Arrival.put_files
+
+    def forgetful(self: Arrival, number: int, leaf: int, data: memoryview) -> None:
+        kept = data[0]
+        data[0] ^= 1  # memory that does not keep what it was given: what is hashed is not what is written
+        written = memoryview(bytes([kept]) + bytes(data[1:]))
+        put(self, number, leaf, written)
+
+    def forgetful_of_files(self: Arrival, files: Sequence[tuple[int, memoryview]]) -> None:
+        put_files(self, [(number, memoryview(bytes(data))) for number, data in files])
+        for _, data in files:
+            data[0] ^= 1
+
+    monkeypatch.setattr(Arrival, "put", forgetful)
+    monkeypatch.setattr(Arrival, "put_files", forgetful_of_files)
+    arrival = arrive(packed, tmp_path, open_tag_files(LocalBundle(packed)))
+    assert run(arrival, Source(packed, None), connections=1) == set()
+    assert all(arrival.marks.hashed)
+    arrival.remove()
 
 
 @pytest.mark.parametrize("name", ["m00.raw", "m13.raw", "m29.raw"])
