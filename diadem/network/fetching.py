@@ -19,9 +19,12 @@ from diadem.network.memory import TRANSFERS
 from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
-#: Connections where nobody says, and at most.
-CONNECTIONS: Final = 8
+#: Connections at most, and to a peer that is not near.
 MAX_CONNECTIONS: Final = 8
+#: Connections to a peer that is near, and the seconds to it and back below which it is: more only come in each other's
+#: way, and what two bring comes nearly in order, so that it is hashed in the memory into which it came.
+NEAR_CONNECTIONS: Final = 2
+NEAR: Final = 0.002
 #: Windows that are fetched with one request: the first, and the end (exclusive).
 Run = tuple[int, int]
 #: Bytes that are read and proven at once, a leaf at least: so much comes again where a connection breaks.
@@ -55,7 +58,7 @@ class Wish:
 
     listener: Listener
     stop: Callable[[], bool]
-    connections: int = CONNECTIONS
+    connections: int = MAX_CONNECTIONS
     pace: Pace | None = None
     ahead: int = 0
     waits: tuple[float, ...] = WAITS
@@ -100,6 +103,8 @@ class Fetch:
         self._allowed = allowed
         self._tally = _Tally(self._plan.bytes - missing_bytes(arrival))
         self._connections = max(1, min(wish.connections, MAX_CONNECTIONS))
+        #: Windows of one request: of few connections all that is under way lies close together.
+        self._most = RUN // self._connections if self._connections <= NEAR_CONNECTIONS else RUN
         self._queue = missing_windows(self._plan, arrival.marks.proven)
         self._ahead = next(self._queue, None)
         self._again: list[Run] = []
@@ -161,7 +166,7 @@ class Fetch:
         first = end = self._ahead
         if first is None or end is None:
             return None
-        most = min(RUN, (len(self._plan) - first) // self._connections)
+        most = min(self._most, (len(self._plan) - first) // self._connections)
         while self._ahead == end:
             self._ahead, end = next(self._queue, None), end + 1
             if end - first >= most:

@@ -12,7 +12,7 @@ from diadem.model.ports import Listener
 from diadem.model.transfers import IN, MOVING, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
-from diadem.network.fetching import CONNECTIONS, WAITS, Fetch, Wish
+from diadem.network.fetching import MAX_CONNECTIONS, NEAR, NEAR_CONNECTIONS, WAITS, Fetch, Wish
 from diadem.network.intake import Follower
 from diadem.network.landing import Landing, go_on, note_fault, place_of
 from diadem.network.link import Link
@@ -32,15 +32,15 @@ class Wishes:
 
     Attributes
     ----------
-    connections : int
-        At once.
+    connections : int or None
+        At once; None for as many as the way to the sender asks for.
     max_rate : float or None
         Bytes a second at most.
     waits : tuple of float
         Seconds between two tries to reach the sender.
     """
 
-    connections: int = CONNECTIONS
+    connections: int | None = None
     max_rate: float | None = None
     waits: tuple[float, ...] = WAITS
 
@@ -139,8 +139,9 @@ class _Pull:
         landing, wishes = self._landing, self._wishes
         pace = Pace(wishes.max_rate) if wishes.max_rate else None
         allowed = landing.transfer.ceiling - self._desk.book.get(landing.transfer.id).counts.received
-        ahead = int(min(max(wishes.max_rate * _AHEAD / wishes.connections, _LEAST), _MOST)) if wishes.max_rate else 0
-        wish = Wish(self._listener, lambda: False, wishes.connections, pace, ahead, wishes.waits)
+        connections = wishes.connections or (NEAR_CONNECTIONS if link.round_trip < NEAR else MAX_CONNECTIONS)
+        ahead = int(min(max(wishes.max_rate * _AHEAD / connections, _LEAST), _MOST)) if wishes.max_rate else 0
+        wish = Wish(self._listener, lambda: False, connections, pace, ahead, wishes.waits)
         fetch = Fetch(landing.transfer.id, landing.peer, landing.arrival, follower, link, wish, allowed)
         wish.stop = lambda: self._stop.is_set() or self._reporter.tick(fetch, link)
         try:
