@@ -58,6 +58,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}")
 #: Bytes and seconds after which what was written is forced to disk and marked so.
 _SYNC_BYTES: Final = 256 << 20
 _SYNC_SECONDS: Final = 10.0
+_TIME_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
 _OPEN_FLAGS: Final = (CREATE_FLAGS & ~os.O_EXCL) | os.O_CREAT
 
 
@@ -270,7 +271,8 @@ class Arrival(Stage):
             descriptor = os.open(target, CREATE_FLAGS, SEALED)
         try:
             _write_all(descriptor, memoryview(data))
-            _set_time(descriptor, target, entry.mtime_ns)
+            with contextlib.suppress(OSError, OverflowError):
+                os.utime(descriptor if _TIME_BY_DESCRIPTOR else target, ns=(entry.mtime_ns, entry.mtime_ns))
             self._settled[number] = 1
         finally:
             os.close(descriptor)
@@ -420,8 +422,3 @@ def _open_again(path: str) -> int:
 def _write_all(descriptor: int, data: memoryview) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def _set_time(descriptor: int, path: str, mtime_ns: int) -> None:
-    with contextlib.suppress(OSError, OverflowError):
-        os.utime(descriptor if os.utime in os.supports_fd else long_path(path), ns=(mtime_ns, mtime_ns))

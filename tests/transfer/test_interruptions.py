@@ -276,6 +276,19 @@ def test_what_an_earlier_run_wrote_is_hashed_as_the_disk_gives_it_back(
     again.remove()
 
 
+def test_what_was_hashed_is_not_hashed_again_in_the_next_run(packed: Path, tmp_path: Path) -> None:
+    opened = open_tag_files(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    assert run(arrival, Source(packed, None)) == set()
+    arrival.forget(len(opened.manifest) // 2)
+    hashed = bytes(arrival.marks.hashed)
+    assert hashed.count(0) == 1
+    end_at_once(arrival, random.Random(0))
+    again = arrive(packed, tmp_path, opened)
+    assert bytes(again.marks.hashed) == hashed
+    again.remove()
+
+
 def test_a_file_is_wrong_only_where_the_disk_gives_it_back_wrong(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
