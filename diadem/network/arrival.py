@@ -30,6 +30,7 @@ from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.names import require_sound_names
 from diadem.model.ports import Listener
 from diadem.network.arrival_journal import Journal
+from diadem.network.windows import WindowPlan
 from diadem.package.examine import TagFiles
 from diadem.store.bags import LocalBundle
 from diadem.store.contract import Added, Store
@@ -72,8 +73,10 @@ class Arrival(Stage):
     It is staged, sealed and published as any other package: see `Stage` and `FolderStore.publish`.
     """
 
+    #: Of the package, after `begin`: its files, what proves them, and its windows.
     manifest: Manifest
     leaves: Leaves
+    plan: WindowPlan
 
     @classmethod
     def open(cls, root: Path, transfer: str) -> Arrival:
@@ -159,10 +162,9 @@ class Arrival(Stage):
         Raises `PackageError`, with nothing made, where a name leads outside or is two things on some system.
         """
         require_sound_names(entry.path for entry in opened.manifest)
-        self.manifest, self.leaves = opened.manifest, opened.leaves
+        self.manifest, self.leaves, self.plan = opened.manifest, opened.leaves, WindowPlan(opened.manifest)
         self._settled = bytearray(len(self.manifest.entries))
-        first = [entry.first_leaf for entry in self.manifest]
-        first.append(len(opened.leaves))
+        first = [*(entry.first_leaf for entry in self.manifest), len(opened.leaves)]
         with translated(str(self.folder)):
             for folder in sorted({entry.path.rpartition("/")[0] for entry in self.manifest}):
                 self.target(f"{folder}/x")

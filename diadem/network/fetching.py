@@ -16,7 +16,7 @@ from diadem.network.crew import Crew
 from diadem.network.intake import Follower, take_spans
 from diadem.network.link import Link
 from diadem.network.memory import TRANSFERS
-from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
+from diadem.network.windows import RUN, Span, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
 #: Connections at most, and to a peer that is not near.
@@ -99,7 +99,7 @@ class Fetch:
     ) -> None:
         self._transfer, self._peer, self._link, self._wish = transfer, peer, link, wish
         self._arrival, self._follower = arrival, follower
-        self._plan = WindowPlan(arrival.manifest)
+        self._plan = arrival.plan
         self._allowed = allowed
         self._tally = _Tally(self._plan.bytes - missing_bytes(arrival))
         self._connections = max(1, min(wish.connections, MAX_CONNECTIONS))

@@ -183,7 +183,7 @@ class Landing:
         if RECORD_PATH not in opened.manifest:
             raise PackageError(f"the package of {self.peer} has no record", where=TAGMANIFEST, next=_DO_NOT_TRUST)
         self.arrival.begin(opened)
-        self.opened, self.plan = opened, WindowPlan(opened.manifest)
+        self.opened, self.plan = opened, self.arrival.plan
         return opened
 
     def _require_as_offered(self, opened: TagFiles, tagmanifest: bytes) -> None:
