@@ -153,11 +153,11 @@ class NetworkVerbs:
         """
         from diadem.network.accepting import accept
         from diadem.network.desk import desk_of
-        from diadem.network.working import Wishes, agreed, awaited
+        from diadem.network.working import FetchOptions, agreed, awaited
 
         desk = desk_of(self.context)
         accepted = agreed(desk, accept(desk, offer, store=store))
-        return awaited(desk, accepted, Wishes(max_rate=max_rate), listener) if wait else accepted
+        return awaited(desk, accepted, FetchOptions(max_rate=max_rate), listener) if wait else accepted
 
     def export_disk(
         self,
