@@ -147,8 +147,8 @@ class Fetch:
             before = self._marks.count
             try:
                 size, of = max(PORTION, self._plan.leaf_size), self._receiving.peer
-                with TRANSFERS.room(size, of=of, require_going=self._crew.require_going) as (buffer,):
-                    self._read(missing, memoryview(buffer))
+                with TRANSFERS.room(size, of=of, require_going=self._crew.require_going) as held:
+                    self._read(missing, held)
                 return bool(self._missing_from(run))
             except Unreachable:
                 fruitless = 0 if self._marks.count > before else fruitless + 1
@@ -173,8 +173,8 @@ class Fetch:
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
-    def _read(self, missing: list[tuple[int, list[Span]]], buffer: memoryview) -> None:
-        """Read what is missing of windows that follow each other, and keep what is right.
+    def _read(self, missing: list[tuple[int, list[Span]]], held: list[bytearray]) -> None:
+        """Read what is missing of windows that follow each other, into the buffer held, and keep what is right.
 
         A peer of an earlier version sends no more than the first of them has.
         """
@@ -184,12 +184,12 @@ class Fetch:
             if self._unread:
                 incoming.hold(self._unread)
             for window, spans in missing:
-                for number, chunk in enumerate(chunks(spans, self._plan.leaf_size, len(buffer))):
-                    data = buffer[: sum(span.length for span in chunk)]
+                for number, chunk in enumerate(chunks(spans, self._plan.leaf_size, len(held[0]))):
+                    data = memoryview(held[0])[: sum(span.length for span in chunk)]
                     if not self._fill(incoming, data, whole=window == first or number > 0):
                         return
-                    self._take(chunk, data)
-            if incoming.readinto(buffer[:1]):
+                    self._take(chunk, data, held)
+            if incoming.readinto(memoryview(bytearray(1))):
                 message = f"{self._receiving.peer} sends more bytes than were asked for"
                 raise DigestMismatch(message, where=missing[-1][1][-1].entry.path, next=_MEND)
 
@@ -208,11 +208,11 @@ class Fetch:
             buffer, whole = buffer[count:], True
         return True
 
-    def _take(self, spans: Sequence[Span], data: memoryview) -> None:
+    def _take(self, spans: Sequence[Span], data: memoryview, held: list[bytearray]) -> None:
         """Keep the leaves of some spans that are right; the others are asked for again, but not often."""
         self._crew.require_aboard()
         receiving = self._receiving
-        taken = receiving.take(spans, data)
+        taken = receiving.take(spans, data, held)
         done = self._plan.bytes - receiving.missing
         receiving.listener(Progress("fetch", done, self._plan.bytes, spans[-1].entry.name))
         receiving.require_right(taken, tries=_TRIES, advice=_MEND)
