@@ -12,7 +12,7 @@ from diadem.errors import DiademError, DigestMismatch, IntegrityError, Interrupt
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, PackageId, leaf_count
 from diadem.model.ports import Listener, silent
 from diadem.model.report import Level
-from diadem.model.transfers import IN, MOVING, NEXT, Counts, State, Transfer
+from diadem.model.transfers import IN, MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.intake import Follower, Taken, take_spans
@@ -40,13 +40,13 @@ def go_on(transfer_id: str) -> str:
 
 
 class Halted(Interrupted):
-    """A person paused or ended it meanwhile, or it takes another route."""
+    """It was paused meanwhile, or takes another route; or its other side contradicts itself."""
 
 
 def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
     """Say in the book why it stopped; wrong bytes and wrong names are a failure, all else only a halt."""
     known = desk.book.get(transfer_id)
-    if not isinstance(error, DiademError) or isinstance(error, Interrupted):
+    if not isinstance(error, DiademError) or isinstance(error, Interrupted) or known.state in OVER:
         return
     fatal = isinstance(error, FATAL)
     words = f"{error.message} [{error.where}]" if error.where and fatal else error.message
@@ -165,17 +165,18 @@ class Receiving:
             self.arrival.close()
 
     def require_going(self, *, by_route: bool = True) -> None:
-        """Raise `Interrupted` where this process ends, and `Halted` where a person paused or ended the transfer.
+        """Raise where it is to end: `Interrupted` with this process, `Refused` where the transfer is over.
 
-        The same where it takes another route, if it comes `by_route`.
+        `Halted` where it is paused; and, if it comes `by_route`, where it takes another one.
         """
         if self._stop.is_set():
             raise Interrupted("the transfer was stopped; what has arrived is kept", next=go_on(self.transfer.id))
         known = self.desk.book.get(self.transfer.id)
-        elsewhere = by_route and known.route != self.transfer.route
-        if known.paused or known.state not in MOVING or elsewhere:
-            message = "the transfer was paused, is over, or takes another route; what has arrived is kept"
-            raise Halted(message, next=go_on(known.id))
+        require_not_over(known)
+        if known.paused or known.state is State.FAILED or (by_route and known.route != self.transfer.route):
+            raise Halted(
+                "the transfer goes on later, or by another route; what has arrived is kept", next=go_on(known.id)
+            )
 
     def step(self, to: State, **values: Any) -> None:
         """Take the transfer on, unless it was ended meanwhile. Raises `Refused` where it was."""
