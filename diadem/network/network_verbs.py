@@ -269,7 +269,9 @@ class NetworkVerbs:
             return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
         desk = desk_of(self.context)
         done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
-        return replace(done, offered=told(desk, done.transfer))
+        transfer = told(desk, done.transfer)
+        desk.context.follower.enter_owed(listener)
+        return replace(done, offered=transfer)
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
         """Decline an offer; the sender sees the reason.
