@@ -17,8 +17,8 @@ from diadem.network.desk import Desk
 from diadem.network.fetching import Fetch, FetchOptions
 from diadem.network.limits import MAX_MESSAGE
 from diadem.network.link import Link
+from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS, Message
-from diadem.network.postman import collect
 from diadem.network.receiving import Receiving
 from diadem.network.tag_parts import limit_of
 

@@ -18,7 +18,8 @@ from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted
 from diadem.network.fetching import FetchOptions
 from diadem.network.landing import forget_arrival, place_of
-from diadem.network.postman import collect, deliver_all
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import collect
 from diadem.network.pulling import receive_package
 from diadem.network.pushing import push_package
 from diadem.network.receiving import Halted
@@ -299,7 +300,7 @@ class Messages(_PerPeer):
         Raises what an earlier run failed with at this node itself.
         """
         desk, faults = self._desk, self.faults()
-        due = {outgoing.peer for outgoing in desk.book.to_post(due=desk.now)}
+        due = set(desk.outbox.peers(due=desk.now))
         asked = {peer for peer in desk.polled() if not is_resting(desk.context, peer)}
         self.begin(due | asked, self._talk, stop)
         tidy(desk)
@@ -310,7 +311,7 @@ class Messages(_PerPeer):
     def _talk(self, peer: str, stop: threading.Event) -> None:
         desk = self._desk
         while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
-            if not desk.book.to_post(due=desk.now, peer=peer):
+            if not desk.outbox.waiting(due=desk.now, peer=peer):
                 break
         if not stop.is_set() and peer in desk.polled():
             collect(desk, peer)
