@@ -228,7 +228,7 @@ class Receiving:
         listed = tag_files(tagmanifest)
         self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))
 
-    def begin(self, tagmanifest: bytes) -> TagFiles:
+    def begin(self, tagmanifest: bytes) -> None:
         """Open the package and make ready for its files, which come after `follow`.
 
         Raises
@@ -247,7 +247,6 @@ class Receiving:
             raise PackageError(f"the package of {self.peer} has no record", where=TAGMANIFEST, next=_DO_NOT_TRUST)
         self.arrival.begin(opened)
         self.opened, self.plan = opened, WindowPlan(opened.manifest)
-        return opened
 
     def _require_as_offered(self, opened: TagFiles, tagmanifest: bytes) -> None:
         tags = [self.arrival.tag_digest(path) for _, path in tag_files(tagmanifest)]
@@ -400,7 +399,9 @@ class Receiving:
                 self.rate = 0.0
             elif seconds >= _NOTED or not self.rate:
                 self.rate = fresh if not self.rate else (1 - _SMOOTHED) * self.rate + _SMOOTHED * fresh
-            if (self._fresh, done, self.rate) != (Counts(), *self._told):
+            came = (self._fresh, done) != (Counts(), self._told[0])
+            # where all is here, who lands it has the last word on the rate
+            if came or (self.rate != self._told[1] and (rests or not self.whole)):
                 self.desk.book.count(self.transfer.id, self._fresh, done, self.rate)
             self._fresh, self._noted, self._told = Counts(), time.monotonic(), (done, self.rate)
 
