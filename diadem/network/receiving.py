@@ -18,7 +18,7 @@ from diadem.network.desk import Desk
 from diadem.network.intake import Follower, Taken, take_spans
 from diadem.network.landing import land_package, place_of, published_package, require_not_over
 from diadem.network.link import Reader
-from diadem.network.reusing import reuse
+from diadem.network.reuse import reuse
 from diadem.network.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.network.windows import Span, WindowPlan
 from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
