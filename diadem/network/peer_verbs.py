@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -237,10 +236,10 @@ class PeerVerbs(DisplayList):
         with closing(self.connect(contact, self.context.keys.open("online"))) as poster:
             joining = asking()
             try:
-                answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
+                answer = poster.post_line(JOIN_PATH, joining.body, introduce=True)
             except Unproven as error:
                 joining = asking(since=error.seen)
-                answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
+                answer = poster.post_line(JOIN_PATH, joining.body, introduce=True)
         return joining, encode(answer, where="introduction")
 
     # -- trusting ----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -11,7 +11,6 @@ from typing import Any, Self, cast
 import pytest
 
 from diadem.errors import Refused
-from diadem.model.canonical import encode
 from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.tickets import Ticket
 from diadem.network.introductions import BEGUN, Introduction, Welcome
@@ -109,10 +108,10 @@ class Middle:
     def connect(self, _contact: Contact, _key: PrivateKey) -> Self:
         return self
 
-    def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
+    def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
         """Answer nmi as the node that invites, with the number that oslo likes to have just now."""
         assert (path, introduce) == ("peer/join", True)
-        said, _ = Introduction.from_bytes(encode(document, where="test"))
+        said, _ = Introduction.from_bytes(line)
         self.asked.append(said)
         context, state = self.town.node("oslo").context, "pending" if said.number else BEGUN
         note = endpoint_note(context, peer_book(context))
