@@ -152,11 +152,12 @@ class TransferBook:
         with self._file.writing(durable=durable) as connection:
             _TRANSFERS.change(connection, _ONE, transfer, **values)
 
-    def count(self, transfer: str, counts: Counts, done: int, rate: float) -> None:
-        """Add to what came, and note how far it is."""
+    def count(self, transfer: str, counts: Counts, done: int | None = None, rate: float | None = None) -> None:
+        """Add to what came, and note how far it is, where that is given."""
+        far = {name: value for name, value in (("done", done), ("rate", rate)) if value is not None}
         with self._file.writing(durable=False) as connection:
             known = _one(connection, transfer).counts
-            _TRANSFERS.change(connection, _ONE, transfer, counts=known.plus(counts), done=done, rate=rate)
+            _TRANSFERS.change(connection, _ONE, transfer, counts=known.plus(counts), **far)
 
     def spend(self, transfer: str, part: int, start: int, stop: int) -> None:
         """Count bytes that are about to be sent.

@@ -140,8 +140,7 @@ class Landing:
 
     def count(self, counts: Counts) -> None:
         """Count what came beside the windows."""
-        known = self._desk.book.get(self.transfer.id)
-        self._desk.book.count(self.transfer.id, counts, known.done, known.rate)
+        self._desk.book.count(self.transfer.id, counts)
 
     # -- tag files -------------------------------------------------------------------------------------------------
 
