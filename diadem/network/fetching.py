@@ -2,76 +2,54 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from diadem.errors import DigestMismatch, Interrupted, Refused, Unreachable
-from diadem.model.manifest import leaf_count
-from diadem.model.ports import Listener, Progress
+from diadem.errors import DigestMismatch, Unreachable
+from diadem.model.ports import Progress
 from diadem.model.transfers import Counts
-from diadem.network.arrival import Arrival
-from diadem.network.intake import Follower, take_spans
-from diadem.network.link import Incoming, Link
-from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
+from diadem.network.crew import ThreadCrew
+from diadem.network.limits import PORTION
+from diadem.network.link import Link, Reader
+from diadem.network.memory import TRANSFERS
+from diadem.network.receiving import Receiving
+from diadem.network.windows import RUN, Span, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
 #: Connections where nobody says, and at most.
 CONNECTIONS: Final = 8
-MAX_CONNECTIONS: Final = 8
 #: Windows that are fetched with one request: the first, and the end (exclusive).
 Run = tuple[int, int]
-#: Bytes that are read and proven at once, a leaf at least: so much comes again where a connection breaks.
-_CHUNK: Final = 1 << 20
-#: Seconds that connections get to end when a person stopped it.
-_PATIENCE: Final = 5.0
 #: How often a leaf is asked for again when it came wrong.
 _TRIES: Final = 3
 #: How often a connection is taken up again while nothing comes, and the seconds between.
 _RETRIES: Final = 6
 WAITS: Final = (0.2, 1.0, 3.0, 10.0, 20.0, 30.0)
+#: Below a rate, what comes within these seconds may wait unread, of a connection from so many bytes to so many. The
+#: system would take in megabytes more, which come again where the process ends.
+_AHEAD: Final = 0.1
+_LEAST, _MOST = 128 << 10, 512 << 10
+_MEND: Final = "Ask the sender to run `diadem scrub` and `diadem repair`; then: diadem transfer resume"
 
 
-@dataclass
-class Wish:
-    """How a package is to be fetched.
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """How a package is fetched.
 
     Attributes
     ----------
-    listener : Listener
-        Told of progress.
-    stop : callable
-        Whether to stop now: a person said so.
     connections : int
         At once.
-    pace : Pace or None
-        Holds it below a rate.
-    ahead : int
-        Bytes that may wait unread on a connection; 0 for as many as the system finds good.
-    waits : sequence of float
-        Seconds between two tries.
+    max_rate : float or None
+        Bytes a second at most.
+    waits : tuple of float
+        Seconds between two tries to reach the sender.
     """
 
-    listener: Listener
-    stop: Callable[[], bool]
     connections: int = CONNECTIONS
-    pace: Pace | None = None
-    ahead: int = 0
+    max_rate: float | None = None
     waits: tuple[float, ...] = WAITS
-
-
-@dataclass
-class _Tally:
-    """What came, counted by all threads."""
-
-    kept: int
-    received: int = 0
-    again: int = 0
-    retries: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Fetch:
@@ -79,51 +57,32 @@ class Fetch:
 
     Parameters
     ----------
-    transfer, peer : str
-        Its id; what the sender's node is called.
-    arrival : Arrival
-        Begun.
-    follower : Follower
-        Hashes whole files behind.
+    receiving : Receiving
+        The package; it follows.
     link : Link
         To the sender.
-    wish : Wish
+    options : FetchOptions
         How.
-    allowed : int
-        Bytes that may still come.
+    check : callable, optional
+        Raises why it is to end, where it is; called a few times a second.
     """
 
     def __init__(
-        self, transfer: str, peer: str, arrival: Arrival, follower: Follower, link: Link, wish: Wish, allowed: int
+        self, receiving: Receiving, link: Link, options: FetchOptions, *, check: Callable[[], object] = lambda: None
     ) -> None:
-        self._transfer, self._peer, self._link, self._wish = transfer, peer, link, wish
-        self._arrival, self._follower = arrival, follower
-        self._plan = WindowPlan(arrival.manifest)
-        self._allowed = allowed
-        self._tally = _Tally(self._plan.bytes - missing_bytes(arrival))
-        self._connections = max(1, min(wish.connections, MAX_CONNECTIONS))
-        self._queue = missing_windows(self._plan, arrival.marks.proven)
+        assert receiving.plan is not None
+        self._receiving, self._link, self._waits = receiving, link, options.waits
+        self._plan, self._marks = receiving.plan, receiving.arrival.marks
+        self._connections = max(1, min(options.connections, CONNECTIONS))
+        rate = options.max_rate
+        self._pace = Pace(rate) if rate else None
+        #: Bytes that may wait unread on a connection; 0 for as many as the system finds good.
+        self._unread = int(min(max(rate * _AHEAD / self._connections, _LEAST), _MOST)) if rate else 0
+        self._queue = missing_windows(self._plan, self._marks.proven)
         self._ahead = next(self._queue, None)
         self._again: list[Run] = []
         self._busy = 0
-        self._turn = threading.Condition()
-        self._wrong: dict[int, int] = {}
-        self._fault: BaseException | None = None
-        self._open: set[Incoming] = set()
-        self._left = False
-
-    @property
-    def counts(self) -> Counts:
-        """What came so far."""
-        tally = self._tally
-        with tally.lock:
-            return Counts(tally.received, 0, tally.again, tally.retries)
-
-    @property
-    def done(self) -> int:
-        """Bytes of the files that are proven and here."""
-        with self._tally.lock:
-            return self._tally.kept
+        self._crew = ThreadCrew("diadem-fetch", self._connections, check=check)
 
     def run(self) -> None:
         """Fetch everything that is missing.
@@ -139,48 +98,22 @@ class Fetch:
         Refused, NotFound
             The sender gives nothing more; or more came than was accepted.
         """
-        threads = [
-            threading.Thread(target=self._work, name=f"diadem-fetch-{one}", daemon=True)
-            for one in range(self._connections)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive() and self._fault is None:
-                    thread.join(0.2)
-                    if self._wish.stop():
-                        self._fail(Interrupted("the transfer was stopped; what has arrived is kept"))
-        except BaseException as error:  # a person pressed Ctrl-C
-            self._fail(error)
-        self._end(threads)
-        if self._fault is not None:
-            raise self._fault
-
-    def _end(self, threads: list[threading.Thread]) -> None:
-        """Let the threads end; one that waits for a peer that says nothing is not waited for, and writes no more."""
-        with self._turn:
-            for incoming in self._open if self._fault is not None else ():
-                incoming.abort()
-        until = time.monotonic() + _PATIENCE
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()) if self._fault is not None else None)
-        self._left = True
+        self._crew.run(self._work)
 
     # -- windows ---------------------------------------------------------------------------------------------------
 
     def _next(self) -> Run | None:
         """Windows to fetch; None at the end: some that are under way may have to be fetched again."""
-        with self._turn:
-            while self._fault is None:
+        with self._crew.turn:
+            while not self._crew.over:
                 run = self._again.pop() if self._again else self._run()
                 if run is not None:
                     self._busy += 1
                     return run
                 if not self._busy:
                     break
-                self._turn.wait()
-            self._turn.notify_all()
+                self._crew.turn.wait()
+            self._crew.turn.notify_all()
             return None
 
     def _run(self) -> Run | None:
@@ -196,52 +129,37 @@ class Fetch:
         return first, end
 
     def _work(self) -> None:
-        buffer = memoryview(bytearray(max(_CHUNK, self._arrival.manifest.leaf_size)))
-        try:
-            while (run := self._next()) is not None:
-                missing = self._fetch(run, buffer)
-                with self._turn:
-                    self._busy -= 1
-                    if missing:
-                        self._again.append(run)
-                    self._turn.notify_all()
-        except BaseException as error:
-            self._fail(error)
+        while (run := self._next()) is not None:
+            missing = self._fetch(run)
+            with self._crew.turn:
+                self._busy -= 1
+                if missing:
+                    self._again.append(run)
+                self._crew.turn.notify_all()
 
-    def _fail(self, error: BaseException) -> None:
-        with self._turn:
-            self._fault = self._fault or error
-            self._turn.notify_all()
-
-    def _fetch(self, run: Run, buffer: memoryview) -> bool:
+    def _fetch(self, run: Run) -> bool:
         """Fetch what is missing of some windows; whether something still is."""
         fruitless = 0
         while True:
             missing = self._missing_from(run)
             if not missing:
                 return False
-            before = self._arrival.marks.count
+            before = self._marks.count
             try:
-                self._read(missing, buffer)
+                size, of = max(PORTION, self._plan.leaf_size), self._receiving.peer
+                with TRANSFERS.room(size, of=of, require_going=self._crew.require_going) as (buffer,):
+                    self._read(missing, memoryview(buffer))
                 return bool(self._missing_from(run))
             except Unreachable:
-                fruitless = 0 if self._arrival.marks.count > before else fruitless + 1
-                if fruitless >= min(_RETRIES, len(self._wish.waits)):
+                fruitless = 0 if self._marks.count > before else fruitless + 1
+                if fruitless >= min(_RETRIES, len(self._waits)):
                     raise
-                with self._tally.lock:
-                    self._tally.retries += 1
-                self._rest(self._wish.waits[fruitless])
-
-    def _rest(self, seconds: float) -> None:
-        """Wait, but not beyond the end."""
-        with self._turn:
-            self._turn.wait_for(lambda: self._fault is not None, seconds)
-            if self._fault is not None:
-                raise Interrupted("stopped")
+                self._receiving.count(Counts(retries=1))
+                self._crew.rest(self._waits[fruitless])
 
     def _missing_from(self, run: Run) -> list[tuple[int, list[Span]]]:
         """The first leaves of some windows that are missing and lie together, by window and file; or none."""
-        proven, leaf_size, found = self._arrival.marks.proven, self._plan.leaf_size, list[tuple[int, list[Span]]]()
+        proven, leaf_size, found = self._marks.proven, self._plan.leaf_size, list[tuple[int, list[Span]]]()
         for window in range(*run):
             spans = self._plan.spans(window)
             missing = next(missing_runs(spans, proven, leaf_size), [])
@@ -262,100 +180,39 @@ class Fetch:
         """
         first, start = missing[0][0], missing[0][1][0].at
         length = sum(span.length for _, spans in missing for span in spans)
-        with self._opened(first, start, start + length) as incoming:
+        with self._link.open_window(self._receiving.transfer.id, first, start, start + length) as incoming:
+            if self._unread:
+                incoming.hold(self._unread)
             for window, spans in missing:
-                for number, chunk in enumerate(chunks(spans, self._arrival.manifest.leaf_size, len(buffer))):
-                    size = sum(span.length for span in chunk)
-                    if not self._fill(incoming.readinto, buffer[:size], whole=window == first or number > 0):
+                for number, chunk in enumerate(chunks(spans, self._plan.leaf_size, len(buffer))):
+                    data = buffer[: sum(span.length for span in chunk)]
+                    if not self._fill(incoming, data, whole=window == first or number > 0):
                         return
-                    self._take(chunk, buffer[:size])
+                    self._take(chunk, data)
             if incoming.readinto(buffer[:1]):
-                where = missing[-1][1][-1].entry.path
-                raise DigestMismatch(f"{self._peer} sends more bytes than were asked for", where=where, next=_MEND)
+                message = f"{self._receiving.peer} sends more bytes than were asked for"
+                raise DigestMismatch(message, where=missing[-1][1][-1].entry.path, next=_MEND)
 
-    @contextmanager
-    def _opened(self, window: int, start: int, stop: int) -> Iterator[Incoming]:
-        """Bytes of a window; they end where the fetching does."""
-        with self._link.open_window(self._transfer, window, start, stop) as incoming:
-            if self._wish.ahead:
-                incoming.hold(self._wish.ahead)
-            with self._turn:
-                self._open.add(incoming)
-            try:
-                yield incoming
-            finally:
-                with self._turn:
-                    self._open.discard(incoming)
-
-    def _fill(self, readinto: Callable[[memoryview], int], buffer: memoryview, *, whole: bool) -> bool:
+    def _fill(self, incoming: Reader, buffer: memoryview, *, whole: bool) -> bool:
         """Fill the buffer; False where nothing comes any more, if that is no fault."""
         while buffer:
-            if self._fault is not None:
-                raise Interrupted("stopped")
-            count = readinto(buffer)
+            self._crew.require_going()
+            count = incoming.readinto(buffer)
             if not count and not whole:
                 return False
             if not count:
-                raise Unreachable(f"{self._peer} ended the connection in the middle of a window")
-            if self._wish.pace is not None:
-                self._wish.pace.wait(count)
-            with self._tally.lock:
-                self._tally.received += count
-                beyond = self._tally.received > self._allowed
-            if beyond:
-                raise Refused(
-                    f"{self._peer} sent more bytes than were accepted",
-                    next="Cancel the transfer; ask the sender to repair the package and to offer it again.",
-                )
+                raise Unreachable(f"{self._receiving.peer} ended the connection in the middle of a window")
+            if self._pace is not None:
+                self._pace.wait(count)
+            self._receiving.spend(count)
             buffer, whole = buffer[count:], True
         return True
 
     def _take(self, spans: Sequence[Span], data: memoryview) -> None:
-        """Prove the leaves of some spans, and keep those that are right."""
-        if self._left:
-            raise Interrupted("stopped")
-        taken = take_spans(self._arrival, self._follower, spans, data)
-        with self._tally.lock:
-            self._tally.kept += taken.kept
-            self._tally.again += taken.again
-            done = self._tally.kept
-        self._wish.listener(Progress("fetch", done, self._plan.bytes, spans[-1].entry.name))
-        for span, leaf in taken.wrong:
-            self._reject(span, leaf)
-
-    def _reject(self, span: Span, leaf: int) -> None:
-        """Count a leaf of a file that came wrong; it is asked for again, but not often."""
-        begin = leaf * self._arrival.manifest.leaf_size
-        size = min(self._arrival.manifest.leaf_size, span.entry.size - begin)
-        with self._tally.lock:
-            self._tally.again += size
-        place = span.entry.first_leaf + leaf
-        with self._turn:
-            self._wrong[place] = self._wrong.get(place, 0) + 1
-            times = self._wrong[place]
-        if times > _TRIES:
-            raise DigestMismatch(
-                f"leaf {leaf} came wrong {times} times from {self._peer}",
-                where=span.entry.path,
-                leaf=leaf,
-                range=(begin, begin + size),
-                next=_MEND,
-            )
-
-
-_MEND: Final = "Ask the sender to run `diadem scrub` and `diadem repair`; then: diadem transfer resume"
-
-
-def missing_bytes(arrival: Arrival) -> int:
-    """Bytes of the package that are not proven yet."""
-    marks, leaf_size = arrival.marks, arrival.manifest.leaf_size
-    if marks.count == len(marks.proven):
-        return 0
-    missing = 0
-    for entry in arrival.manifest:
-        count = leaf_count(entry.size, leaf_size)
-        gone = count - sum(marks.proven[entry.first_leaf : entry.first_leaf + count])
-        if gone:
-            short = not marks.proven[entry.first_leaf + count - 1] and entry.size % leaf_size
-            missing += gone * leaf_size - (leaf_size - entry.size % leaf_size if short else 0)
-    return missing
+        """Keep the leaves of some spans that are right; the others are asked for again, but not often."""
+        self._crew.require_aboard()
+        receiving = self._receiving
+        taken = receiving.take(spans, data)
+        done = self._plan.bytes - receiving.missing
+        receiving.listener(Progress("fetch", done, self._plan.bytes, spans[-1].entry.name))
+        receiving.require_right(taken, tries=_TRIES, advice=_MEND)

@@ -104,7 +104,7 @@ def jobs(context: Context) -> list[Job]:
     """What a node that serves does again and again."""
     from diadem.network.desk import desk_of
     from diadem.network.handlers.windows import serving_of
-    from diadem.network.spoke.polling import Polling
+    from diadem.network.mail.pickup import HubPoller
     from diadem.network.working import Messages, Movers
 
     desk = desk_of(context)
@@ -113,7 +113,7 @@ def jobs(context: Context) -> list[Job]:
     return [
         Job("messages", messages.run, messages.settle),
         Job("transfers", movers.run, movers.settle),
-        Job("hubs", Polling(desk).run),
+        Job("hubs", HubPoller(desk).run),
         Job("routes", partial(_switch, desk), every=30.0),
         Job("notes", partial(_notes, context), every=60.0),
         Job("mirrors", partial(_mirrors, context), every=60.0),
@@ -131,7 +131,7 @@ def _switch(desk: Desk, _: threading.Event) -> bool:
 
 
 def _notes(context: Context, _: threading.Event) -> bool:
-    from diadem.network.notes_told import tell_notes
+    from diadem.network.mail.introductions import tell_notes
     from diadem.network.peer_verbs import PeerVerbs
 
     tell_notes(PeerVerbs(context, patience=0.0))

@@ -12,8 +12,16 @@ from typing import Final
 
 #: Bytes that are read, sent or taken in at once: larger portions cost memory, smaller ones calls.
 PORTION: Final = 1 << 20
+#: Bytes of all that moves that are in memory at once, in one process: with the hundred megabytes that an idle process
+#: takes, and what the system keeps of lines that are open, less than 300 MB. Two windows of one transfer are sealed at
+#: once in half of it, with some bytes to spare; each takes twice its bytes.
+TRANSFER_MEMORY: Final = 144 << 20
 #: Bytes of a control message, with chain and previews.
 MAX_MESSAGE: Final = 2 << 20
+#: Bytes of a checkpoint.
+MAX_CHECKPOINT: Final = 4 << 10
+#: Bytes of an introduction, or a welcome, that is handed over: a card and a note, in base64.
+MAX_INTRODUCTION: Final = 2 << 20
 #: Bytes of what a sealed message has in its envelope, and of all of it: its base64, and what age adds.
 MAX_SEALED_PAYLOAD: Final = MAX_MESSAGE + (64 << 10)
 MAX_SEALED: Final = 3 << 20

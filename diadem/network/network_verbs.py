@@ -154,13 +154,13 @@ class NetworkVerbs:
         from diadem.model.routes import HUB
         from diadem.network.accepting import accept
         from diadem.network.desk import desk_of
-        from diadem.network.working import Wishes, agreed, awaited
+        from diadem.network.working import FetchOptions, agreed, awaited
 
         desk = desk_of(self.context)
         accepted = accept(desk, offer, store=store)
         if not wait or accepted.route == HUB:  # else nobody but its sender is told, which comes before the first byte
             accepted = agreed(desk, accepted)
-        return awaited(desk, accepted, Wishes(max_rate=max_rate), listener) if wait else accepted
+        return awaited(desk, accepted, FetchOptions(max_rate=max_rate), listener) if wait else accepted
 
     def export_disk(
         self,

@@ -11,11 +11,11 @@ from functools import partial
 from typing import Final, Protocol
 
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
-from diadem.model.buffers import Rooms
 from diadem.model.carriers import CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.desk import Desk
+from diadem.network.memory import TRANSFERS
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import pieces_of
 from diadem.network.relay_book import EVERYTHING, Place, Relay, relay_book
@@ -23,9 +23,6 @@ from diadem.network.serving import Serving
 from diadem.network.windows import WINDOW
 from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
-#: Windows of all transfers of a process that are sealed or opened at once; each takes twice its bytes.
-#: One carrier, which may not answer any more, has half of them at most.
-IN_HAND: Final = Rooms(6, each=3)
 #: Windows of one transfer at once.
 AT_ONCE: Final = 2
 #: Stands for all pieces of a part; no object has this number.
@@ -219,7 +216,7 @@ class Deposit:
         size, going = min(WINDOW, self._transfer.bytes), partial(_require_going, stop)
         try:
             while (number := self._next(queue)) is not None:
-                room = IN_HAND.room(size, sealed_size(size), of=self._carrier.label, require_going=going)
+                room = TRANSFERS.room(size, sealed_size(size), of=self._carrier.label, require_going=going)
                 with room as (plain, sealed):
                     going()
                     self._put((2, number), self._source.window(number, plain), sealed)
