@@ -28,6 +28,8 @@ from diadem.model.times import time_text
 #: Bytes up to which files are kept. A larger `diadem/vendor.zip` is made again only by reading the payload; pictures do
 #: not compress, and each store has a snapshot of all that is kept.
 KEPT: Final = {VENDOR_PATH: 4 << 20, PREVIEWS_PATH: 64 << 10}
+#: Digests make up most of these files, and do not compress: more effort takes three times as long for a fiftieth.
+_LEVEL: Final = 1
 #: Tables whose rows follow from the record of a package and from what is said of it.
 _OF_RECORD: Final = (
     tables.numbers, tables.phrases, tables.datasets, tables.tag_files, tables.traces, tables.assessments,
@@ -66,7 +68,7 @@ def prepare(entry: PackageEntry) -> Prepared:
         numbers=[fact for fact in every if not isinstance(fact.value, str)],
         phrases=[(fact, padded(fact.value)) for fact in every if isinstance(fact.value, str)],
         datasets=facts.datasets,
-        tag_files=[(path, len(data), zlib.compress(data)) for path, data in kept.items()],
+        tag_files=[(path, len(data), zlib.compress(data, _LEVEL)) for path, data in kept.items()],
         traces=entry.traces,
     )
 
@@ -91,6 +93,7 @@ def _package_row(entry: PackageEntry, facts: Facts, date: day | None) -> dict[st
         "operator": named(facts.values("person.operator")),
         "formats": json.dumps(sorted(facts.values(FORMAT))),
         "tombstone": None,
+        "owed": entry.owed,
     }
 
 
@@ -197,7 +200,7 @@ def tombstone(
     _clear(connection, seq)
     said = {"reason": reason, "at": time_text(at), "statement_id": statement_id}
     changed = update(tables.packages).where(_packages.seq == seq)
-    connection.execute(changed, {"tombstone": json.dumps(said, sort_keys=True)})
+    connection.execute(changed, {"tombstone": json.dumps(said, sort_keys=True), "owed": False})
 
 
 # Looked up
@@ -214,10 +217,13 @@ def has(connection: Connection, package_id: str) -> bool:
 
 
 def is_whole(connection: Connection, package_id: str) -> bool:
-    """Whether it has an owner and datasets of a package that was not deleted; False also where it has none."""
+    """Whether it has an owner and datasets of a package that was not deleted; False also where it has none.
+
+    Datasets that are owed count: they are entered in any case.
+    """
     rule = (_packages.id == package_id.removeprefix(PREFIX), _packages.tombstone.is_(None))
-    row = connection.execute(select(_packages.owner, _packages.datasets).where(*rule)).first()
-    return row is not None and bool(row.owner) and bool(row.datasets)
+    row = connection.execute(select(_packages.owner, _packages.datasets, _packages.owed).where(*rule)).first()
+    return row is not None and bool(row.owner) and bool(row.datasets or row.owed)
 
 
 def count(connection: Connection) -> int:
@@ -227,7 +233,23 @@ def count(connection: Connection) -> int:
 
 def unread(connection: Connection) -> list[str]:
     """Ids of packages that were entered as the log says, for none of their copies could be read."""
-    return _ids(connection, _packages.datasets == 0)
+    return _ids(connection, and_(_packages.datasets == 0, _packages.owed.is_(False)))
+
+
+def owed(connection: Connection) -> list[str]:
+    """Ids of packages whose datasets are still to be entered."""
+    rows = select(_packages.id).where(_packages.owed.is_(True)).order_by(_packages.seq)
+    return [PREFIX + found for found in connection.scalars(rows)]
+
+
+def enter_owed(connection: Connection, package_id: str, prepared: Prepared | None) -> None:
+    """Enter the datasets of a package, unless they were meanwhile, or it was deleted.
+
+    `prepared` is None where no copy can be read now: then it is one of those that are `unread`.
+    """
+    changed = update(tables.packages).where(_packages.id == PackageId(package_id).hex, _packages.owed.is_(True))
+    if connection.execute(changed, {"owed": False}).rowcount and prepared is not None:
+        enter(connection, [prepared])
 
 
 def of_payload(connection: Connection, payload_id: str) -> list[str]:

@@ -17,6 +17,8 @@ from diadem.node.peers.notes import own_hubs
 
 #: Seconds that a person waits for peers at most.
 PATIENCE: Final = 5.0
+#: Seconds that peers get together to take their messages, and to give those that wait there.
+TOGETHER: Final = 60.0
 #: Peers that are asked at once.
 _AT_ONCE: Final = 16
 
@@ -39,6 +41,13 @@ def ask_peers(desk: Desk, *, patience: float = PATIENCE, hubs_only: bool = False
     if not hubs_only:
         work += [partial(_exchange, desk, peer) for peer in desk.reachable()]
     do_all(work, patience)
+
+
+def tell_peers(desk: Desk) -> None:
+    """Hand over everything that waits here: to all peers at once."""
+    from diadem.network.mail.delivery import deliver_all
+
+    do_all([partial(deliver_all, desk, peer=peer, due=False) for peer in desk.outbox.peers()], TOGETHER)
 
 
 def do_all(work: Sequence[Callable[[], object]], patience: float) -> None:
@@ -65,7 +74,8 @@ def do_all(work: Sequence[Callable[[], object]], patience: float) -> None:
 
 
 def _exchange(desk: Desk, peer: str) -> None:
-    from diadem.network.postman import collect, deliver_all
+    from diadem.network.mail.delivery import deliver_all
+    from diadem.network.mail.pickup import collect
 
     deliver_all(desk, peer=peer, due=False)
     collect(desk, peer)
@@ -79,11 +89,14 @@ def exchange_at(desk: Desk, hub: Peer) -> int:
     Unreachable, NotFound, Refused
         The hub does not answer, or does not know this node.
     """
-    from diadem.network.postman import deliver_all
+    from diadem.network.mail.delivery import deliver_all
+    from diadem.network.mail.pickup import pick_up
     from diadem.network.routing import common_hubs
-    from diadem.network.spoke.picking_up import pick_up
 
-    for peer in peer_book(desk.context).ls():
-        if peer.state is PeerState.CONFIRMED and hub in common_hubs(desk.context, peer):
-            deliver_all(desk, peer=peer.id, due=False)
+    known = [one for one in peer_book(desk.context).ls() if one.state is PeerState.CONFIRMED]
+    there = {one.id for one in known if hub in common_hubs(desk.context, one)}
+    there |= {one.peer for one in desk.outbox.introductions() if one.hub == hub.id}
+    for peer in desk.outbox.peers():
+        if peer in there:
+            deliver_all(desk, peer=peer, due=False)
     return pick_up(desk, hub)

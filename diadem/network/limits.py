@@ -15,8 +15,16 @@ PORTION: Final = 1 << 20
 #: Bytes of a file that are read and sent at once: less than what `use_one_heap` gives back, so that memory is used
 #: again; a connection has three times as much on its way.
 BLOCK: Final = PORTION // 2
+#: Bytes of all that moves that are in memory at once, in one process: with the hundred megabytes that an idle process
+#: takes, and what the system keeps of lines that are open, less than 300 MB. Two windows of one transfer are sealed at
+#: once in half of it, with some bytes to spare; each takes twice its bytes.
+TRANSFER_MEMORY: Final = 144 << 20
 #: Bytes of a control message, with chain and previews.
 MAX_MESSAGE: Final = 2 << 20
+#: Bytes of a checkpoint.
+MAX_CHECKPOINT: Final = 4 << 10
+#: Bytes of an introduction, or a welcome, that is handed over: a card and a note, in base64.
+MAX_INTRODUCTION: Final = 2 << 20
 #: Bytes of what a sealed message has in its envelope, and of all of it: its base64, and what age adds.
 MAX_SEALED_PAYLOAD: Final = MAX_MESSAGE + (64 << 10)
 MAX_SEALED: Final = 3 << 20

@@ -70,10 +70,12 @@ def test_who_is_interrupted_while_another_writes_leaves_no_transaction_open(tmp_
         holder = threading.Thread(target=hold)
         holder.start()
         held.wait(30)
-        with pytest.raises(KeyboardInterrupt), file.writing() as connection:
-            connection.execute("INSERT INTO names VALUES ('given up')")
-        signal.signal(signal.SIGINT, handler)
-        holder.join()
+        try:
+            with pytest.raises(KeyboardInterrupt), file.writing() as connection:
+                connection.execute("INSERT INTO names VALUES ('given up')")
+        finally:
+            holder.join()
+            signal.signal(signal.SIGINT, handler)
         for name in ("second", "third"):
             with file.writing() as connection:
                 connection.execute("INSERT INTO names VALUES (?)", (name,))

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import diadem
 from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import DiademError
-from diadem.model.transfers import State, TransferEvent
-from diadem.network.book import Outgoing
+from diadem.model.transfers import State, TransferEvent, new_id
 from diadem.network.incoming import receive
-from diadem.network.messages import OFFER, new_id
-from diadem.network.postman import message_of
+from diadem.network.mail.delivery import message_of
+from diadem.network.mail.outbox import Outgoing
+from diadem.network.messages import OFFER
 from diadem.node.quality.amend import sheet_of
 from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said
@@ -140,7 +141,7 @@ def test_corrections_that_do_not_hold_are_refused_before_a_byte_moves(pair: Pair
         pair.a.node.context.say([statements.offer(new, to="marie@nmi", grant=sent.grant, by=sent.sender)], as_user=True)
         pair.a.desk.book.add(new, TransferEvent(State.OFFERED, "2026-03-14T09:26:53Z"))
         said = message_of(pair.a.desk, Outgoing(new_id(), pair.b.id, new.id, OFFER, {}))
-        said = replace(said, about={**said.about, "corrections": text})
+        said = structs.replace(said, about={**said.about, "corrections": text})
         with pytest.raises(DiademError) as caught:
             receive(pair.b.desk, pair.a.id, said.to_bytes())
         assert why in caught.value.message or why.startswith("it has"), caught.value

@@ -25,12 +25,12 @@ from diadem.model.manifest import (
 from diadem.model.names import MAX_FOLDERS, require_sound_names
 from diadem.model.ports import silent
 from diadem.model.routes import DIRECT
-from diadem.model.transfers import State, Transfer
+from diadem.model.transfers import State, Transfer, new_id
 from diadem.network.exchange import PARAMETERS
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.incoming import receive
-from diadem.network.messages import Message, new_id
-from diadem.network.pulling import Wishes, receive_package
+from diadem.network.messages import Message
+from diadem.network.pull import FetchOptions, receive_package
 from diadem.network.source import Sources
 from diadem.network.tag_parts import LENGTH, read_tag_files, tag_files
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files
@@ -101,7 +101,7 @@ def opened(pair: Pair) -> tuple[TagFiles, Path]:
 
 
 def fetch(pair: Pair, transfer: Transfer) -> Transfer:
-    return receive_package(pair.b.desk, transfer.id, Wishes(1, waits=(0.0,)), listener=silent)
+    return receive_package(pair.b.desk, transfer.id, FetchOptions(1, waits=(0.0,)), listener=silent)
 
 
 def made_at(pair: Pair) -> set[str]:
@@ -251,10 +251,11 @@ def test_a_pusher_sends_no_more_than_was_accepted(pair: Pair, opened: tuple[TagF
     transfer = pair.b.desk.book.all()[0]
     pushed, peer = pushed_of(pair.b.node.context), pair.a.id
     source = Sources(pair.a.desk).of(pair.b.id, transfer.id, DIRECT)
-    for number in (0, 1):
-        pushed.put_part(peer, transfer.id, number, b"".join(source.part(number)[1]))
+    parts = [b"".join(source.part(number)[1]) for number in (0, 1)]
     window = b"".join(source.window(0)())
-    pair.b.desk.book.change(transfer.id, ceiling=pair.b.desk.book.get(transfer.id).counts.received + len(window) * 2)
+    pair.b.desk.book.change(transfer.id, ceiling=sum(map(len, parts)) + len(window) * 2)
+    for number, part in enumerate(parts):
+        pushed.put_part(peer, transfer.id, number, part)
     for _ in range(2):
         with pytest.raises(DigestMismatch):
             put_window(pushed, peer, transfer.id, 0, bytes(len(window)))

@@ -37,16 +37,17 @@ from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import State, Transfer
 from diadem.network.arrival import Arrival, _write_all
-from diadem.network.fetching import missing_bytes
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.jobs import jobs
-from diadem.network.landing import Landing, place_of
+from diadem.network.landing import place_of
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS
-from diadem.network.postman import collect, deliver_all
-from diadem.network.pulling import Wishes, receive_package
+from diadem.network.pull import FetchOptions, receive_package
 from diadem.network.push import push_package
 from diadem.network.pushed import Pushed
-from diadem.network.pushed_place import PushedPackage
+from diadem.network.pushed_package import PushedPackage
+from diadem.network.receiving import Receiving, missing_bytes
 from diadem.network.source import Source, Sources
 from diadem.network.windows import RUN
 from diadem.network.working import fetch_all, tidy
@@ -72,7 +73,7 @@ def payload(seed: int = 1) -> dict[str, bytes]:
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of two leaves, asked for one by one, so that small packages have several."""
     monkeypatch.setattr("diadem.network.windows.WINDOW", 2 * MIB)
-    monkeypatch.setattr("diadem.network.fetching.RUN", 1)
+    monkeypatch.setattr("diadem.network.pull.RUN", 1)
 
 
 def folder_of(side: Side, package: str) -> Path:
@@ -96,7 +97,7 @@ def look(folder: Path) -> dict[str, tuple[bytes, int, int]]:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows are asked for as they are in earnest."""
-    monkeypatch.setattr("diadem.network.fetching.RUN", RUN)
+    monkeypatch.setattr("diadem.network.pull.RUN", RUN)
 
 
 def accepted(pair: Pair, files: dict[str, bytes] | None = None, name: str = "session") -> Transfer:
@@ -110,7 +111,7 @@ def source_of(pair: Pair, transfer: Transfer) -> Source:
 
 
 def fetch(pair: Pair, transfer: Transfer, *, connections: int = 3) -> Transfer:
-    return receive_package(pair.b.desk, transfer.id, Wishes(connections, waits=(0.0,)), listener=silent)
+    return receive_package(pair.b.desk, transfer.id, FetchOptions(connections, waits=(0.0,)), listener=silent)
 
 
 def test_a_package_lands_as_it_is_and_is_receipted_and_closed(pair: Pair) -> None:
@@ -175,6 +176,25 @@ def test_who_accepts_waits_while_the_service_fetches_it(pair: Pair) -> None:
     assert told, "who waits sees how far it is"
     assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
     assert len(pair.b.node.context.ledger.of_kind("receipt")) == 1
+
+
+@pytest.mark.parametrize(("round_trip", "most"), [(0.0001, 2), (0.05, 8)])
+def test_a_peer_that_is_near_needs_few_connections(pair: Pair, round_trip: float, most: int) -> None:
+    transfer = accepted(pair, {"scan.bin": random.Random(1).randbytes(40 * MIB)})
+    asking, waited, lock = set[str](), threading.Event(), threading.Lock()
+
+    def together(kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window":
+            with lock:
+                asking.add(threading.current_thread().name)
+                if len(asking) == most:
+                    waited.set()
+            assert waited.wait(30)
+        return data
+
+    pair.b.wire.spoil, pair.b.wire.round_trip = together, round_trip
+    done = receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=silent)
+    assert (done.state, len(asking)) == (State.RECEIVED, most)
 
 
 def test_wrong_leaves_come_again_and_too_often_stop_it(pair: Pair) -> None:
@@ -325,7 +345,7 @@ def test_bytes_end_at_the_ceiling_on_both_sides(pair: Pair) -> None:
     with pytest.raises(Refused, match="more bytes would move than were accepted"):
         fetch(pair, transfer)
     pair.a.desk.book.change(transfer.id, ceiling=100 * MIB)
-    with pytest.raises(Refused, match="sent more bytes than were accepted"):
+    with pytest.raises(Refused, match="more bytes came than were accepted"):
         fetch(pair, transfer)
 
 
@@ -650,7 +670,7 @@ def test_what_was_kept_before_the_disk_was_full_counts_as_here(pair: Pair, monke
     monkeypatch.setattr("diadem.network.arrival._write_all", write)
     with pytest.raises(DiademError):
         push(pair, transfer)
-    landing = pushed_of(pair.b.node.context)._places[transfer.id].landing
+    landing = pushed_of(pair.b.node.context)._places[transfer.id].receiving
     assert pair.b.desk.book.get(transfer.id).done == transfer.bytes - missing_bytes(landing.arrival)
     full[0] = False
     push(pair, transfer)
@@ -683,7 +703,7 @@ def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -
 
     pair.b.wire.spoil = spoil
     with pytest.raises(Interrupted):
-        fetch_all(pair.b.desk, Wishes(connections=1, waits=(0.0,)), stop=stop)
+        fetch_all(pair.b.desk, FetchOptions(connections=1, waits=(0.0,)), stop=stop)
     assert [number for number, _ in pair.b.wire.windows] == [0, 1]
     halted = pair.b.desk.book.get(transfer.id)
     assert (halted.state, halted.error) == (State.TRANSFERRING, "")
@@ -761,7 +781,7 @@ def test_who_asks_in_the_moment_in_which_a_landing_ends_is_answered(pair: Pair) 
     """It ends on a thread of its own: between two steps of who asks."""
     transfer = accepted(pair, {"a.bin": b"a" * 3000})
     arrival = Arrival.open(place_of(pair.b.desk, transfer), transfer.id)
-    place = PushedPackage(Landing(pair.b.desk, transfer, arrival))
+    place = PushedPackage(Receiving(pair.b.desk, transfer, arrival))
     interval, ends = sys.getswitchinterval(), time.monotonic() + 0.5
     sys.setswitchinterval(1e-6)
     try:
@@ -905,12 +925,12 @@ def test_a_receipt_that_comes_while_the_senders_store_is_away_is_answered_when_i
     store = pair.a.root / "store"
     away = store.rename(store.with_name("away"))
     meet()
-    assert [message.kind for message in pair.b.desk.book.to_post()] == ["receipt"]
+    assert [message.kind for message in pair.b.desk.outbox.waiting()] == ["receipt"]
     assert pair.b.desk.book.get(transfer.id).error == ""
     away.rename(store)
     meet()
     assert [side.desk.book.get(transfer.id).state for side in (pair.a, pair.b)] == [State.CLOSED, State.CLOSED]
-    assert not pair.b.desk.book.to_post()
+    assert not pair.b.desk.outbox.waiting()
 
 
 def test_what_a_receiver_tells_of_its_progress_is_shown_and_lets_no_book_grow(pair: Pair) -> None:
@@ -938,7 +958,7 @@ def test_what_is_taken_back_while_it_lands_is_taken_out_again(pair: Pair, side: 
             getattr(pair, side).node.transfers.cancel(transfer.id)
 
     with pytest.raises(Refused, match=r"the transfer is (revoked|cancelled)"):
-        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=take_back)
+        receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=take_back)
     there = pair.b.desk.context
     assert not there.catalogue.has(transfer.package)
     assert not list(there.stores.open(transfer.store).packages())
@@ -956,7 +976,7 @@ def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out
             raise MemoryError
 
     with pytest.raises(MemoryError):
-        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=end)
+        receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=end)
     store = pair.b.desk.context.stores.open(transfer.store)
     assert [one.id for one in store.packages()] == [transfer.package]
     pair.b.node.transfers.cancel(transfer.id)

@@ -26,15 +26,18 @@ from diadem.model.times import time_text
 from diadem.network.exchange import Intake, Response, Route, Services, problem, problem_of
 from diadem.network.http.connections import Connections
 from diadem.network.http.gate import Admitted, Gate, Head, TurnedAway
-from diadem.network.http.limits import Budget, Limits
+from diadem.network.http.limits import Limits
 from diadem.network.http.metrics import Counts
 from diadem.network.limits import PORTION
+from diadem.network.memory import TRANSFERS, Memory, NoRoom
 from diadem.trust.http_signature import body_digest
 
 T = TypeVar("T")
 
-#: Memory of a body that is taken in as it comes: a portion, its pieces, and what is no whole leaf yet.
-_TAKEN_IN: Final = 8 << 20
+#: Memory of a body that is taken in as it comes: a portion, its pieces, and what is no whole leaf yet, twice.
+_TAKEN_IN: Final = 4 * PORTION
+#: Seconds for which a body waits for room. Who sends it would wait for a minute.
+_PATIENCE: Final = 30.0
 #: Seconds between two looks for news that a request waits for, and for which it may wait.
 _LOOK_AGAIN: Final = 1.0
 #: Seconds that a worker has to end by itself when the process that started it is gone.
@@ -42,6 +45,8 @@ _ORPHANED: Final = 5
 _LONGEST_WAIT: Final = 60.0
 #: What stands in every answer.
 _ALWAYS: Final = {"cache-control": "no-store", "server": "diadem"}
+_SLOW: Final = problem(408, "slow", "the body came too slowly", next="Ask again.")
+_FULL: Final = problem(503, "busy", "this node is receiving as much as it can", next="Try again later.")
 _OTHER_BODY: Final = problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
 ACCESS: Final = logging.getLogger("diadem.network.http.access")
 FAULTS: Final = logging.getLogger("diadem.network.http")
@@ -103,15 +108,14 @@ class App:
     leave: Callable[[], None]
     _door: ThreadPoolExecutor = field(init=False, repr=False)
     _hands: ThreadPoolExecutor = field(init=False, repr=False)
-    _bodies: Budget = field(init=False, repr=False)
-    _foreign: dict[bool, Budget] = field(init=False, repr=False)
+    _foreign: dict[bool, Memory] = field(init=False, repr=False)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin: two pools, so that handlers that work long keep nobody at the door."""
         self._door = ThreadPoolExecutor(4, thread_name_prefix="door")
         self._hands = ThreadPoolExecutor(self.limits.handlers, thread_name_prefix="handler")
-        self._bodies, half = Budget(self.limits.bodies), self.limits.foreign_bodies // 2
-        self._foreign = {small: Budget(half, share=half // 4) for small in (False, True)}
+        half = self.limits.foreign_bodies // 2
+        self._foreign = {small: Memory(half, share=half // 4) for small in (False, True)}
         self.counts.add("workers")
         self.connections.start()
         self._reporting = loop.create_task(self._report())
@@ -176,39 +180,43 @@ class App:
         self.connections.met(story.client, known=story.asker is not None and story.asker.kind != INTRODUCED)
         if not admitted.length:
             return await self._handled(admitted, b"", protocol)
-        if admitted.route.intake is not None:
-            return await self._taken_in(admitted, protocol, story)
-        asker, budget, who = admitted.request.asker, self._bodies, ""
-        if asker is not None and asker.kind == INTRODUCED:
-            budget, who = self._foreign[admitted.length <= self.limits.small_body], head.address
         try:
-            async with budget.holding(2 * admitted.length, who):  # its pieces, and the whole
+            if admitted.route.intake is not None:
+                return await self._taken_in(admitted, protocol, story)
+            memory, who = self._memory_of(admitted, head)
+            async with memory.holding(2 * admitted.length, who, patience=_PATIENCE):  # its pieces, and the whole
                 body = await self._body(protocol, admitted.length)
                 story.received = len(body)
                 return await self._handled(admitted, body, protocol)
+        except NoRoom:
+            return self._given_up(story, "memory", replace(_FULL, headers={**_FULL.headers, "retry-after": "10"}))
         except _Slow:
-            return self._too_slow(story)
+            return self._given_up(story, "slow", _SLOW)
+
+    def _memory_of(self, admitted: Admitted, head: Head) -> tuple[Memory, str]:
+        """From what the memory of a body is taken, and whose share of it."""
+        asker = admitted.request.asker
+        if asker is not None and asker.kind == INTRODUCED:
+            return self._foreign[admitted.length <= self.limits.small_body], head.address
+        return TRANSFERS, asker.key_id if asker is not None else ""
 
     async def _taken_in(self, admitted: Admitted, protocol: Any, story: _Story) -> Response:
         """The answer of a route that takes in the body as it comes: what came before the line was cut is kept."""
         work, run = BodyIntake(admitted, self.services, partial(self._fault, route=admitted.route)), self._in_hands
-        parts: list[bytes] = []
-        async with self._bodies.holding(min(2 * admitted.length, _TAKEN_IN)):
-            await run(work.begin)
-            try:
-                async for piece in self._pieces(protocol, admitted.length):
-                    parts.append(piece)
-                    story.received += len(piece)
-                    if sum(map(len, parts)) >= PORTION:
-                        data = b"".join(parts)
-                        parts.clear()
-                        await run(work.take, data)
-            except _Slow:
-                return self._too_slow(story)
-            finally:
-                if parts:
-                    await run(work.take, b"".join(parts))
-            response = await run(work.end)
+        pieces, key = self._pieces(protocol, admitted.length), admitted.request.known_asker.key_id
+        await run(work.begin)
+        while story.received < admitted.length:  # room for each portion anew: who is slow keeps no more than that
+            parts, owed = list[bytes](), min(story.received + PORTION, admitted.length)
+            async with TRANSFERS.holding(_TAKEN_IN, key, patience=_PATIENCE):
+                try:
+                    while story.received < owed:
+                        parts.append(await anext(pieces))
+                        story.received += len(parts[-1])
+                finally:
+                    if parts:
+                        await run(work.take, b"".join(parts))
+        await anext(pieces, None)  # there is no more than was said
+        response = await run(work.end)
         if response.status == 400:
             self.counts.add("refused_total", reason="digest")
         return response
@@ -216,10 +224,11 @@ class App:
     async def _in_hands(self, action: Callable[..., T], *values: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._hands, action, *values)
 
-    def _too_slow(self, story: _Story) -> Response:
-        story.reason = "slow"
-        self.counts.add("refused_total", reason="slow")
-        return _closing(problem(408, "slow", "the body came too slowly", next="Ask again."))
+    def _given_up(self, story: _Story, reason: str, answer: Response) -> Response:
+        """The answer to a body that was not read to its end."""
+        story.reason = reason
+        self.counts.add("refused_total", reason=reason)
+        return _closing(answer)
 
     async def _handled(self, admitted: Admitted, body: bytes, protocol: Any) -> Response:
         """The handler's answer; where it waits for news, asked again and again."""

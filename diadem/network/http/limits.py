@@ -1,13 +1,11 @@
-"""How much one address or key may ask for, and how much memory bodies may take: each with its number in one place."""
+"""How much one address or key may ask for, and how slowly: each with its number in one place."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,10 +24,9 @@ class Limits:
         signed by a known key does not count: several peers may come through one gateway.
     key_rate, key_burst : float
         Requests a second, and at once, of one key.
-    bodies : int
-        Bytes of bodies in memory at once, of known keys.
     foreign_bodies : int
-        The same of keys that introduce themselves. Half of it is for small bodies, and no address holds more than a
+        Bytes of bodies in memory at once of keys that introduce themselves; those of known keys are among the
+        `diadem.network.limits.TRANSFER_MEMORY`. Half of it is for small bodies, and no address holds more than a
         quarter of either half: what comes slowly keeps nobody else out.
     small_body : int
         Bytes of a small one: the card of a usual node has a tenth of it.
@@ -57,7 +54,6 @@ class Limits:
     address_burst: float = 60.0
     key_rate: float = 200.0
     key_burst: float = 1000.0
-    bodies: int = 256 << 20
     foreign_bodies: int = 16 << 20
     small_body: int = 256 << 10
     silence: float = 15.0
@@ -104,43 +100,3 @@ class Buckets:
             if len(self._levels) > _REMEMBERED:
                 self._levels.popitem(last=False)
         return allowed
-
-
-class Budget:
-    """Bytes that may be in use at once; who wants more waits. Of one event loop.
-
-    Parameters
-    ----------
-    size : int
-        Bytes. Who wants more than this waits until nobody else holds any.
-    share : int
-        Bytes that one may hold whose name is told; 0 for all of them.
-    """
-
-    def __init__(self, size: int, share: int = 0) -> None:
-        self._size = self._free = size
-        self._share = share or size
-        self._held: Counter[str] = Counter()
-        self._changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def holding(self, size: int, who: str = "") -> AsyncIterator[None]:
-        """Hold so many bytes; one who has a share waits for what they hold themselves, and no other for that."""
-        size = min(size, self._size)
-
-        def fits() -> bool:
-            return self._free >= size and (not self._held[who] or self._held[who] + size <= self._share)
-
-        async with self._changed:
-            await self._changed.wait_for(fits)
-            self._free -= size
-            self._held[who] += size
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._free += size
-                self._held[who] -= size
-                if not self._held[who]:
-                    del self._held[who]
-                self._changed.notify_all()

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
-from diadem.model.buffers import Rooms
 from diadem.model.carriers import CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
-from diadem.network.crew import Crew
+from diadem.network.crew import ThreadCrew
 from diadem.network.desk import Desk
+from diadem.network.memory import TRANSFERS
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import pieces_of
 from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, relay_book
@@ -20,9 +20,6 @@ from diadem.network.source import Source, Sources
 from diadem.network.windows import WINDOW
 from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
-#: Windows of all transfers of a process that are sealed or opened at once; each takes twice its bytes.
-#: One carrier, which may not answer any more, has half of them at most.
-IN_HAND: Final = Rooms(6, each=3)
 #: Windows of one transfer at once.
 AT_ONCE: Final = 2
 _STOPPED: Final = "stopped; what was written there is kept"
@@ -89,10 +86,15 @@ class Deposit:
             if self._is_part_due(part):
                 self._put_part(part)
         size = min(WINDOW, self._transfer.bytes)
-        crew = Crew("deposit", AT_ONCE, stop=stop, stopped=Interrupted(_STOPPED), patience=None)
+
+        def check() -> None:
+            if stop():
+                raise Interrupted(_STOPPED)
+
+        crew = ThreadCrew("deposit", AT_ONCE, check=check, patience=None)
 
         def put(number: int) -> None:
-            room = IN_HAND.room(size, sealed_size(size), of=self._carrier.label, require_going=crew.require_going)
+            room = TRANSFERS.room(size, sealed_size(size), of=self._carrier.label, require_going=crew.require_going)
             with room as (plain, sealed):
                 crew.require_going()
                 self._put((2, number), self._source.proven_window(number, plain), sealed)

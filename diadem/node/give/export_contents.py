@@ -74,6 +74,8 @@ class ExportedPackages:
             self._copies = readers_of(context, session)
         else:
             self._copies = {one.id: PackageReader(context, one.id) for one in session.packages}
+        #: Of a session's raw files the newest versions: as `get` counts them, also where a package between is lost.
+        self._newest = session.files() if only == RAW else []
         #: What is exported of it, a package after the one that it continues.
         self.session = replace(session, packages=[one for one in session.packages if one.id in self._copies])
         self._moment = context.clock()
@@ -128,7 +130,7 @@ class ExportedPackages:
         """The files of each package that are exported; of a session's raw files only the newest versions."""
         if self.only == RAW:
             kept: dict[PackageId, set[str]] = {one: set() for one in self._copies}
-            for file in self.session.files():
+            for file in self._newest:
                 kept[file.package].add(file.entry.name)
             return kept
         return {one: {entry.name for entry in copies.package.files} for one, copies in self._copies.items()}
@@ -199,7 +201,7 @@ class ExportedPackages:
 
     def _raw_files(self) -> Contents:
         """Files under the names that they had, where every system can hold them, and the list of their digests."""
-        files, folder = self.session.files(), self._folders[next(iter(self._copies))]
+        files, folder = self._newest, self._folders[next(iter(self._copies))]
         names = target_names([file.entry for file in files])
         pairs = list(zip(files, names, strict=True))
         members = [_member(self._copies[file.package], file.entry, f"{folder}/{name}") for file, name in pairs]

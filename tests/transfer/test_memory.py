@@ -1,0 +1,143 @@
+"""All that moves in a process has one limit of memory: everybody has a turn; it is used again, and given back."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diadem.errors import Interrupted
+from diadem.model.buffers import fitted
+from diadem.network.memory import Memory, NoRoom
+
+
+class Used:
+    """Bytes that are in use just now, and at most."""
+
+    def __init__(self) -> None:
+        self.lock, self.now, self.most = threading.Lock(), 0, 0
+
+    def add(self, size: int) -> None:
+        with self.lock:
+            self.now += size
+            self.most = max(self.most, self.now)
+
+
+def test_so_much_is_in_use_at_once_and_memory_is_used_again_and_given_back() -> None:
+    memory, used, seen = Memory(6000), Used(), set[int]()
+
+    def work(size: int) -> None:
+        with memory.room(size, 2 * size) as (one, two):
+            used.add(3 * size)
+            seen.update(map(id, (one, two)))
+            assert (len(one), len(two)) == (size, 2 * size)
+            assert fitted(two, 2 * size - 3) is two, "as who seals a window cuts it"
+            time.sleep(0.005)
+            used.add(-3 * size)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, [1000] * 40))
+    assert used.most == 6000
+    assert len(seen) < 40
+    with memory.room(10) as (small,):
+        assert len(small) == 10, "nothing was kept"
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 1500), st.sampled_from(["", "a", "b"])), min_size=1, max_size=30))
+def test_whatever_is_asked_for_comes_in_turn_and_never_more_at_once(asked: list[tuple[int, str]]) -> None:
+    memory, used = Memory(1000), Used()
+
+    def work(one: tuple[int, str]) -> None:
+        with memory.room(one[0], of=one[1]):
+            used.add(min(one[0], 1000))
+            time.sleep(0.0005)
+            used.add(-min(one[0], 1000))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, asked))
+    assert used.most <= 1000
+    assert memory.take(750), "all of it was given back"
+    assert not memory.take(1), "a quarter is left for those who must have some"
+    memory.give(750)
+
+
+def test_who_is_gone_holds_no_more_than_its_share_and_who_waits_hears_when_to_stop() -> None:
+    memory, end, stop = Memory(4), threading.Event(), threading.Event()
+
+    def stays(of: str) -> bool:
+        with memory.room(1, of=of, require_going=require_going):
+            return end.wait(10)
+
+    def require_going() -> None:
+        if stop.is_set():
+            raise Interrupted("stopped")
+
+    with ThreadPoolExecutor(4) as pool:
+        gone = [pool.submit(stays, "gone") for _ in range(4)]
+        try:
+            with memory.room(1, of="here"), memory.room(1, of="here"):
+                stop.set()
+                stopped = itertools.islice(as_completed(gone, 5), 2)
+                assert [type(one.exception(5)) for one in stopped] == [Interrupted] * 2
+        finally:
+            end.set()
+    assert [one.result() for one in gone if one.exception() is None] == [True, True]
+
+
+def test_who_wants_much_is_not_passed_by_those_who_want_little() -> None:
+    memory, order = Memory(10), list[str]()
+    begun = threading.Event()
+
+    def large() -> None:
+        begun.set()
+        with memory.room(10):
+            order.append("large")
+
+    def small() -> None:
+        with memory.room(1):
+            order.append("small")
+
+    with memory.room(5):
+        first = threading.Thread(target=large)
+        first.start()
+        assert begun.wait(5)
+        time.sleep(0.1)
+        assert not memory.take(1), "somebody waits"
+        second = threading.Thread(target=small)
+        second.start()
+        time.sleep(0.1)
+        assert order == []
+    for one in (first, second):
+        one.join(5)
+    assert order == ["large", "small"]
+
+
+def test_a_task_of_an_event_loop_waits_beside_threads_and_not_for_ever() -> None:
+    memory = Memory(10)
+
+    async def holds(size: int, patience: float) -> str:
+        try:
+            async with memory.holding(size, patience=patience):
+                return "had room"
+        except NoRoom:
+            return "none"
+
+    async def cancelled() -> None:
+        waiting = asyncio.ensure_future(holds(10, 30.0))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+
+    with ThreadPoolExecutor(1) as pool, memory.room(10):
+        assert asyncio.run(holds(1, 0.1)) == "none"
+        asyncio.run(cancelled())
+        later = pool.submit(asyncio.run, holds(10, 10.0))
+        time.sleep(0.1)
+        assert not later.done()
+    assert later.result(10) == "had room"
+    assert memory.take(7)
