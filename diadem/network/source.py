@@ -274,7 +274,8 @@ class _Package:
     def blocks(self, number: int, start: int, stop: int, *, proven: bool) -> Iterator[bytes]:
         """Bytes of a window, some at a time: as they lie in a copy on this machine, or leaf by leaf, each `proven`.
 
-        What cannot be read of a copy on this machine ends it early: it is asked for again, and then proven, from any.
+        What is not there in its size comes from another copy. Where one fails while it is read, or becomes shorter,
+        that ends it early: it is asked for again, and then proven, from any.
         """
         spans = [one for one in self.plan.spans(number) if one.at + one.length > start and one.at < stop]
         local = None if proven else next((one for one in self.copies if isinstance(one, LocalBundle)), None)
@@ -283,7 +284,7 @@ class _Package:
             return
         for small, some in groupby(spans, lambda span: span.is_whole and span.length <= BLOCK):
             if small:
-                yield from _small_files(local, list(some), start, stop)
+                yield from self._small_files(local, list(some), start, stop)
                 continue
             for span in some:
                 first, end = max(start - span.at, 0), min(stop - span.at, span.length)
@@ -291,6 +292,26 @@ class _Package:
                     yield from read_blocks(found, span.offset + first, span.offset + end)
                 else:
                     yield from self._leaf_by_leaf([span], start, stop, proven=False)
+
+    def _small_files(self, bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes]:
+        """Whole small files of a copy on this machine, some at a time."""
+        at, held = 0, bytearray()
+        while at < len(spans):
+            first, end = spans[at].at, at
+            while end < len(spans) and spans[end].at - first < BLOCK:
+                end += 1
+            size = spans[end - 1].at + spans[end - 1].length - first
+            held = (
+                held if len(held) >= size else bytearray(size)
+            )  # one for all: new memory costs as much as the reading
+            buffer = memoryview(held)[:size]
+            try:
+                bundle.read_files((one.entry.path, buffer[one.at - first :][: one.length]) for one in spans[at:end])
+            except (DiademError, OSError):
+                yield from self._leaf_by_leaf(spans[at:end], start, stop, proven=False)
+            else:
+                yield bytes(buffer[max(0, start - first) : stop - first])
+            at = end
 
     def _file(self, span: Span) -> LocalFile | None:
         """The open file of this machine of which a span is; None where it is not here in its size."""
@@ -332,10 +353,11 @@ class _Package:
     def proven_window(self, number: int, room: bytearray | None) -> bytearray:
         """A whole window, each leaf proven; in `room`, where it is given (`fitted`)."""
         spans = self.plan.spans(number)
-        for proven in (False, True):
-            data = self._whole(number, room, proven=proven)
-            if _are_right(self.opened, spans, data):
+        with contextlib.suppress(DiademError, OSError):  # a copy that fails while it is read
+            if _are_right(self.opened, spans, data := self._whole(number, room, proven=False)):
                 return data
+        if _are_right(self.opened, spans, data := self._whole(number, room, proven=True)):
+            return data
         raise StoreError("no copy has these bytes intact", next="Run: diadem scrub, then diadem repair")
 
     def _whole(self, number: int, room: bytearray | None, *, proven: bool) -> bytearray:
@@ -351,23 +373,6 @@ class _Package:
                 at += len(piece)
         del data[at:]
         return data
-
-
-def _small_files(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes]:
-    """Whole small files of a copy on this machine, some at a time."""
-    at, held = 0, bytearray()
-    while at < len(spans):
-        first, end = spans[at].at, at
-        while end < len(spans) and spans[end].at - first < BLOCK:
-            end += 1
-        size = spans[end - 1].at + spans[end - 1].length - first
-        held = held if len(held) >= size else bytearray(size)  # one for all: new memory costs as much as the reading
-        buffer = memoryview(held)[:size]
-        bundle.read_files(
-            (span.entry.path, buffer[span.at - first : span.at - first + span.length]) for span in spans[at:end]
-        )
-        yield bytes(buffer[max(0, start - first) : stop - first])
-        at = end
 
 
 def _leaves(spans: Sequence[Span], leaf_size: int) -> Iterator[Span]:

@@ -649,6 +649,20 @@ def test_a_carrier_that_gives_nothing_for_days_is_noticed_asked_anew_and_named(d
     assert drive.take(sent.id).state is State.CLOSED
 
 
+@pytest.mark.parametrize("harm", ["shorter", "gone"])
+def test_small_files_that_one_copy_lacks_are_put_down_from_another(drive: Drive, harm: str) -> None:
+    a = drive.pair.a
+    a.node.stores.add(str(a.root / "second"), name="second", place="another disk")
+    sent = drive.send(a.archived())
+    (path,) = (a.root / "store").glob("20*/*/data/notes.txt")
+    path.parent.chmod(0o755)
+    path.unlink()
+    if harm == "shorter":
+        path.write_bytes(b"not")
+    assert "2-0-1.age" in drive.put(), drive.at(a, sent.id).error
+    assert drive.take(sent.id).state is State.CLOSED
+
+
 def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -> None:
     sent, desk = drive.send(small), drive.pair.a.desk
     size, spend, first = sent.ceiling // 2, desk.book.spend, threading.Event()

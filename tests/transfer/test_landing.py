@@ -464,6 +464,19 @@ def test_another_copy_is_read_where_one_is_damaged(pair: Pair) -> None:
     assert done.counts.again == MIB
 
 
+@pytest.mark.parametrize("harm", ["shorter", "gone"])
+def test_small_files_that_one_copy_lacks_come_from_another(pair: Pair, harm: str) -> None:
+    pair.a.node.stores.add(str(pair.a.root / "second"), name="second", place="another disk")
+    package = pair.a.archived()
+    sent = pair.a.node.send(package, "marie@nmi")
+    path = folder_of(pair.a, package) / "data" / "notes.txt"
+    path.parent.chmod(0o755)
+    path.unlink()
+    if harm == "shorter":
+        path.write_bytes(b"not")
+    assert pair.b.node.accept(sent.id).state is State.CLOSED
+
+
 def test_what_a_third_party_gave_is_not_reused_and_what_the_peer_gave_is(pair: Pair) -> None:
     files = payload()
     pair.b.archived("own", files)
