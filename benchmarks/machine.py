@@ -7,11 +7,13 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 def describe(folder: Path) -> dict[str, object]:
@@ -85,3 +87,22 @@ def peak_memory() -> int | None:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def used_below(process: int) -> tuple[float, float]:
+    """CPU seconds so far of a process and all below it, and the largest peak memory of one of them, in bytes."""
+    found = list(_processes(process))
+    return sum(cpu for cpu, _ in found), max((peak for _, peak in found), default=0.0)
+
+
+def _processes(process: int) -> Iterator[tuple[float, float]]:
+    """CPU seconds and peak memory of each, where the system tells."""
+    folder = Path(f"/proc/{process}")
+    if not folder.exists():
+        return
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    peak = next(int(line.split()[1]) for line in (folder / "status").read_text().splitlines() if "VmHWM" in line)
+    yield (int(fields[11]) + int(fields[12])) / _TICKS, peak * 1024.0
+    for task in (folder / "task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _processes(int(child))
