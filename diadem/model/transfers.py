@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,11 @@ CARRIED_EXTRA: Final = 64 * (16 << 20)
 OUT: Final = "out"
 IN: Final = "in"
 LOCAL: Final = "local"
+
+
+def new_id() -> str:
+    """An id for a transfer or a message: 128 random bits."""
+    return secrets.token_hex(16)
 
 
 class State(StrEnum):

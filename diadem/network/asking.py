@@ -17,6 +17,8 @@ from diadem.node.peers.notes import own_hubs
 
 #: Seconds that a person waits for peers at most.
 PATIENCE: Final = 5.0
+#: Seconds that peers get together to take their messages, and to give those that wait there.
+TOGETHER: Final = 60.0
 #: Peers that are asked at once.
 _AT_ONCE: Final = 16
 
@@ -39,6 +41,14 @@ def ask_peers(desk: Desk, *, patience: float = PATIENCE, hubs_only: bool = False
     if not hubs_only:
         work += [partial(_exchange, desk, peer) for peer in desk.reachable()]
     do_all(work, patience)
+
+
+def tell_peers(desk: Desk) -> None:
+    """Hand over everything that waits here: to all peers at once."""
+    from diadem.network.postman import deliver_all
+
+    due = dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())
+    do_all([partial(deliver_all, desk, peer=peer, due=False) for peer in due], TOGETHER)
 
 
 def do_all(work: Sequence[Callable[[], object]], patience: float) -> None:

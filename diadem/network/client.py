@@ -21,9 +21,9 @@ from diadem.model.peers import Unproven
 from diadem.model.plain_text import one_line
 from diadem.model.ports import Closing
 from diadem.model.times import read_time
+from diadem.network.crew import rest
 from diadem.network.exchange import BASE, BYTES, JSON
-from diadem.network.limits import MAX_ANSWER, PORTION
-from diadem.network.messages import MAX_CHECKPOINT
+from diadem.network.limits import MAX_ANSWER, MAX_CHECKPOINT, PORTION
 from diadem.network.wire import READ, Connection, Pool, reason_of
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, length_and_digest, sign
 
@@ -230,7 +230,7 @@ class PeerClient(Closing):
                 self._offset = refusal.server_time - self._clock()
             elif answer.status == 429 and tries < _BUSY_TRIES:
                 tries += 1
-                time.sleep(min(_BUSY_WAIT, 0.5 * 2**tries))
+                rest(min(_BUSY_WAIT, 0.5 * 2**tries))
             else:
                 raise refusal
 
@@ -375,10 +375,6 @@ class Answer:
             raise Unreachable(
                 "the answer has different bytes than were asked for", where=url, next="Tell its operator."
             )
-
-    def abort(self) -> None:
-        """Break the connection, from another thread: who reads waits no longer."""
-        self._connection.abort()
 
     def hold(self, most: int) -> None:
         """Let so many bytes wait unread at most."""

@@ -9,10 +9,11 @@ from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import IntegrityError, Refused
 from diadem.model.statements import Draft
-from diadem.model.transfers import Counts, State, Transfer
+from diadem.model.times import time_text
+from diadem.model.transfers import Counts, State, Transfer, new_id
 from diadem.network.desk import Desk, outgoing
 from diadem.network.evidence import own_chain
-from diadem.network.messages import CLOSURE, MAX_CORRECTIONS, RECEIPT, Message, new_id
+from diadem.network.messages import CLOSURE, MAX_CORRECTIONS, RECEIPT, Message
 from diadem.network.relay_book import relay_book
 from diadem.node.quality.amend import brought, came_from, sheet_of
 
@@ -105,7 +106,7 @@ def closure_message(desk: Desk, transfer: Transfer) -> Message:
     theirs, ours = desk.book.checkpoints(transfer.peer)
     chain = own_chain(desk.context, transfer.id, seen=ours)
     about = {**({"seen": theirs} if theirs else {}), **corrections_now(desk, transfer.package)}
-    return Message(new_id(), CLOSURE, transfer.id, desk.node, transfer.peer, desk.now, chain, about)
+    return Message(new_id(), CLOSURE, transfer.id, desk.node, transfer.peer, time_text(desk.now), chain, about)
 
 
 def corrections_of(desk: Desk, package: str) -> dict[str, str]:

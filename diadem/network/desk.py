@@ -14,12 +14,11 @@ from diadem.custody.statements import transfer_subject
 from diadem.errors import NotFound, Refused, Unreachable
 from diadem.model.peers import Peer, PeerState
 from diadem.model.statements import Draft, Subject
-from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
+from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer, new_id
 from diadem.network.book import Outgoing, TransferBook
 from diadem.network.book_file import FOLDER, network_book
 from diadem.network.evidence import ChainShelf
 from diadem.network.link import Link
-from diadem.network.messages import new_id
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.trust.keys import PublicKey

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,8 +12,9 @@ from diadem.model.manifest import leaf_count
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import Counts
 from diadem.network.arrival import Arrival
+from diadem.network.crew import Crew
 from diadem.network.intake import Follower, take_spans
-from diadem.network.link import Incoming, Link
+from diadem.network.link import Link
 from diadem.network.memory import TRANSFERS
 from diadem.network.windows import RUN, Span, WindowPlan, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
@@ -27,8 +26,6 @@ MAX_CONNECTIONS: Final = 8
 Run = tuple[int, int]
 #: Bytes that are read and proven at once, a leaf at least: so much comes again where a connection breaks.
 _CHUNK: Final = 1 << 20
-#: Seconds that connections get to end when a person stopped it.
-_PATIENCE: Final = 5.0
 #: How often a leaf is asked for again when it came wrong.
 _TRIES: Final = 3
 #: How often a connection is taken up again while nothing comes, and the seconds between.
@@ -107,11 +104,9 @@ class Fetch:
         self._ahead = next(self._queue, None)
         self._again: list[Run] = []
         self._busy = 0
-        self._turn = threading.Condition()
         self._wrong: dict[int, int] = {}
-        self._fault: BaseException | None = None
-        self._open: set[Incoming] = set()
-        self._left = False
+        stopped = Interrupted("the transfer was stopped; what has arrived is kept")
+        self._crew = Crew("diadem-fetch", self._connections, stop=self._is_stopped, stopped=stopped)
 
     @property
     def counts(self) -> Counts:
@@ -140,48 +135,25 @@ class Fetch:
         Refused, NotFound
             The sender gives nothing more; or more came than was accepted.
         """
-        threads = [
-            threading.Thread(target=self._work, name=f"diadem-fetch-{one}", daemon=True)
-            for one in range(self._connections)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive() and self._fault is None:
-                    thread.join(0.2)
-                    if self._wish.stop():
-                        self._fail(Interrupted("the transfer was stopped; what has arrived is kept"))
-        except BaseException as error:  # a person pressed Ctrl-C
-            self._fail(error)
-        self._end(threads)
-        if self._fault is not None:
-            raise self._fault
+        self._crew.run(self._work)
 
-    def _end(self, threads: list[threading.Thread]) -> None:
-        """Let the threads end; one that waits for a peer that says nothing is not waited for, and writes no more."""
-        with self._turn:
-            for incoming in self._open if self._fault is not None else ():
-                incoming.abort()
-        until = time.monotonic() + _PATIENCE
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()) if self._fault is not None else None)
-        self._left = True
+    def _is_stopped(self) -> bool:
+        return self._wish.stop()
 
     # -- windows ---------------------------------------------------------------------------------------------------
 
     def _next(self) -> Run | None:
         """Windows to fetch; None at the end: some that are under way may have to be fetched again."""
-        with self._turn:
-            while self._fault is None:
+        with self._crew.turn:
+            while not self._crew.over:
                 run = self._again.pop() if self._again else self._run()
                 if run is not None:
                     self._busy += 1
                     return run
                 if not self._busy:
                     break
-                self._turn.wait()
-            self._turn.notify_all()
+                self._crew.turn.wait()
+            self._crew.turn.notify_all()
             return None
 
     def _run(self) -> Run | None:
@@ -197,21 +169,13 @@ class Fetch:
         return first, end
 
     def _work(self) -> None:
-        try:
-            while (run := self._next()) is not None:
-                missing = self._fetch(run)
-                with self._turn:
-                    self._busy -= 1
-                    if missing:
-                        self._again.append(run)
-                    self._turn.notify_all()
-        except BaseException as error:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        with self._turn:
-            self._fault = self._fault or error
-            self._turn.notify_all()
+        while (run := self._next()) is not None:
+            missing = self._fetch(run)
+            with self._crew.turn:
+                self._busy -= 1
+                if missing:
+                    self._again.append(run)
+                self._crew.turn.notify_all()
 
     def _fetch(self, run: Run) -> bool:
         """Fetch what is missing of some windows; whether something still is."""
@@ -223,7 +187,7 @@ class Fetch:
             before = self._arrival.marks.count
             try:
                 size = max(_CHUNK, self._arrival.manifest.leaf_size)
-                with TRANSFERS.room(size, of=self._peer, require_going=self._require_going) as (buffer,):
+                with TRANSFERS.room(size, of=self._peer, require_going=self._crew.require_going) as (buffer,):
                     self._read(missing, memoryview(buffer))
                 return bool(self._missing_from(run))
             except Unreachable:
@@ -232,13 +196,7 @@ class Fetch:
                     raise
                 with self._tally.lock:
                     self._tally.retries += 1
-                self._rest(self._wish.waits[fruitless])
-
-    def _rest(self, seconds: float) -> None:
-        """Wait, but not beyond the end."""
-        with self._turn:
-            self._turn.wait_for(lambda: self._fault is not None, seconds)
-            self._require_going()
+                self._crew.rest(self._wish.waits[fruitless])
 
     def _missing_from(self, run: Run) -> list[tuple[int, list[Span]]]:
         """The first leaves of some windows that are missing and lie together, by window and file; or none."""
@@ -254,10 +212,6 @@ class Fetch:
                     break
         return found
 
-    def _require_going(self) -> None:
-        if self._fault is not None:
-            raise Interrupted("stopped")
-
     # -- bytes -----------------------------------------------------------------------------------------------------
 
     def _read(self, missing: list[tuple[int, list[Span]]], buffer: memoryview) -> None:
@@ -267,7 +221,9 @@ class Fetch:
         """
         first, start = missing[0][0], missing[0][1][0].at
         length = sum(span.length for _, spans in missing for span in spans)
-        with self._opened(first, start, start + length) as incoming:
+        with self._link.open_window(self._transfer, first, start, start + length) as incoming:
+            if self._wish.ahead:
+                incoming.hold(self._wish.ahead)
             for window, spans in missing:
                 for number, chunk in enumerate(chunks(spans, self._arrival.manifest.leaf_size, len(buffer))):
                     size = sum(span.length for span in chunk)
@@ -278,24 +234,10 @@ class Fetch:
                 where = missing[-1][1][-1].entry.path
                 raise DigestMismatch(f"{self._peer} sends more bytes than were asked for", where=where, next=_MEND)
 
-    @contextmanager
-    def _opened(self, window: int, start: int, stop: int) -> Iterator[Incoming]:
-        """Bytes of a window; they end where the fetching does."""
-        with self._link.open_window(self._transfer, window, start, stop) as incoming:
-            if self._wish.ahead:
-                incoming.hold(self._wish.ahead)
-            with self._turn:
-                self._open.add(incoming)
-            try:
-                yield incoming
-            finally:
-                with self._turn:
-                    self._open.discard(incoming)
-
     def _fill(self, readinto: Callable[[memoryview], int], buffer: memoryview, *, whole: bool) -> bool:
         """Fill the buffer; False where nothing comes any more, if that is no fault."""
         while buffer:
-            self._require_going()
+            self._crew.require_going()
             count = readinto(buffer)
             if not count and not whole:
                 return False
@@ -316,8 +258,7 @@ class Fetch:
 
     def _take(self, spans: Sequence[Span], data: memoryview) -> None:
         """Prove the leaves of some spans, and keep those that are right."""
-        if self._left:
-            raise Interrupted("stopped")
+        self._crew.require_aboard()
         taken = take_spans(self._arrival, self._follower, spans, data)
         with self._tally.lock:
             self._tally.kept += taken.kept
@@ -334,7 +275,7 @@ class Fetch:
         with self._tally.lock:
             self._tally.again += size
         place = span.entry.first_leaf + leaf
-        with self._turn:
+        with self._crew.turn:
             self._wrong[place] = self._wrong.get(place, 0) + 1
             times = self._wrong[place]
         if times > _TRIES:

@@ -18,6 +18,8 @@ PORTION: Final = 1 << 20
 TRANSFER_MEMORY: Final = 144 << 20
 #: Bytes of a control message, with chain and previews.
 MAX_MESSAGE: Final = 2 << 20
+#: Bytes of a checkpoint.
+MAX_CHECKPOINT: Final = 4 << 10
 #: Bytes of what a sealed message has in its envelope, and of all of it: its base64, and what age adds.
 MAX_SEALED_PAYLOAD: Final = MAX_MESSAGE + (64 << 10)
 MAX_SEALED: Final = 3 << 20

@@ -20,9 +20,6 @@ class Incoming(Reader, Protocol):
     def hold(self, most: int) -> None:
         """Let so many bytes wait unread at most: they are lost where this process ends."""
 
-    def abort(self) -> None:
-        """Let who reads, in another thread, wait no longer: the connection breaks."""
-
     def __enter__(self) -> Self:
         """Itself."""
 
@@ -33,7 +30,7 @@ class Incoming(Reader, Protocol):
 
 
 class Link(Protocol):
-    """A way to one peer. Safe to use from many threads at once.
+    """A way to one peer. Safe to use from many threads at once; what waits is broken off where its crew ends.
 
     Failures are `Unreachable` (may work later), `NotFound` (nothing there for us: revoked, ended, never there) and
     `Refused`.

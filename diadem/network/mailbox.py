@@ -13,8 +13,8 @@ from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.model.tickets import FOR_PEER
 from diadem.model.times import read_time
+from diadem.model.transfers import new_id
 from diadem.network.desk import Desk
-from diadem.network.messages import new_id
 from diadem.network.route_book import Put, route_book
 from diadem.network.routing import through
 from diadem.network.sealed_messages import SealedMessage, seal_message

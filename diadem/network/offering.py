@@ -16,12 +16,12 @@ from diadem.model.policy import AllowedTransfer, Policy
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
-from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
+from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent, new_id
 from diadem.network.closing import corrections_of
 from diadem.network.describing import describe
 from diadem.network.desk import Desk, outgoing
 from diadem.network.grants import ensure_read, is_direct_only
-from diadem.network.messages import OFFER, new_id
+from diadem.network.messages import OFFER
 from diadem.network.relay.carriers import routes_to
 from diadem.network.routing import called_directly, require_way
 from diadem.node.access.askers import whole_address

@@ -11,6 +11,8 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 from diadem.model import canonical
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
+from diadem.model.times import time_text
+from diadem.model.transfers import new_id
 from diadem.network import sealed_messages
 from diadem.network.book import Outgoing
 from diadem.network.closing import corrections_now
@@ -20,7 +22,7 @@ from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.limits import MAX_ANSWER
 from diadem.network.link import Link
 from diadem.network.mailbox import put_sealed
-from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
+from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, ways
 from diadem.network.sealed_messages import Answer
@@ -48,7 +50,9 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
     about = {**outgoing.about, **({"seen": theirs} if theirs else {})}
     if outgoing.kind == OFFER and (offered := desk.book.find(outgoing.transfer)) is not None:
         about |= corrections_now(desk, offered.package)
-    return Message(outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, desk.now, chain, about)
+    return Message(
+        outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, time_text(desk.now), chain, about
+    )
 
 
 def deliver_all(desk: Desk, *, peer: str | None = None, due: bool = True, stop: threading.Event | None = None) -> int:
@@ -235,7 +239,7 @@ def _collected(desk: Desk, link: Link, peer: str, message: Message) -> str:
 
 def _say(desk: Desk, link: Link, peer: str, transfer: str, about: dict[str, Any]) -> None:
     """Tell the sender of a message that was fetched what the answer to its call would have said."""
-    told = Message(new_id(), PROGRESS, transfer, desk.node, peer, desk.now, "", about)
+    told = Message(new_id(), PROGRESS, transfer, desk.node, peer, time_text(desk.now), "", about)
     with contextlib.suppress(NotFound, Refused, UsageError):  # an earlier version makes nothing of it
         link.post_message(told.to_bytes())
 

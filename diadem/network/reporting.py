@@ -8,12 +8,13 @@ from typing import Final
 
 from diadem.errors import DiademError
 from diadem.model import canonical
-from diadem.model.transfers import MOVING, Counts, Transfer
+from diadem.model.times import time_text
+from diadem.model.transfers import MOVING, Counts, Transfer, new_id
 from diadem.network.desk import Desk
 from diadem.network.fetching import Fetch
 from diadem.network.limits import MAX_MESSAGE
 from diadem.network.link import Link
-from diadem.network.messages import PROGRESS, Message, new_id
+from diadem.network.messages import PROGRESS, Message
 from diadem.network.postman import collect
 
 #: Seconds between two notes in the book, and between two messages.
@@ -76,7 +77,7 @@ class Reporter:
             "rate": int(self._rate),
         }
         own, peer = self._desk.node, self._transfer.peer
-        message = Message(new_id(), PROGRESS, self._transfer.id, own, peer, self._desk.now, "", about)
+        message = Message(new_id(), PROGRESS, self._transfer.id, own, peer, time_text(self._desk.now), "", about)
         with contextlib.suppress(DiademError):
             answer = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=MAX_MESSAGE)
             if isinstance(answer, dict) and str(answer.get("state")) not in _STILL:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from diadem.errors import DiademError, NotFound
 from diadem.model.display import Display
 from diadem.model.peers import Peer, PeerState
 from diadem.model.ports import Listener, silent
 from diadem.model.transfers import MOVING, Transfer
-from diadem.network.asking import do_all
+from diadem.network.asking import TOGETHER, do_all
 from diadem.network.desk import Desk
 from diadem.network.handlers.windows import serving_of
 from diadem.network.notes_told import tell_notes
@@ -26,9 +26,6 @@ from diadem.network.wire import no_answer
 from diadem.network.working import Wishes, fetch_all, push_all, tidy
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
-
-#: Seconds that peers get together to take their messages, and to give those that wait there.
-_PATIENCE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +85,10 @@ def _messages(desk: Desk, trouble: dict[str, None]) -> int:
     book = peer_book(desk.context)
     due = dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())
     told = [_Asked(f"'{desk.peer_name(peer)}'", partial(deliver_all, desk, peer=peer, due=False)) for peer in due]
-    do_all([one.run for one in told], _PATIENCE)
+    do_all([one.run for one in told], TOGETHER)
     asked = [_Asked(_named(hub), partial(pick_up, desk, hub)) for hub in own_hubs(desk.context, book)]
     asked += [_Asked(_named(book.get(peer)), partial(collect, desk, peer)) for peer in desk.reachable()]
-    do_all([one.run for one in asked], _PATIENCE)
+    do_all([one.run for one in asked], TOGETHER)
     for one in (*told, *asked):
         if one.fault is not None:
             raise one.fault
@@ -110,7 +107,7 @@ class _Asked:
     def __init__(self, name: str, work: Callable[[], int]) -> None:
         self._name, self._work, self.came = name, work, 0
         self.fault: Exception | None = None
-        self.trouble = f"{name} does not answer: it took longer than {_PATIENCE:.0f} s"
+        self.trouble = f"{name} does not answer: it took longer than {TOGETHER:.0f} s"
 
     def run(self) -> None:
         try:

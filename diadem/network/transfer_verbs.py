@@ -181,7 +181,7 @@ class TransferVerbs(DisplayList):
         Unreachable
             The other side does not answer; what has arrived is kept.
         """
-        from diadem.network.postman import deliver_all
+        from diadem.network.asking import tell_peers
         from diadem.network.relay.requesting import request_anew
         from diadem.network.working import Wishes, awaited, fetch_all, tidy
 
@@ -192,7 +192,7 @@ class TransferVerbs(DisplayList):
             return [awaited(self.desk, named, Wishes(max_rate=max_rate), listener, by_hand=True)]
         if anew:
             raise UsageError("which transfer?", next="Name it: diadem transfer resume ID --anew")
-        deliver_all(self.desk, due=False)
+        tell_peers(self.desk)
         tidy(self.desk)
         return fetch_all(self.desk, Wishes(max_rate=max_rate), listener)
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from diadem.errors import DocumentError, Unreachable
 from diadem.model.peer_checks import require_url
+from diadem.network.crew import waits_for, waits_no_more
 from diadem.trust.tls_key import pin_of_certificate
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Connection(http.client.HTTPConnection):
         #: What a gateway wants before the path; it takes it away again, so it is not signed.
         self.prefix = parts.path.rstrip("/")
         self.url, self._pins = url, pins
+        self._broken_off = False
 
     def connect(self) -> None:
         """Connect, and compare the key.
@@ -118,20 +120,45 @@ class Connection(http.client.HTTPConnection):
             Nobody answers; says why.
         """
         try:
-            super().connect()
+            self._reach()
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for name, value in _ALIVE.items():
                 if hasattr(socket, name):  # each system has some of them
                     self.sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-            self.sock = _context().wrap_socket(self.sock, server_hostname=self.host)
-            self._require_pinned(self.sock.getpeercert(binary_form=True) or b"")
-            self.sock.settimeout(READ)
+            # the socket is known before anything is waited for, so that `abort` finds it
+            secured = _context().wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock = secured
+            self._require_going()
+            secured.do_handshake()
+            self._require_pinned(secured.getpeercert(binary_form=True) or b"")
+            secured.settimeout(READ)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError) and not isinstance(error, Unreachable):
                 words, advice = reason_of(error)
                 raise Unreachable(words, where=self.url, next=advice) from error
             raise
+
+    def _reach(self) -> None:
+        """Connect to the first address of the host that answers."""
+        fault: OSError | None = None
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, 0, socket.SOCK_STREAM):
+            try:
+                self.sock = socket.socket(family, kind, protocol)
+                self.sock.settimeout(self.timeout)
+                self._require_going()
+                self.sock.connect(address)
+            except OSError as error:
+                self.close()
+                fault = fault or error
+            else:
+                return
+        raise fault or OSError("the name has no address")
+
+    def _require_going(self) -> None:
+        if self._broken_off:
+            raise Unreachable("it was broken off", where=self.url)
 
     def be_patient(self, seconds: float) -> None:
         """Wait so many seconds for a beginning, of what is sent or of an answer, and then for what is not too slow."""
@@ -144,7 +171,8 @@ class Connection(http.client.HTTPConnection):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most)
 
     def abort(self) -> None:
-        """Break it off, from any thread: who waits for it waits no longer."""
+        """Break it off, from any thread: who waits for it waits no longer; nor does who is about to connect."""
+        self._broken_off = True
         if (sock := self.sock) is not None:
             with contextlib.suppress(OSError):  # it was closed meanwhile
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -213,10 +241,11 @@ class Pool:
             It succeeds at none of the addresses; says why for each.
         """
         if (connection := self._unused()) is not None:
+            waits_for(connection)
             try:
                 return action(connection)
             except BaseException as error:
-                connection.close()
+                self._end(connection)
                 if not isinstance(error, Unreachable) or isinstance(error.__cause__, TimeoutError):
                     raise
                 self.close()
@@ -240,11 +269,12 @@ class Pool:
             urls = list(self._urls)
         for url in urls:
             connection = Connection(url, self._pins)
+            waits_for(connection)
             try:
                 connection.connect()
                 done = action(connection)
             except BaseException as error:
-                connection.close()
+                self._end(connection)
                 if not isinstance(error, Unreachable):
                     raise
                 failures.append(error)
@@ -261,12 +291,17 @@ class Pool:
 
     def give_back(self, connection: Connection, *, whole: bool) -> None:
         """Keep a connection whose answer was read as a `whole`; end another, and try its address last next time."""
+        waits_no_more(connection)
         with self._lock:
             if whole and len(self._idle) < self._most:
                 self._idle.append((connection, time.monotonic()))
                 return
             if not whole:
                 self._urls.sort(key=lambda known: known == connection.url)
+        connection.close()
+
+    def _end(self, connection: Connection) -> None:
+        waits_no_more(connection)
         connection.close()
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ from tests.cli.inside import said, said_json
 from tests.server.conftest import free_ports
 from tests.transfer.towns import show_checkpoints
 
-#: More than an export shows by itself.
-MANY = 75
+#: Many more than the sizes of its log that an export shows by itself.
+MANY = 200
 
 
 @dataclass
@@ -116,6 +116,12 @@ def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: 
     assert said_json("transfer", "show", polled, *there)["transfer"]["unsent"] == []
     said("accept", polled, *here)
     assert [state(node, polled) for node in (ends.served, ends.caller)] == ["closed"] * 2
+    for node in (ends.served, ends.caller):
+        with diadem.open_node(node) as found:
+            assert [peer.reason for peer in found.peers] == [""], "nobody is called a forger"
+            assert not [
+                one for one in found.context.ledger.of_kind("audit") if one.statement.predicate["outcome"] != "allowed"
+            ]
 
 
 def test_several_processes_are_refused_where_a_peer_pushes(ends: Ends) -> None:

@@ -78,9 +78,6 @@ class Bytes(io.BytesIO):
     def hold(self, most: int) -> None:
         pass
 
-    def abort(self) -> None:
-        self.close()
-
     def __enter__(self) -> Self:
         return self
 

@@ -12,10 +12,10 @@ import diadem
 from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import DiademError
-from diadem.model.transfers import State, TransferEvent
+from diadem.model.transfers import State, TransferEvent, new_id
 from diadem.network.book import Outgoing
 from diadem.network.incoming import receive
-from diadem.network.messages import OFFER, new_id
+from diadem.network.messages import OFFER
 from diadem.network.postman import message_of
 from diadem.node.quality.amend import sheet_of
 from diadem.trust.keys import PrivateKey

@@ -24,11 +24,11 @@ from diadem.model.manifest import (
 )
 from diadem.model.names import MAX_FOLDERS, require_sound_names
 from diadem.model.ports import silent
-from diadem.model.transfers import State, Transfer
+from diadem.model.transfers import State, Transfer, new_id
 from diadem.network.exchange import PARAMETERS
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.incoming import receive
-from diadem.network.messages import Message, new_id
+from diadem.network.messages import Message
 from diadem.network.pulling import Wishes, receive_package
 from diadem.network.serving import Serving
 from diadem.network.tag_parts import LENGTH, read_tag_files, tag_files

@@ -17,6 +17,7 @@ from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.names import require_sound_names
 from diadem.model.ports import silent
 from diadem.network.arrival import Arrival, land
+from diadem.network.crew import waits_for, waits_no_more
 from diadem.network.fetching import Fetch, Wish, missing_bytes
 from diadem.network.intake import Follower
 from diadem.network.tag_parts import tag_files
@@ -297,7 +298,9 @@ def test_a_transfer_has_no_other_name(tmp_path: Path) -> None:
 def test_a_person_who_stops_it_waits_for_no_peer_that_says_nothing(packed: Path, tmp_path: Path) -> None:
     class Silent(Bytes):
         def readinto(self, _: memoryview) -> int:  # type: ignore[override]
+            waits_for(self)
             waited.wait(60)
+            waits_no_more(self)
             raise Unreachable("the connection broke")
 
         def abort(self) -> None:

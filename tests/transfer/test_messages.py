@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
 from diadem.model import canonical
+from diadem.model.times import time_text
 from diadem.network.limits import MAX_MESSAGE
 from diadem.network.messages import KINDS, OFFER, PROGRESS, UNSIGNED, WANTED, Message
 
@@ -47,7 +48,7 @@ def abouts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
     kind = draw(st.sampled_from(KINDS))
-    sent = datetime.datetime.fromtimestamp(draw(st.integers(0, 4 * 10**9)), datetime.UTC)
+    sent = time_text(datetime.datetime.fromtimestamp(draw(st.integers(0, 4 * 10**9)), datetime.UTC))
     chain = "" if kind in UNSIGNED else draw(TEXT.filter(bool))
     return Message(draw(ID), kind, draw(ID), draw(hexes("a")), draw(hexes("b")), sent, chain, draw(abouts(kind)))
 

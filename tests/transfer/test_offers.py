@@ -13,10 +13,10 @@ from diadem.custody.statements import transfer_subject
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, StoreError
 from diadem.model import canonical
 from diadem.model.policy import AllowedTransfer, Incoming, Transfers
-from diadem.model.transfers import State
+from diadem.model.transfers import State, new_id
 from diadem.network.evidence import Contradicted
 from diadem.network.incoming import receive
-from diadem.network.messages import Message, new_id
+from diadem.network.messages import Message
 from diadem.network.postman import collect, deliver_all
 from diadem.trust.note import Checkpoint, sign_checkpoint
 from tests.transfer.pair import Pair, Side, WiredDesk

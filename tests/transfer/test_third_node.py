@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,18 +16,23 @@ import diadem
 from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
-from diadem.model.peers import PeerState
+from diadem.model.peers import NOTE_TYPE, PeerState
 from diadem.model.statements import Draft
-from diadem.model.transfers import State, Transfer
+from diadem.model.times import time_text
+from diadem.model.transfers import State, Transfer, new_id
 from diadem.network import messages
+from diadem.network.desk import Desk
 from diadem.network.handlers.windows import pushed_of, serving_of
 from diadem.network.incoming import receive
 from diadem.network.jobs import jobs
 from diadem.network.link import Link
-from diadem.network.messages import Message, new_id
+from diadem.network.messages import Message
 from diadem.network.postman import acknowledged
+from diadem.network.wire import CONNECT
 from diadem.network.working import Movers
 from diadem.node.config import ServerSettings
+from diadem.trust.envelope import sign
+from diadem.trust.keys import PrivateKey
 from tests.transfer.pair import Side, Wire, WiredDesk, acquaint, put_window, unreachable, with_address
 
 PEOPLE = {"hu-berlin": "alice", "nmi": "marie", "oslo": "olaf"}
@@ -125,13 +132,13 @@ def test_a_third_node_says_nothing_of_a_transfer_that_is_not_its_own(three: Thre
         chain = _chain(c, sent.id)
         about = {"state": "transferring", "done": 5} if kind == messages.PROGRESS else {}
         side = three[target]
-        message = Message(new_id(), kind, sent.id, c.id, side.id, side.desk.now, chain, about)
+        message = Message(new_id(), kind, sent.id, c.id, side.id, time_text(side.desk.now), chain, about)
         before = side.desk.book.get(sent.id), side.desk.book.events(sent.id)
         with pytest.raises(NotFound, match="no such transfer"):
             receive(side.desk, c.id, message.to_bytes())
         assert (side.desk.book.get(sent.id), side.desk.book.events(sent.id)) == before
         assert side.desk.shelf.get(sent.id, c.id) is None, "what it says is not even kept"
-    progress = Message(new_id(), messages.PROGRESS, sent.id, c.id, a.id, a.desk.now, "", {"done": 5})
+    progress = Message(new_id(), messages.PROGRESS, sent.id, c.id, a.id, time_text(a.desk.now), "", {"done": 5})
     with pytest.raises(NotFound):
         receive(a.desk, c.id, progress.to_bytes())
     assert a.desk.book.get(sent.id).done == 0
@@ -176,7 +183,9 @@ def test_refused_offers_leave_nothing_on_the_disk(three: Three) -> None:
         nobody = statements.offer(replace(sent, id=new_id()), to="nobody@nmi", grant=sent.grant, by="alice@hu-berlin")
         a.node.context.say([nobody], as_user=True)
         transfer = str(nobody.predicate["transfer"])
-        message = Message(new_id(), messages.OFFER, transfer, a.id, b.id, a.desk.now, _chain(a, transfer))
+        message = Message(
+            new_id(), messages.OFFER, transfer, a.id, b.id, time_text(a.desk.now), _chain(a, transfer), {}
+        )
         with pytest.raises(DiademError, match="no user 'nobody'"):
             receive(b.desk, a.id, message.to_bytes())
         assert b.desk.shelf.get(transfer, a.id) is None
@@ -226,6 +235,58 @@ def test_mail_of_one_peer_does_not_wait_for_a_dead_one(three: Three) -> None:
         stop.set()
         end.set()
     mail.settle(10)
+
+
+@pytest.fixture
+def swallows() -> Iterator[str]:
+    """An address at which a connection is taken and nothing is ever answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def found_at(side: Side, peer: Side, url: str) -> None:
+    """Let a node call a peer, over a real socket, at this address alone."""
+    known = side.peers.get(peer.id)
+    assert known.note is not None
+    note = sign(replace(known.note, urls=(url,), tls=("ab" * 32,)).to_payload(), [PrivateKey.generate()], NOTE_TYPE)
+    side.peers.put(known, note=note.to_line())
+    link = side.desk.ways
+    side.desk.ways = lambda one: Desk.link(side.desk, one) if one == peer.id else link(one)
+
+
+def test_mail_to_a_peer_that_swallows_every_connection_keeps_nobody_waiting(three: Three, swallows: str) -> None:
+    a, alive, dead = three["hu-berlin"], three["nmi"], three["oslo"]
+    a.desk.ways, link = unreachable, a.desk.ways
+    untold = a.node.send(a.archived("one"), "olaf@oslo")
+    sent = a.node.send(a.archived("two"), "marie@nmi")
+    a.desk.ways = link
+    found_at(a, dead, swallows)
+    (mail,) = [job for job in jobs(a.node.context) if job.name == "messages"]
+    stop, began = threading.Event(), time.monotonic()
+    a.node.context.clock = lambda: datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+    try:
+        mail.run(stop)
+        assert time.monotonic() - began < 2, "the others are not told after it, but meanwhile"
+        _wait_for(lambda: alive.desk.book.find(sent.id) is not None, seconds=5)
+        assert f"messages {dead.id[:12]}" in {thread.name for thread in threading.enumerate()}, "it still waits"
+        assert dead.desk.book.find(untold.id) is None
+    finally:
+        stop.set()
+        mail.settle(30)
+    assert a.node.transfers.show(untold.id).unsent, "what it did not take waits for it"
+
+
+def test_who_resumes_by_hand_waits_once_for_all_that_swallow_connections(three: Three, swallows: str) -> None:
+    a, one, other = three["hu-berlin"], three["nmi"], three["oslo"]
+    a.desk.ways, link = unreachable, a.desk.ways
+    for user in ("marie@nmi", "olaf@oslo"):
+        a.node.send(a.archived(user.partition("@")[0]), user)
+    a.desk.ways = link
+    for side in (one, other):
+        found_at(a, side, swallows)
+    began = time.monotonic()
+    a.node.transfers.resume()
+    assert time.monotonic() - began < 1.6 * CONNECT, "one after the other"
 
 
 @pytest.mark.parametrize("error", [StoreError("the disk is full"), IntegrityError("it is damaged"), KeyError("bug")])

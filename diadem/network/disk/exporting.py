@@ -19,11 +19,11 @@ from diadem.model.carriers import ObjectName
 from diadem.model.display import Display
 from diadem.model.ports import Listener
 from diadem.model.routes import DISK
-from diadem.model.transfers import MOVING, State, Transfer
+from diadem.model.transfers import MOVING, State, Transfer, new_id
 from diadem.network.book import Outgoing
 from diadem.network.desk import Desk
 from diadem.network.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
-from diadem.network.messages import OFFER, new_id
+from diadem.network.messages import OFFER
 from diadem.network.offering import measured, offered_already, send, wanted_offer
 from diadem.network.postman import message_of
 from diadem.network.relay.depositing import Deposit

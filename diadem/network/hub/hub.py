@@ -15,7 +15,6 @@ from diadem.model.times import time_text
 from diadem.network.hub.book import FILE, FOLDER, open_book, rows
 from diadem.network.hub.boxes import Boxes
 from diadem.network.hub.endings import Endings
-from diadem.network.hub.notes import note_of
 from diadem.network.hub.permits import read_permit
 from diadem.network.hub.relays import Relays
 from diadem.network.hub.room import Room
@@ -109,6 +108,8 @@ class Hub:
 
     def note(self, said: str, carried: Sequence[tuple[str, str, int]], *, relay: str = "", box: str = "") -> str:
         """A signed note, as one line."""
+        from diadem.network.hub.notes import note_of
+
         note = note_of(self.context.settings.id, said, carried, self.context.clock(), relay=relay, box=box)
         return note.signed(self.context.keys.open("online"))
 

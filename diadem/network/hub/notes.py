@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Annotated, ClassVar, Final
 
-from diadem.errors import DocumentError
-from diadem.model.canonical import decode, encode
-from diadem.model.peer_checks import HEX, matches, members_of, require
+from msgspec import Meta, field
+
+from diadem.model.documents import Count, Document, Moment, NodeId
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
 from diadem.trust.envelope import MAX_PAYLOAD_BYTES, Envelope, sign
@@ -18,11 +17,9 @@ from diadem.trust.keys import PrivateKey, PublicKey
 FORMAT: Final = "diadem-relay/1"
 TYPE: Final = "application/vnd.diadem.relay+json"
 STORED, DELIVERED, DELETED = "stored", "delivered", "deleted"
-_WHAT: Final = "note of a hub"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Document, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=FORMAT):
     """What a hub says of some objects of a relay, or of a message in a box.
 
     Attributes
@@ -37,65 +34,34 @@ class Note:
         Names and SHA-256 of the sealed bytes, in the same order.
     size : int
         Bytes of all of them.
-    at : datetime
-        When, by the hub's clock.
+    at : str
+        When, by the hub's clock, UTC.
     """
 
-    hub: str
-    said: str
-    relay: str
-    box: str
+    WHAT: ClassVar[str] = "note of a hub"
+    ADVICE: ClassVar[str] = "Ask its operator."
+    LIMIT: ClassVar[int] = MAX_PAYLOAD_BYTES
+
+    hub: NodeId
+    said: Annotated[str, Meta(pattern=r"\A(stored|delivered|deleted)\Z", description="stored, delivered or deleted")]
+    relay: Annotated[str, Meta(min_length=1)] = ""
+    box: Annotated[str, Meta(min_length=1)] = ""
     names: tuple[str, ...]
-    sha256: tuple[str, ...]
-    size: int
-    at: datetime
+    sha256: tuple[NodeId, ...]
+    size: Count = field(name="bytes")
+    at: Moment
 
-    def to_payload(self) -> bytes:
-        """The bytes that are signed: canonical JSON."""
-        document: dict[str, Any] = {
-            "format": FORMAT,
-            "hub": self.hub,
-            "said": self.said,
-            **({"relay": self.relay} if self.relay else {"box": self.box}),
-            "names": list(self.names),
-            "sha256": list(self.sha256),
-            "bytes": self.size,
-            "at": time_text(self.at),
-        }
-        return encode(document, where=_WHAT)
-
-    @classmethod
-    def from_payload(cls, data: bytes) -> Self:
-        """The note of exactly what `to_payload` writes.
-
-        Raises
-        ------
-        DocumentError
-            Anything else.
-        """
-        document = decode(data, where=_WHAT, limit=MAX_PAYLOAD_BYTES)
-        place = "box" if isinstance(document, dict) and "box" in document else "relay"
-        found = members_of(document, _WHAT, f"format hub said {place} names sha256 bytes at")
-        names, digests = _texts(found["names"]), _texts(found["sha256"])
-        require(found["format"] == FORMAT, _WHAT, f"its format is not {FORMAT}")
-        require(found["said"] in (STORED, DELIVERED, DELETED), _WHAT, "it says nothing that is known")
-        require(matches(HEX, found["hub"]), _WHAT, "it names no hub")
-        require(isinstance(found[place], str) and bool(found[place]), _WHAT, "it is of no relay and no box")
-        require(len(names) == len(digests), _WHAT, "names and digests differ in number")
-        require(all(matches(HEX, digest) for digest in digests), _WHAT, "a digest is malformed")
-        require(type(found["bytes"]) is int and found["bytes"] >= 0, _WHAT, "its bytes are not a number")
-        relay, owner = (found[place], "") if place == "relay" else ("", found[place])
-        return cls(found["hub"], found["said"], relay, owner, names, digests, found["bytes"], parse_time(found["at"]))
+    def __post_init__(self) -> None:
+        """Refuse what is of no one place."""
+        if bool(self.relay) == bool(self.box):
+            raise ValueError("it is of one relay or one box")
+        if len(self.names) != len(self.sha256):
+            raise ValueError("names and digests differ in number")
+        parse_time(self.at)
 
     def signed(self, key: PrivateKey) -> str:
         """The note in an envelope, as one line."""
-        return sign(self.to_payload(), [key], TYPE).to_line().decode("ascii")
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    fine = isinstance(value, list) and all(isinstance(item, str) for item in value)
-    require(fine, _WHAT, "a list of texts is expected")
-    return tuple(value) if isinstance(value, list) else ()
+        return sign(self.to_bytes(), [key], TYPE).to_line().decode("ascii")
 
 
 def open_note(line: str, *, hub: str, key: PublicKey) -> Note:
@@ -117,10 +83,10 @@ def open_note(line: str, *, hub: str, key: PublicKey) -> Note:
     """
     envelope = Envelope.from_line(line.encode("utf-8", "surrogatepass"))
     if envelope.payload_type != TYPE or not envelope.signers([key]):
-        raise DocumentError("the hub's online key did not sign it", where=_WHAT, next="Ask its operator.")
-    note = Note.from_payload(envelope.payload)
+        raise Note.fault("the hub's online key did not sign it")
+    note = Note.from_bytes(envelope.payload)
     if note.hub != hub:
-        raise DocumentError("it is of another hub", where=_WHAT, next="Ask its operator.")
+        raise Note.fault("it is of another hub")
     return note
 
 
@@ -128,5 +94,13 @@ def note_of(
     hub: str, said: str, rows: Sequence[tuple[str, str, int]], at: datetime, *, relay: str = "", box: str = ""
 ) -> Note:
     """A note of some objects: name, SHA-256 and bytes of each."""
-    names, digests = tuple(row[0] for row in rows), tuple(row[1] for row in rows)
-    return Note(hub, said, relay, box, names, digests, sum(row[2] for row in rows), at)
+    return Note(
+        hub=hub,
+        said=said,
+        relay=relay,
+        box=box,
+        names=tuple(row[0] for row in rows),
+        sha256=tuple(row[1] for row in rows),
+        size=sum(row[2] for row in rows),
+        at=time_text(at),
+    )

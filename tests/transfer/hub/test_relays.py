@@ -12,6 +12,7 @@ import pytest
 
 from diadem.errors import DocumentError
 from diadem.model.peers import PeerState
+from diadem.model.statements import parse_time
 from diadem.network.hub.notes import Note, open_note
 from diadem.trust.envelope import sign
 from tests.transfer.hub.harbour import HUB, A, Answer, B, C, Harbour, sha256
@@ -212,11 +213,11 @@ def test_notes_are_the_hubs_or_nothing(harbour: Harbour) -> None:
     with pytest.raises(DocumentError, match="another hub"):
         open_note(line, hub=harbour.id(A), key=own)
     found = open_note(line, hub=harbour.id(HUB), key=own)
-    assert abs(found.at - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(seconds=5)
-    payload = found.to_payload()
+    assert abs(parse_time(found.at) - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(seconds=5)
+    payload = found.to_bytes()
     as_other = sign(payload, [harbour.context.keys.open("online")], "application/other").to_line().decode()
     with pytest.raises(DocumentError, match="did not sign"):
         open_note(as_other, hub=harbour.id(HUB), key=own)
     for wrong in (b"{}", payload.replace(b"stored", b"burned"), payload[:-1], payload.replace(b'"2-0-1"', b"")):
         with pytest.raises(DocumentError):
-            Note.from_payload(wrong)
+            Note.from_bytes(wrong)
