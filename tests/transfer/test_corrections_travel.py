@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import diadem
 from diadem.custody import statements
@@ -140,7 +141,7 @@ def test_corrections_that_do_not_hold_are_refused_before_a_byte_moves(pair: Pair
         pair.a.node.context.say([statements.offer(new, to="marie@nmi", grant=sent.grant, by=sent.sender)], as_user=True)
         pair.a.desk.book.add(new, TransferEvent(State.OFFERED, "2026-03-14T09:26:53Z"))
         said = message_of(pair.a.desk, Outgoing(new_id(), pair.b.id, new.id, OFFER, {}))
-        said = replace(said, about={**said.about, "corrections": text})
+        said = structs.replace(said, about={**said.about, "corrections": text})
         with pytest.raises(DiademError) as caught:
             receive(pair.b.desk, pair.a.id, said.to_bytes())
         assert why in caught.value.message or why.startswith("it has"), caught.value
