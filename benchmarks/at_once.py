@@ -24,8 +24,8 @@ from diadem.testing.samples import write_large
 
 #: Bytes of memory of each process, at most.
 LIMIT = 300e6
-#: Bytes of a package; how many go each way directly, and by each of the other ways.
-SIZE, MANY, FEW = 400 * MIB, 10, 3
+#: Bytes of a package.
+SIZE = 400 * MIB
 #: Seconds for all of it, at full size.
 PATIENCE = 1800.0
 #: Who sends whom so many: the first two answer calls, the others only call.
@@ -80,9 +80,10 @@ class Yard(Harbour):
     def accept(self, node: str, transfer: str) -> tuple[subprocess.Popen[bytes], Path]:
         """A command that fetches, in a process of its own, and what it notes at its end."""
         note = self.work / f"note-{transfer[:8]}.json"
-        words = [sys.executable, HERE / "child.py", note, "cli", "accept", transfer, "--node", self.work / node]
+        words: list[str | Path] = [sys.executable, HERE / "child.py", note, "cli", "accept", transfer, "--quiet"]
+        words += ["--node", self.work / node]
         with (self.work / f"accept-{transfer[:8]}.log").open("wb") as log:
-            return subprocess.Popen([*words, "--quiet"], env=self.environment(), stdout=log, stderr=log), note
+            return subprocess.Popen(words, env=self.environment(), stdout=log, stderr=log), note
 
     def end(self) -> None:
         """End all."""
@@ -92,11 +93,11 @@ class Yard(Harbour):
             one.wait(30)
 
 
-def measure(yard: Yard, scale: float) -> Iterator[tuple[str, float]]:
+def measure(yard: Yard, scale: float, many: int, few: int) -> Iterator[tuple[str, float]]:
     """Each process, and its peak memory in bytes."""
     until, size = time.monotonic() + PATIENCE, max(MIB, round(SIZE * scale))
-    pairs = [(pair, number) for pair in FETCHED for number in range(MANY)]
-    pairs += [(pair, number) for pair in OTHERS for number in range(FEW)]
+    pairs = [(pair, number) for pair in FETCHED for number in range(many)]
+    pairs += [(pair, number) for pair in OTHERS for number in range(few)]
     offers = [(one, two, yard.sent(one, two, number, size)) for (one, two), number in pairs]
     for _, two, transfer in offers:
         yard.wait_for(two, transfer, {"offered"}, until)
@@ -121,12 +122,15 @@ def measure(yard: Yard, scale: float) -> Iterator[tuple[str, float]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, keep."""
-    chosen = parser(__doc__).parse_args(arguments)
+    options = parser(__doc__)
+    options.add_argument("--many", type=int, default=10, help="packages that are fetched each way (default 10)")
+    options.add_argument("--few", type=int, default=3, help="packages by each of the other ways (default 3)")
+    chosen = options.parse_args(arguments)
     with workplace(chosen.work) as work:
         yard = Yard(work)
         try:
             yard.begin()
-            peaks = dict(measure(yard, chosen.scale))
+            peaks = dict(measure(yard, chosen.scale, chosen.many, chosen.few))
         finally:
             yard.end()
         write(chosen.report, {"machine": machine.describe(work), "limit": LIMIT, "peaks": peaks})

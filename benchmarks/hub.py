@@ -91,11 +91,10 @@ class Harbour:
     def served(self, node: str, *words: str, address: bool = True) -> subprocess.Popen[bytes]:
         """A process that serves a node, at an address or calling others only, once it does."""
         here, log = f"127.0.0.1:{_free_port()}" if address else "none", self.work / f"{node}-serve.log"
-        where = ["--listen", here, *(["--url", f"https://{here}"] if address else []), "--node", self.work / node]
+        found = ("--url", f"https://{here}") if address else ()
+        command = self.command("serve", *words, "--listen", here, *found, "--node", self.work / node)
         with log.open("wb") as sink:
-            server = subprocess.Popen(
-                self.command("serve", *words, *where), env=self.environment(), stdout=sink, stderr=sink
-            )
+            server = subprocess.Popen(command, env=self.environment(), stdout=sink, stderr=sink)
         while not re.search("listening|calls others", log.read_text("utf-8", "replace")):
             if server.poll() is not None:
                 raise RuntimeError(log.read_text("utf-8", "replace"))
@@ -136,8 +135,9 @@ class Harbour:
         settle()
         note, before = self.work / "note.json", self._hub()
         script = f'"$@" && sync -f {self.work / node}-store'
-        words = [sys.executable, HERE / "child.py", note, "cli", "transfer", "sync", "--node", self.work / node]
-        done: Run = run(["sh", "-euc", script, "sh", *words, "--json", "--quiet"], env=self.environment())
+        words: list[str | Path] = [sys.executable, HERE / "child.py", note, "cli", "transfer", "sync"]
+        words += ["--node", self.work / node, "--json", "--quiet"]
+        done: Run = run(["sh", "-euc", script, "sh", *words], env=self.environment())
         after = self._hub()
         peak = float(json.loads(note.read_text())["peak"] or 0)
         return Side(done.wall, done.cpu or 0.0, after[0] - before[0], peak, after[1])

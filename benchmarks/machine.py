@@ -90,7 +90,10 @@ def peak_memory() -> int | None:
 
 
 def used_below(process: int) -> tuple[float, float]:
-    """CPU seconds so far of a process and all below it, and the largest peak memory of one of them, in bytes."""
+    """CPU seconds so far of a process and all below it, and the largest peak memory of one of them, in bytes.
+
+    Those of children that ended count, as soon as their parent has waited for them.
+    """
     found = list(_processes(process))
     return sum(cpu for cpu, _ in found), max((peak for _, peak in found), default=0.0)
 
@@ -102,7 +105,7 @@ def _processes(process: int) -> Iterator[tuple[float, float]]:
         return
     fields = (folder / "stat").read_text().rpartition(")")[2].split()
     peak = next(int(line.split()[1]) for line in (folder / "status").read_text().splitlines() if "VmHWM" in line)
-    yield (int(fields[11]) + int(fields[12])) / _TICKS, peak * 1024.0
+    yield sum(map(int, fields[11:15])) / _TICKS, peak * 1024.0
     for task in (folder / "task").iterdir():
         for child in (task / "children").read_text().split():
             yield from _processes(int(child))

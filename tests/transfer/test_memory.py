@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import Interrupted
 from diadem.model.buffers import fitted
+from diadem.model.transfers import State
 from diadem.network.memory import Memory, NoRoom
+from tests.transfer.pair import Pair
 
 
 class Used:
@@ -141,3 +145,17 @@ def test_a_task_of_an_event_loop_waits_beside_threads_and_not_for_ever() -> None
         assert not later.done()
     assert later.result(10) == "had room"
     assert memory.take(7)
+
+
+def test_packages_that_come_at_once_all_come_where_there_is_room_for_one_buffer(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory(1 << 20)
+    monkeypatch.setattr("diadem.network.fetching.TRANSFERS", memory)
+    files = [{"scan.bin": random.Random(number).randbytes(3 << 20)} for number in range(6)]
+    packages = [pair.a.archived(f"session{number}", one) for number, one in enumerate(files)]
+    sent = [pair.a.node.send(package, "marie@nmi").id for package in packages]
+    with ThreadPoolExecutor(6) as pool:
+        came = list(pool.map(pair.b.node.accept, sent))
+    assert [one.state for one in came] == [State.CLOSED] * 6
+    assert memory.take(1 << 19), "all of it was given back"
