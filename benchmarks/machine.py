@@ -101,11 +101,13 @@ def used_below(process: int) -> tuple[float, float]:
 def _processes(process: int) -> Iterator[tuple[float, float]]:
     """CPU seconds and peak memory of each, where the system tells."""
     folder = Path(f"/proc/{process}")
-    if not folder.exists():
+    try:
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        lines = (folder / "status").read_text().splitlines()
+        tasks = [(task / "children").read_text().split() for task in (folder / "task").iterdir()]
+    except OSError:  # it has just ended, or the system has no such files
         return
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-    peak = next(int(line.split()[1]) for line in (folder / "status").read_text().splitlines() if "VmHWM" in line)
+    peak = next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
     yield sum(map(int, fields[11:15])) / _TICKS, peak * 1024.0
-    for task in (folder / "task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from _processes(int(child))
+    for child in (child for children in tasks for child in children):
+        yield from _processes(int(child))

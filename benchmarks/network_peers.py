@@ -86,7 +86,8 @@ class Servers:
         time.sleep(1)
 
     def _web(self) -> None:
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.work / "tls.key"]
+        curve: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        key = [*curve, "-nodes", "-keyout", self.work / "tls.key"]
         run(["openssl", "req", "-x509", *key, "-out", self.work / "tls.crt", "-subj", "/CN=bench", "-days", "9"])
         (self.work / "nginx").write_text(
             f"daemon off; pid {self.work}/pid; error_log stderr error; user root; worker_processes 2;\n"

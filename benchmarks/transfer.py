@@ -216,7 +216,7 @@ def measure(
     print(f"  aim < {MEMORY / 1e6:.0f} MB each: {'met' if peak < MEMORY else 'missed'}")
     for one in series.values():
         rate, cpu = size / one.median / 2**20, one.cpu_per_gib(size) or 0.0
-        print(f"  {one.name:24} {one.median:8.2f} s  {rate:7.0f} MiB/s  × {one.spread:.2f}  {cpu:6.2f} CPU-s/GiB")
+        print(f"  {one.name:26} {one.median:8.2f} s  {rate:7.0f} MiB/s  × {one.spread:.2f}  {cpu:6.2f} CPU-s/GiB")
     return _rows(line, name, title, series, size, peak), series
 
 
