@@ -12,6 +12,8 @@ from typing import Final
 from diadem.errors import DiademError, Interrupted, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.network.evidence import Contradicted
 
+#: Seconds that peers get together to take their messages, and to give those that wait there.
+TOGETHER: Final = 60.0
 #: Peers that are asked at once.
 _AT_ONCE: Final = 16
 #: What a peer is away for, refuses or says wrongly: no fault of this node, which goes on with others as before.
@@ -54,7 +56,11 @@ class Errands:
         self._faults: dict[str, Exception] = {}
 
     def begin(self, peers: Iterable[str], work: Callable[[str, threading.Event], None], stop: threading.Event) -> None:
-        """Begin with each at which no thread is; never more at once."""
+        """Begin with each at which no thread is; never more at once.
+
+        Raises what an earlier one failed with that is the fault of no peer: of this node's own book, log or code.
+        """
+        faults = [self._faults.pop(peer).with_traceback(None) for peer in list(self._faults)]
         for peer in peers:
             known = self._threads.get(peer)
             if known is None or not known.is_alive():
@@ -62,6 +68,8 @@ class Errands:
                 thread = threading.Thread(target=partial(self._do, work), args=(peer, stop), name=name, daemon=True)
                 self._threads[peer] = thread
                 thread.start()
+        if faults:
+            raise faults[0]
 
     def _do(self, work: Callable[[str, threading.Event], None], peer: str, stop: threading.Event) -> None:
         try:
@@ -72,15 +80,6 @@ class Errands:
             pass
         except Exception as error:
             self._faults[peer] = error
-
-    def require_well(self) -> None:
-        """That nothing failed since this was last asked that is the fault of no peer: of this node's own book or code.
-
-        Raises what did.
-        """
-        faults = [self._faults.pop(peer).with_traceback(None) for peer in list(self._faults)]
-        if faults:
-            raise faults[0]
 
     def settle(self, seconds: float) -> None:
         """Wait so long for those at work; the caller has set the event by which they end."""

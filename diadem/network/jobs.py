@@ -19,16 +19,16 @@ from diadem.network.desk import Desk, desk_of
 from diadem.network.errands import Errands
 from diadem.network.handlers.windows import serving_of
 from diadem.network.hub.hub import has_hub, hub_of
-from diadem.network.notes_told import tell_notes
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.introductions import tell_notes
+from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.peer_verbs import PeerVerbs
-from diadem.network.postman import collect, deliver_all
 from diadem.network.pulling import Wishes
 from diadem.network.relay.carriers import to_clear
 from diadem.network.relay.requesting import request
 from diadem.network.rounds import move_bytes, tidy
 from diadem.network.routing import is_resting
 from diadem.network.serving import Serving
-from diadem.network.spoke.picking_up import pick_up
 from diadem.network.switching import switch_all
 from diadem.node.context import Context
 from diadem.node.mirrors import mirror
@@ -142,17 +142,16 @@ class Messages(Errands):
         Raises what an earlier run failed with at this node itself.
         """
         desk = self._desk
-        due = {outgoing.peer for outgoing in desk.book.to_post(due=desk.now)}
+        due = set(desk.outbox.peers(due=desk.now))
         asked = {peer for peer in desk.polled() if not is_resting(desk.context, peer)}
-        self.begin(due | asked, self._talk, stop)
         tidy(desk)
-        self.require_well()
+        self.begin(due | asked, self._talk, stop)
         return False
 
     def _talk(self, peer: str, stop: threading.Event) -> None:
         desk = self._desk
         while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
-            if not desk.book.to_post(due=desk.now, peer=peer):
+            if not desk.outbox.waiting(due=desk.now, peer=peer):
                 break
         if not stop.is_set() and peer in desk.polled():
             collect(desk, peer)
@@ -178,14 +177,13 @@ class Movers(Errands):
         moving = self._desk.book.all(states=MOVING)
         busy = {one.peer for one in moving if one.direction != LOCAL and not one.paused}
         self.begin(busy | {one.peer for one in to_clear(self._desk)}, self._move, stop)
-        self.require_well()
         return False
 
     def _move(self, peer: str, stop: threading.Event) -> None:
         move_bytes(self._desk, self._serving, Wishes(), peer=peer, stop=stop)
 
 
-class HubBoxes(Errands):
+class HubPoller(Errands):
     """Waits at each of the node's hubs for what comes.
 
     Parameters
@@ -204,7 +202,6 @@ class HubBoxes(Errands):
         """Begin at each hub at which nobody waits."""
         hubs = own_hubs(self._desk.context, peer_book(self._desk.context))
         self.begin([hub.id for hub in hubs], self._poll, stop)
-        self.require_well()
         return False
 
     def _poll(self, hub: str, stop: threading.Event) -> None:
@@ -227,7 +224,7 @@ def jobs(context: Context) -> list[Job]:
     return [
         Job("messages", messages.run, messages.settle),
         Job("transfers", movers.run, movers.settle),
-        Job("hubs", HubBoxes(desk).run),
+        Job("hubs", HubPoller(desk).run),
         Job("routes", partial(_switch, desk), every=30.0),
         Job("notes", partial(_notes, context), every=60.0),
         Job("mirrors", partial(_mirrors, context), every=60.0),

@@ -20,6 +20,8 @@ TRANSFER_MEMORY: Final = 144 << 20
 MAX_MESSAGE: Final = 2 << 20
 #: Bytes of a checkpoint.
 MAX_CHECKPOINT: Final = 4 << 10
+#: Bytes of an introduction, or a welcome, that is handed over: a card and a note, in base64.
+MAX_INTRODUCTION: Final = 2 << 20
 #: Bytes of what a sealed message has in its envelope, and of all of it: its base64, and what age adds.
 MAX_SEALED_PAYLOAD: Final = MAX_MESSAGE + (64 << 10)
 MAX_SEALED: Final = 3 << 20

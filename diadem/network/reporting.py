@@ -14,8 +14,8 @@ from diadem.network.desk import Desk
 from diadem.network.fetching import Fetch
 from diadem.network.limits import MAX_MESSAGE
 from diadem.network.link import Link
+from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS, Message
-from diadem.network.postman import collect
 
 #: Seconds between two notes in the book, and between two messages.
 _NOTED, _TOLD = 1.0, 5.0

@@ -21,9 +21,10 @@ from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.network.arrival import BeingFetched
 from diadem.network.desk import Desk
-from diadem.network.errands import do_all
+from diadem.network.errands import TOGETHER, do_all
 from diadem.network.landing import forget_arrival, place_of
-from diadem.network.postman import collect, deliver_all
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.pulling import Wishes, receive_package
 from diadem.network.pushing import push_package
 from diadem.network.relay.carriers import carrier_for, clear
@@ -36,7 +37,6 @@ from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import common_hubs, require_route
 from diadem.network.serving import Serving
-from diadem.network.spoke.picking_up import pick_up
 from diadem.network.wire import no_answer
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
@@ -45,9 +45,7 @@ from diadem.node.peers.notes import own_hubs
 _PATIENCE: Final = 2.0
 #: Seconds between two looks at what another process fetches.
 _LOOK: Final = 0.5
-#: Seconds that peers get together to take their messages and to give those that wait there: in a round, and while a
-#: person looks into the inbox.
-_ROUND: Final = 60.0
+#: Seconds that peers get together while a person looks into the inbox.
 _INBOX: Final = 5.0
 
 
@@ -281,13 +279,14 @@ def exchange(desk: Desk, patience: float = _INBOX, *, hubs_only: bool = False) -
         Only what lies at the hubs, and is to lie there.
     """
     book, called = peer_book(desk.context), [] if hubs_only else desk.reachable()
-    due = dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())
-    errands = []
+    due, errands = dict.fromkeys(desk.outbox.peers()), list[_Errand]()
+    brought = {(one.peer, one.hub) for one in desk.outbox.introductions()}
     for peer in called:
         due.pop(peer, None)
         errands.append(_Errand(desk, _named(book.get(peer)), [peer], partial(collect, desk, peer), patience))
     for hub in own_hubs(desk.context, book):
-        over = [peer for peer in due if (known := book.known(peer)) and hub in common_hubs(desk.context, known)]
+        shared = {one.id for one in book.ls() if hub in common_hubs(desk.context, one)}
+        over = [peer for peer in due if peer in shared or (peer, hub.id) in brought]
         for peer in over:
             del due[peer]
         errands.append(_Errand(desk, _named(hub), over, partial(pick_up, desk, hub), patience))
@@ -301,8 +300,7 @@ def exchange(desk: Desk, patience: float = _INBOX, *, hubs_only: bool = False) -
 
 def tell_peers(desk: Desk) -> None:
     """Hand over everything that waits here: to all peers at once."""
-    due = dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())
-    do_all([partial(deliver_all, desk, peer=peer, due=False) for peer in due], _ROUND)
+    do_all([partial(deliver_all, desk, peer=peer, due=False) for peer in desk.outbox.peers()], TOGETHER)
 
 
 def _named(peer: Peer) -> str:
@@ -346,21 +344,21 @@ class Synced(Display):
 def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
     """Messages out and in, bytes in and out, and once more messages: what was received is told at once."""
     from diadem.network.handlers.windows import serving_of
-    from diadem.network.notes_told import tell_notes
+    from diadem.network.mail.introductions import tell_notes
     from diadem.network.peer_verbs import PeerVerbs
     from diadem.network.switching import switch_all
 
     tell_notes(PeerVerbs(desk.context, patience=0.0))
-    came, trouble = exchange(desk, _ROUND)
+    came, trouble = exchange(desk, TOGETHER)
     switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
     move_bytes(desk, serving_of(desk.context), Wishes(max_rate=max_rate), listener)
     if moving:
-        more, again = exchange(desk, _ROUND)
+        more, again = exchange(desk, TOGETHER)
         came, trouble = came + more, [*trouble, *again]
     tidy(desk)
     clear(desk)
     moved = [desk.book.get(one) for one in moving]
     trouble = [*trouble, *(f"transfer {one.id[:8]}: {one.error}" for one in moved if one.error)]
     pending = [peer.name for peer in peer_book(desk.context).ls() if peer.state is PeerState.PENDING]
-    return Synced(came, len(desk.book.to_post()), moved, tuple(dict.fromkeys(trouble)), pending)
+    return Synced(came, len(desk.outbox.waiting()), moved, tuple(dict.fromkeys(trouble)), pending)

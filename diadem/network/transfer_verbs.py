@@ -95,7 +95,7 @@ class TransferVerbs(DisplayList):
         found = self.desk.refreshed(self.desk.book.get(transfer))
         unsent = [
             f"{message.kind}: {message.error or 'not tried yet'}"
-            for message in self.desk.book.to_post(peer=found.peer)
+            for message in self.desk.outbox.waiting(peer=found.peer)
             if message.transfer == found.id
         ]
         events, name = self.desk.book.events(found.id), self.desk.peer_name(found.peer)

@@ -25,8 +25,8 @@ from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
 from diadem.network.jobs import Movers
+from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED, Message
-from diadem.network.postman import deliver_all
 from diadem.network.pulling import Wishes
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collecting import Collecting, collect_package
@@ -168,7 +168,7 @@ def test_killed_before_any_transaction_it_comes_by_the_folder_once(
             go_on(sent)
         for side in (a, b):
             assert drive.at(side, sent).state is State.CLOSED, number
-            assert side.desk.book.to_post() == [], number
+            assert side.desk.outbox.waiting() == [], number
             clear(side.desk)
             assert relay_book(side.node.context).all() == [], number
         kinds = kinds_of(a, sent) + kinds_of(b, sent)

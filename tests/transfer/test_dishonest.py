@@ -17,9 +17,9 @@ from diadem.model.ports import silent
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer, new_id
 from diadem.network import messages
-from diadem.network.book import Outgoing
 from diadem.network.incoming import receive
-from diadem.network.postman import message_of
+from diadem.network.mail.delivery import message_of
+from diadem.network.mail.outbox import Outgoing
 from diadem.network.pulling import Wishes, receive_package
 from tests.transfer.pair import Pair, Side
 

@@ -41,8 +41,9 @@ from diadem.network.fetching import missing_bytes
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.jobs import jobs
 from diadem.network.landing import Landing, place_of
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS
-from diadem.network.postman import collect, deliver_all
 from diadem.network.pulling import Wishes, receive_package
 from diadem.network.pushed import Pushed
 from diadem.network.pushed_place import PushedPackage
@@ -906,12 +907,12 @@ def test_a_receipt_that_comes_while_the_senders_store_is_away_is_answered_when_i
     store = pair.a.root / "store"
     away = store.rename(store.with_name("away"))
     meet()
-    assert [message.kind for message in pair.b.desk.book.to_post()] == ["receipt"]
+    assert [message.kind for message in pair.b.desk.outbox.waiting()] == ["receipt"]
     assert pair.b.desk.book.get(transfer.id).error == ""
     away.rename(store)
     meet()
     assert [side.desk.book.get(transfer.id).state for side in (pair.a, pair.b)] == [State.CLOSED, State.CLOSED]
-    assert not pair.b.desk.book.to_post()
+    assert not pair.b.desk.outbox.waiting()
 
 
 def test_what_a_receiver_tells_of_its_progress_is_shown_and_lets_no_book_grow(pair: Pair) -> None:
