@@ -17,13 +17,13 @@ from diadem.errors import DiademError
 from diadem.model.transfers import LOCAL, MOVING
 from diadem.network.desk import Desk, desk_of
 from diadem.network.errands import Errands
+from diadem.network.fetching import FetchOptions
 from diadem.network.handlers.windows import serving_of
 from diadem.network.hub.hub import has_hub, hub_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.introductions import tell_notes
 from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.peer_verbs import PeerVerbs
-from diadem.network.pulling import Wishes
 from diadem.network.relay.carriers import to_clear
 from diadem.network.relay.requesting import request
 from diadem.network.rounds import move_bytes, tidy
@@ -180,7 +180,7 @@ class Movers(Errands):
         return False
 
     def _move(self, peer: str, stop: threading.Event) -> None:
-        move_bytes(self._desk, self._serving, Wishes(), peer=peer, stop=stop)
+        move_bytes(self._desk, self._serving, FetchOptions(), peer=peer, stop=stop)
 
 
 class HubPoller(Errands):
@@ -228,6 +228,7 @@ def jobs(context: Context) -> list[Job]:
         Job("routes", partial(_switch, desk), every=30.0),
         Job("notes", partial(_notes, context), every=60.0),
         Job("mirrors", partial(_mirrors, context), every=60.0),
+        Job("datasets", partial(_datasets, context)),
         *hub,
     ]
 
@@ -244,6 +245,12 @@ def _notes(context: Context, _: threading.Event) -> bool:
 
 def _mirrors(context: Context, _: threading.Event) -> bool:
     mirror(context)
+    return False
+
+
+def _datasets(context: Context, _: threading.Event) -> bool:
+    """Of what was pushed here, or was left by a process that was killed."""
+    context.follower.enter_owed()
     return False
 
 

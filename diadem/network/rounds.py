@@ -22,11 +22,13 @@ from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.network.arrival import BeingFetched
 from diadem.network.desk import Desk
 from diadem.network.errands import TOGETHER, do_all
+from diadem.network.fetching import FetchOptions
 from diadem.network.landing import forget_arrival, place_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect, pick_up
-from diadem.network.pulling import Wishes, receive_package
+from diadem.network.pulling import receive_package
 from diadem.network.pushing import push_package
+from diadem.network.receiving import Halted
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
@@ -73,7 +75,7 @@ def tell_acceptance(desk: Desk, transfer: Transfer) -> Transfer:
 def fetch(
     desk: Desk,
     transfer: Transfer,
-    wishes: Wishes,
+    options: FetchOptions,
     listener: Listener,
     *,
     by_hand: bool = False,
@@ -96,7 +98,7 @@ def fetch(
     tell(desk, transfer)  # no byte is given before the other side knows of the acceptance
     routes = route_book(desk.context)
     try:
-        landed = receive_package(desk, transfer.id, wishes, listener=listener, stop=stop)
+        landed = receive_package(desk, transfer.id, options, listener=listener, stop=stop)
     except Unreachable as error:
         routes.failed(transfer.peer, DIRECT, desk.now, error.message)
         raise
@@ -106,16 +108,22 @@ def fetch(
 
 
 def fetch_or_wait(
-    desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener, *, by_hand: bool = False
+    desk: Desk, transfer: Transfer, options: FetchOptions, listener: Listener, *, by_hand: bool = False
 ) -> Transfer:
-    """As `fetch`; where another process of this node is at it, its progress is told until it ends."""
+    """As `fetch`; where another process of this node is at it, its progress is told until it ends.
+
+    What landed is in the catalogue then, with all its datasets.
+    """
     while True:
         try:
-            return fetch(desk, transfer, wishes, listener, by_hand=by_hand)
+            there = fetch(desk, transfer, options, listener, by_hand=by_hand)
         except BeingFetched:
             transfer = desk.book.get(transfer.id)
             listener(Progress("fetch", transfer.done, transfer.bytes, "by another process of this node"))
             time.sleep(_LOOK)
+        else:
+            desk.context.follower.enter_owed(listener)
+            return there
 
 
 def fetch_carried(
@@ -140,7 +148,7 @@ def fetch_carried(
     if transfer.route == HUB:
         permit(desk, transfer, relay)
     way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
-    done = collect_package(desk, transfer.id, way, listener=listener, stop=_stopped(desk, transfer, stop))
+    done = collect_package(desk, transfer.id, way, listener=listener, stop=stop)
     done = ask_where_silent(desk, done, way.carrier.label, by_hand=by_hand)
     clear(desk, transfer.peer)
     return done
@@ -160,13 +168,16 @@ def _stopped(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> Ca
 
 def fetch_all(
     desk: Desk,
-    wishes: Wishes,
+    options: FetchOptions,
     listener: Listener = silent,
     *,
     peer: str | None = None,
     stop: threading.Event | None = None,
 ) -> list[Transfer]:
-    """Fetch everything that is accepted and not here, one after the other; what fails says why in the book."""
+    """Fetch everything that is accepted and not here, one after the other; what fails says why in the book.
+
+    Each is told before the datasets of all are entered.
+    """
     done = []
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
@@ -174,13 +185,17 @@ def fetch_all(
         if transfer.direction != IN or transfer.paused:
             continue
         try:
-            done.append(fetch(desk, transfer, wishes, listener, stop=stop))
-        except Interrupted:
-            raise
+            done.append(fetch(desk, transfer, options, listener, stop=stop))
+        except Interrupted as error:
+            if not isinstance(error, Halted):
+                raise
+            done.append(desk.book.get(transfer.id))
         except DiademError as error:
             if not isinstance(error, Unreachable | Refused):
                 desk.book.change(transfer.id, error=error.message, next=error.next or "")
             done.append(desk.book.get(transfer.id))
+    if done:
+        desk.context.follower.enter_owed(listener)
     return done
 
 
@@ -214,14 +229,14 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
 def move_bytes(
     desk: Desk,
     serving: Serving,
-    wishes: Wishes,
+    options: FetchOptions,
     listener: Listener = silent,
     *,
     peer: str | None = None,
     stop: threading.Event | None = None,
 ) -> None:
     """Fetch and push everything that was accepted, and let carriers forget what is over."""
-    fetch_all(desk, wishes, listener, peer=peer, stop=stop)
+    fetch_all(desk, options, listener, peer=peer, stop=stop)
     push_all(desk, serving, peer=peer, stop=stop)
     clear(desk, peer)
 
@@ -280,12 +295,13 @@ def exchange(desk: Desk, patience: float = _INBOX, *, hubs_only: bool = False) -
     """
     book, called = peer_book(desk.context), [] if hubs_only else desk.reachable()
     due, errands = dict.fromkeys(desk.outbox.peers()), list[_Errand]()
+    confirmed = [one for one in book.ls() if one.state is PeerState.CONFIRMED]
     brought = {(one.peer, one.hub) for one in desk.outbox.introductions()}
     for peer in called:
         due.pop(peer, None)
         errands.append(_Errand(desk, _named(book.get(peer)), [peer], partial(collect, desk, peer), patience))
     for hub in own_hubs(desk.context, book):
-        shared = {one.id for one in book.ls() if hub in common_hubs(desk.context, one)}
+        shared = {one.id for one in confirmed if hub in common_hubs(desk.context, one)}
         over = [peer for peer in due if peer in shared or (peer, hub.id) in brought]
         for peer in over:
             del due[peer]
@@ -352,7 +368,7 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     came, trouble = exchange(desk, TOGETHER)
     switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
-    move_bytes(desk, serving_of(desk.context), Wishes(max_rate=max_rate), listener)
+    move_bytes(desk, serving_of(desk.context), FetchOptions(max_rate=max_rate), listener)
     if moving:
         more, again = exchange(desk, TOGETHER)
         came, trouble = came + more, [*trouble, *again]

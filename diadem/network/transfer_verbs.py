@@ -181,7 +181,7 @@ class TransferVerbs(DisplayList):
         Unreachable
             The other side does not answer; what has arrived is kept.
         """
-        from diadem.network.pulling import Wishes
+        from diadem.network.fetching import FetchOptions
         from diadem.network.relay.requesting import request_anew
         from diadem.network.rounds import fetch_all, fetch_or_wait, tell_peers, tidy
 
@@ -189,12 +189,12 @@ class TransferVerbs(DisplayList):
             named = self._pause(transfer, wanted=False)
             if anew:
                 named = request_anew(self.desk, named)
-            return [fetch_or_wait(self.desk, named, Wishes(max_rate=max_rate), listener, by_hand=True)]
+            return [fetch_or_wait(self.desk, named, FetchOptions(max_rate=max_rate), listener, by_hand=True)]
         if anew:
             raise UsageError("which transfer?", next="Name it: diadem transfer resume ID --anew")
         tell_peers(self.desk)
         tidy(self.desk)
-        return fetch_all(self.desk, Wishes(max_rate=max_rate), listener)
+        return fetch_all(self.desk, FetchOptions(max_rate=max_rate), listener)
 
     def _pause(self, transfer: str, *, wanted: bool) -> Transfer:
         found = self.desk.book.get(transfer)

@@ -24,10 +24,10 @@ from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
+from diadem.network.fetching import FetchOptions
 from diadem.network.jobs import Movers
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED, Message
-from diadem.network.pulling import Wishes
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay.depositing import Permitted
@@ -393,7 +393,7 @@ def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, larg
     # three windows are asked for at once, and the line is cut in the second
     b.wire.spoil = lambda kind, number, _start, data: data if (kind, number) != ("window", 0) else data[: 17 << 20]
     with pytest.raises(DiademError):
-        fetch(b.desk, drive.at(b, sent.id), Wishes(connections=1, waits=()), silent)
+        fetch(b.desk, drive.at(b, sent.id), FetchOptions(connections=1, waits=()), silent)
     b.wire.spoil = lambda _kind, _number, _start, data: data
     done, moved = drive.at(b, sent.id).done, b.wire.moved
     assert done > 0
@@ -408,7 +408,7 @@ def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, larg
     deliver_all(b.desk, due=False)
     assert drive.at(a, sent.id).route == "direct"
     b.wire.windows.clear()
-    done_at_last = fetch(b.desk, drive.at(b, sent.id), Wishes(), silent)
+    done_at_last = fetch(b.desk, drive.at(b, sent.id), FetchOptions(), silent)
     assert done_at_last.state is State.CLOSED
     assert {number for number, _ in b.wire.windows} == {2}
     assert list(drive.root.iterdir()) == []
@@ -452,7 +452,7 @@ def test_a_folder_that_is_away_is_tried_again(drive: Drive, small: str) -> None:
     drive.root.rename(drive.root.with_name("away"))
     push_all(drive.pair.a.desk, drive.serving)
     assert "the folder is not there" in drive.at(drive.pair.a, sent.id).error
-    (waiting,) = fetch_all(drive.pair.b.desk, Wishes())
+    (waiting,) = fetch_all(drive.pair.b.desk, FetchOptions())
     assert "the folder is not there" in waiting.error
     assert waiting.state is State.TRANSFERRING
     drive.root.with_name("away").rename(drive.root)

@@ -37,17 +37,18 @@ from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.arrival import Arrival, _write_all
-from diadem.network.fetching import missing_bytes
+from diadem.network.fetching import FetchOptions
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.jobs import jobs
-from diadem.network.landing import Landing, place_of
+from diadem.network.landing import place_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS
-from diadem.network.pulling import Wishes, receive_package
+from diadem.network.pulling import receive_package
 from diadem.network.pushed import Pushed
-from diadem.network.pushed_place import PushedPackage
+from diadem.network.pushed_package import PushedPackage
 from diadem.network.pushing import push_package
+from diadem.network.receiving import Receiving, missing_bytes
 from diadem.network.rounds import fetch_all, tidy
 from diadem.network.serving import Serving
 from diadem.network.windows import RUN
@@ -106,7 +107,7 @@ def accepted(pair: Pair, files: dict[str, bytes] | None = None, name: str = "ses
 
 
 def fetch(pair: Pair, transfer: Transfer, *, connections: int = 3) -> Transfer:
-    return receive_package(pair.b.desk, transfer.id, Wishes(connections, waits=(0.0,)), listener=silent)
+    return receive_package(pair.b.desk, transfer.id, FetchOptions(connections, waits=(0.0,)), listener=silent)
 
 
 def test_a_package_lands_as_it_is_and_is_receipted_and_closed(pair: Pair) -> None:
@@ -171,6 +172,25 @@ def test_who_accepts_waits_while_the_service_fetches_it(pair: Pair) -> None:
     assert told, "who waits sees how far it is"
     assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
     assert len(pair.b.node.context.ledger.of_kind("receipt")) == 1
+
+
+@pytest.mark.parametrize(("round_trip", "most"), [(0.0001, 2), (0.05, 8)])
+def test_a_peer_that_is_near_needs_few_connections(pair: Pair, round_trip: float, most: int) -> None:
+    transfer = accepted(pair, {"scan.bin": random.Random(1).randbytes(40 * MIB)})
+    asking, waited, lock = set[str](), threading.Event(), threading.Lock()
+
+    def together(kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window":
+            with lock:
+                asking.add(threading.current_thread().name)
+                if len(asking) == most:
+                    waited.set()
+            assert waited.wait(30)
+        return data
+
+    pair.b.wire.spoil, pair.b.wire.round_trip = together, round_trip
+    done = receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=silent)
+    assert (done.state, len(asking)) == (State.RECEIVED, most)
 
 
 def test_wrong_leaves_come_again_and_too_often_stop_it(pair: Pair) -> None:
@@ -321,7 +341,7 @@ def test_bytes_end_at_the_ceiling_on_both_sides(pair: Pair) -> None:
     with pytest.raises(Refused, match="more bytes would move than were accepted"):
         fetch(pair, transfer)
     pair.a.desk.book.change(transfer.id, ceiling=100 * MIB)
-    with pytest.raises(Refused, match="sent more bytes than were accepted"):
+    with pytest.raises(Refused, match="more bytes came than were accepted"):
         fetch(pair, transfer)
 
 
@@ -652,7 +672,7 @@ def test_what_was_kept_before_the_disk_was_full_counts_as_here(pair: Pair, monke
     monkeypatch.setattr("diadem.network.arrival._write_all", write)
     with pytest.raises(DiademError):
         push(pair, transfer)
-    landing = pushed_of(pair.b.node.context)._places[transfer.id].landing
+    landing = pushed_of(pair.b.node.context)._places[transfer.id].receiving
     assert pair.b.desk.book.get(transfer.id).done == transfer.bytes - missing_bytes(landing.arrival)
     full[0] = False
     push(pair, transfer)
@@ -685,7 +705,7 @@ def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -
 
     pair.b.wire.spoil = spoil
     with pytest.raises(Interrupted):
-        fetch_all(pair.b.desk, Wishes(connections=1, waits=(0.0,)), stop=stop)
+        fetch_all(pair.b.desk, FetchOptions(connections=1, waits=(0.0,)), stop=stop)
     assert [number for number, _ in pair.b.wire.windows] == [0, 1]
     halted = pair.b.desk.book.get(transfer.id)
     assert (halted.state, halted.error) == (State.TRANSFERRING, "")
@@ -763,7 +783,7 @@ def test_who_asks_in_the_moment_in_which_a_landing_ends_is_answered(pair: Pair) 
     """It ends on a thread of its own: between two steps of who asks."""
     transfer = accepted(pair, {"a.bin": b"a" * 3000})
     arrival = Arrival.open(place_of(pair.b.desk, transfer), transfer.id)
-    place = PushedPackage(Landing(pair.b.desk, transfer, arrival))
+    place = PushedPackage(Receiving(pair.b.desk, transfer, arrival))
     interval, ends = sys.getswitchinterval(), time.monotonic() + 0.5
     sys.setswitchinterval(1e-6)
     try:
@@ -940,7 +960,7 @@ def test_what_is_taken_back_while_it_lands_is_taken_out_again(pair: Pair, side: 
             getattr(pair, side).node.transfers.cancel(transfer.id)
 
     with pytest.raises(Refused, match=r"the transfer is (revoked|cancelled)"):
-        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=take_back)
+        receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=take_back)
     there = pair.b.desk.context
     assert not there.catalogue.has(transfer.package)
     assert not list(there.stores.open(transfer.store).packages())
@@ -958,7 +978,7 @@ def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out
             raise MemoryError
 
     with pytest.raises(MemoryError):
-        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=end)
+        receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=end)
     store = pair.b.desk.context.stores.open(transfer.store)
     assert [one.id for one in store.packages()] == [transfer.package]
     pair.b.node.transfers.cancel(transfer.id)

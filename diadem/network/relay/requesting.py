@@ -13,8 +13,9 @@ from diadem.model.transfers import IN, LOCAL, MOVING, NEXT, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.intake import bits_of, numbers_of
-from diadem.network.landing import Landing, place_of
+from diadem.network.landing import place_of
 from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message, Wanted
+from diadem.network.receiving import Receiving
 from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, Spoilt, relay_book
 from diadem.network.routing import hub_for, working_hubs
 from diadem.network.windows import missing_windows, most_windows
@@ -149,13 +150,11 @@ def _missing(desk: Desk, transfer: Transfer) -> dict[str, Any]:
     """Parts and windows that are not here."""
     arrival = Arrival.open(place_of(desk, transfer), transfer.id)
     try:
-        landing = Landing(desk, transfer, arrival)
-        tags = landing.tagmanifest()
-        if tags is None or not landing.has_tag_files(tags):
+        receiving = Receiving(desk, transfer, arrival)
+        if not receiving.open_tag_files():
             return {"parts": [0, 1], "windows": ""}
-        landing.begin(tags)
-        assert landing.plan is not None
-        bits = bits_of(set(missing_windows(landing.plan, arrival.marks.proven)))
+        assert receiving.plan is not None
+        bits = bits_of(set(missing_windows(receiving.plan, arrival.marks.proven)))
         return {"parts": [], "windows": to_base64(bits or _NONE)}
     finally:
         arrival.close()
