@@ -151,13 +151,16 @@ class NetworkVerbs:
         IntegrityError
             What arrived is not what was offered. Nothing was stored.
         """
+        from diadem.model.routes import HUB
         from diadem.network.accepting import accept
         from diadem.network.desk import desk_of
-        from diadem.network.fetching import FetchOptions
+        from diadem.network.pull import FetchOptions
         from diadem.network.rounds import fetch_or_wait, tell_acceptance
 
         desk = desk_of(self.context)
-        accepted = tell_acceptance(desk, accept(desk, offer, store=store))
+        accepted = accept(desk, offer, store=store)
+        if not wait or accepted.route == HUB:  # else nobody but its sender is told, which comes before the first byte
+            accepted = tell_acceptance(desk, accepted)
         return fetch_or_wait(desk, accepted, FetchOptions(max_rate=max_rate), listener) if wait else accepted
 
     def export_disk(

@@ -22,15 +22,14 @@ from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.network.arrival import BeingFetched
 from diadem.network.desk import Desk
 from diadem.network.errands import TOGETHER, do_all
-from diadem.network.fetching import FetchOptions
 from diadem.network.landing import forget_arrival, place_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect, pick_up
-from diadem.network.pulling import receive_package
+from diadem.network.pull import FetchOptions, receive_package
 from diadem.network.pushing import push_package
 from diadem.network.receiving import Halted
 from diadem.network.relay.carriers import carrier_for, clear
-from diadem.network.relay.collecting import Collecting, collect_package
+from diadem.network.relay.collect import Collecting, collect_package
 from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
 from diadem.network.relay.permitting import permit
 from diadem.network.relay.requesting import give_up, request
@@ -86,16 +85,15 @@ def fetch(
     Raises
     ------
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
-        See `diadem.network.pulling.receive_package`.
+        See `diadem.network.pull.receive_package`.
     """
+    transfer = tell(desk, transfer)  # no byte is given before the other side knows of the acceptance
     moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
     carried = transfer.route != DIRECT
     if not moving or transfer.route == DISK or (not carried and desk.brings(transfer.peer)):
-        return tell(desk, transfer)
+        return transfer
     if carried:
-        tell(desk, transfer)
         return tell(desk, fetch_carried(desk, transfer, listener, stop, by_hand=by_hand))
-    tell(desk, transfer)  # no byte is given before the other side knows of the acceptance
     routes = route_book(desk.context)
     try:
         landed = receive_package(desk, transfer.id, options, listener=listener, stop=stop)
@@ -140,7 +138,7 @@ def fetch_carried(
     Raises
     ------
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
-        See `diadem.network.relay.collecting.collect_package`.
+        See `diadem.network.relay.collect.collect_package`.
     """
     relay = relay_book(desk.context).get(transfer.id)
     if relay is None:

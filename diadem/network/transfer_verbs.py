@@ -181,7 +181,7 @@ class TransferVerbs(DisplayList):
         Unreachable
             The other side does not answer; what has arrived is kept.
         """
-        from diadem.network.fetching import FetchOptions
+        from diadem.network.pull import FetchOptions
         from diadem.network.relay.requesting import request_anew
         from diadem.network.rounds import fetch_all, fetch_or_wait, tell_peers, tidy
 

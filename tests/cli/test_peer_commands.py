@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -12,7 +12,6 @@ import pytest
 from msgspec import structs
 
 from diadem.errors import Refused
-from diadem.model.canonical import encode
 from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.tickets import Ticket
 from diadem.network.mail.envelope import BEGUN, Introduction, Mail, Welcome
@@ -112,10 +111,10 @@ class Middle:
     def connect(self, _contact: Contact, _key: PrivateKey) -> Self:
         return self
 
-    def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
+    def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
         """Answer nmi as the node that invites, with the number that oslo likes to have just now."""
         assert (path, introduce) == ("peer/join", True)
-        mail = Mail.from_line(encode(document, where="test"))
+        mail = Mail.from_line(line)
         said = mail.content
         assert isinstance(said, Introduction)
         self.asked.append(said)

@@ -24,12 +24,12 @@ from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
-from diadem.network.fetching import FetchOptions
 from diadem.network.jobs import Movers
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED, Message
+from diadem.network.pull import FetchOptions
 from diadem.network.relay.carriers import carrier_for, clear
-from diadem.network.relay.collecting import Collecting, collect_package
+from diadem.network.relay.collect import Collecting, collect_package
 from diadem.network.relay.depositing import Permitted
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
