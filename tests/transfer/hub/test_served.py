@@ -90,7 +90,7 @@ def hub_process(town_of_hub: Town, tmp_path_factory: pytest.TempPathFactory) -> 
     """The hub, put in order after a crash, and listening."""
     harbour = Harbour(town_of_hub)
     folder, (port, numbers) = harbour.context.folder, free_ports(2)
-    (harbour.folder / "coming" / ("0" * 32)).write_bytes(b"half of it")
+    (harbour.hub.file.path.parent / "coming" / ("0" * 32)).write_bytes(b"half of it")
     policy = default_policy()
     for old, new in LIMITS.items():
         assert old in policy
