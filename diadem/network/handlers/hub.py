@@ -5,13 +5,15 @@ Where this node is no hub, and for whoever has no part in what is asked for, the
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Final
 
-from diadem.errors import PackageError, Unreachable, UsageError
+from diadem.errors import NotFound, PackageError, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT
 from diadem.model.peer_checks import HEX, matches
 from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, route
 from diadem.network.hub.hub import Hub, hub_of, spoke_of
+from diadem.network.hub.mailboxes import Held
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED
 from diadem.network.limits import MAX_EMPTY, MAX_INVITATIONS, MAX_LIST, MAX_NAMES, MAX_SENDERS
 from diadem.network.relay.hub_evidence import relay_chain
@@ -109,20 +111,19 @@ def take_objects(request: Request, services: Services) -> Response:
     return Response.json({DELIVERED: hub.note(DELIVERED, [one.row for one in gone], mailbox)})
 
 
-@route("POST", _MAILBOX + "/end", body=MAX_EMPTY, answers={200: "a signed note"})
+@route("POST", _MAILBOX + "/end", body=MAX_EMPTY, answers={200: "a signed note, and chain.json"})
 def end_relay(request: Request, services: Services) -> Response:
-    """End a relay: everything of it is deleted, and what became of it is stated."""
+    """End a relay: all of it is deleted; what became of it, as this hub's log says. The other side is told the same."""
     spoke, hub = _asked(request, services)
     mailbox = request.params["mailbox"]
-    gone = hub.endings.end(spoke, mailbox)
-    return Response.json({DELETED: hub.note(DELETED, [one.row for one in gone], mailbox)})
-
-
-@route("GET", _MAILBOX + "/chain", answers={200: "chain.json"})
-def give_chain(request: Request, services: Services) -> Response:
-    """What this hub's log says of a relay of yours."""
-    spoke, hub = _asked(request, services)
-    return Response.line(relay_chain(hub.context, request.params["mailbox"], spoke))
+    gone: list[Held] | None = None
+    with contextlib.suppress(NotFound):  # forgotten, maybe, since it was stated
+        gone = hub.endings.end(spoke, mailbox)
+    chain = relay_chain(hub.context, mailbox, spoke)
+    if gone is None and not chain:
+        raise NotFound("there is no such mailbox")
+    note = hub.note(DELETED, [one.row for one in gone or ()], mailbox)
+    return Response.json({DELETED: note, "chain": chain.decode("utf-8")})
 
 
 # -- what was asked --------------------------------------------------------------------------------------------------

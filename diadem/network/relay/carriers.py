@@ -12,9 +12,8 @@ from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageErro
 from diadem.hooks.offers import target
 from diadem.model.carriers import VIA, via
 from diadem.model.routes import HUB
-from diadem.model.transfers import OUT, OVER, State, Transfer
+from diadem.model.transfers import OVER, State, Transfer
 from diadem.network.desk import Desk
-from diadem.network.hub.client import HubClient
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.hub_carrier import HubCarrier
 from diadem.network.relay.hub_evidence import keep_hub_chain
@@ -173,23 +172,13 @@ def _end_at_hub(desk: Desk, transfer: Transfer, relay: Relay, hub: str) -> None:
     Raises
     ------
     NotFound
-        The hub is none any more, or carried nothing.
+        The hub is none any more, or knows nothing of it.
     Unreachable, DocumentError, Contradicted
         It does not answer, cannot say it yet, or proves nothing; that is tried again.
     """
-    client, chain = desk.hub(hub), b""
-    if transfer.direction == OUT:  # its receiver ends it, mostly; of what is open nothing is stated
-        with contextlib.suppress(NotFound):
-            chain = _stated(client, relay.relay)
-    if not chain:
-        with contextlib.suppress(NotFound):  # the other side has ended it
-            client.end(relay.relay)
-        chain = _stated(client, relay.relay)
-    keep_hub_chain(desk, transfer.id, relay.relay, hub, chain)
-
-
-def _stated(client: HubClient, relay: str) -> bytes:
     try:
-        return client.chain(relay)
+        chain = desk.hub(hub).end(relay.relay)
     except Refused as error:  # what it said last is in none of its stores yet
         raise Unreachable(error.message) from error
+    if chain:  # else it carried nothing
+        keep_hub_chain(desk, transfer.id, relay.relay, hub, chain)

@@ -185,7 +185,6 @@ def test_a_box_is_not_ended_nor_opened_by_a_permit(harbour: Harbour) -> None:
     box = harbour.id(B)
     for who in (A, B, C):
         assert harbour.ask(who, "POST", f"hub/mailboxes/{box}/end", b"{}").nothing
-        assert harbour.ask(who, "GET", f"hub/mailboxes/{box}/chain").nothing
     _, line = harbour.permit_line(B, C)
     assert harbour.ask(C, "PUT", f"hub/mailboxes/{box}", line).nothing
     assert waiting(harbour) == ["0" * 32]
