@@ -231,7 +231,7 @@ class PackageRow(DatasetVerbs, Display):
     quality: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     until: Day | None = None
-    opener: Callable[[str], Package] | None = field(default=None, repr=False, compare=False)
+    opener: Callable[[str], Any] | None = field(default=None, repr=False, compare=False)
 
     def _display_title(self) -> str:
         return self.title
@@ -273,7 +273,8 @@ class PackageRow(DatasetVerbs, Display):
             raise UsageError(
                 "this row does not come from a search", where=self.id, next="Search with a node: node.search(…)."
             )
-        return self.opener(self.id)
+        opened: Package = self.opener(self.id)
+        return opened
 
     @property
     def dataset(self) -> Dataset:

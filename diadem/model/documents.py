@@ -8,7 +8,7 @@
         to: NodeId
         pages: Annotated[int, Meta(ge=1)]
 
-    Letter.from_bytes(data)   # DocumentError: it should be a whole number from 1 on [letter: pages]
+    Letter.from_bytes(data)   # DocumentError: pages: it should be a whole number from 1 on [letter]
 
 A form has the members that it names and no others; one without a default must be there. What no type says is for
 ``__post_init__``, which raises `ValueError`. Importing this costs a command some 20 ms: modules that every command
@@ -75,7 +75,7 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object."""
-        written: dict[str, Any] = msgspec.to_builtins(self)
+        written: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_as_text)
         return written
 
     def to_bytes(self) -> bytes:
@@ -84,8 +84,8 @@ class Document(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def fault(cls, message: str, at: str = "") -> DiademError:
-        """The error of what does not fit, `at` a member."""
-        return DocumentError(message, where=f"{cls.WHAT}: {at}" if at else cls.WHAT, next=cls.ADVICE)
+        """The error of what does not fit, `at` a member: in the words, for a place is not told to others."""
+        return DocumentError(f"{at}: {message}" if at else message, where=cls.WHAT, next=cls.ADVICE)
 
 
 def document_of(kind: Any, value: Any, *, fault: Callable[..., DiademError] = Document.fault) -> Any:
@@ -94,11 +94,24 @@ def document_of(kind: Any, value: Any, *, fault: Callable[..., DiademError] = Do
     if config is not None and config.tag is not None and isinstance(value, dict) and config.tag_field not in value:
         raise fault(f"'{config.tag_field}' is missing")  # of a single form it is no fault for msgspec
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, dec_hook=_text_of_a_class)
     except msgspec.ValidationError as error:
         placed = _PLACE.fullmatch(str(error))
         said, at = (placed[1], placed[2]) if placed else (str(error), "")
         raise fault(_words(said, _expected(inspect.type_info(kind), _STEP.findall(at))), one_line(at, _SHOWN)) from None
+
+
+def _text_of_a_class(kind: type[Any], value: Any) -> Any:
+    """A text that has a class of its own, such as `PackageId`: that refuses, in its words, what is none."""
+    if not isinstance(value, str) or not issubclass(kind, str):
+        raise TypeError("it should be a text")
+    return kind(value)
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return str(value)
 
 
 def _words(said: str, expected: str) -> str:
@@ -120,9 +133,9 @@ def _expected(kind: inspect.Type, steps: Sequence[str]) -> str:
     if isinstance(kind, inspect.UnionType):
         within = [one for one in kind.types if not steps or _holds(one, steps[0])]
         return " or ".join(dict.fromkeys(_expected(one, steps) for one in within)) or "something else"
-    if isinstance(kind, inspect.StructType) and steps:
-        if steps[0] == kind.tag_field:
-            return f"'{kind.tag}'"
+    if isinstance(kind, inspect.StructType) and steps and steps[0] == kind.tag_field:
+        return f"'{kind.tag}'"
+    if isinstance(kind, inspect.StructType | inspect.DataclassType) and steps:
         return next(_expected(one.type, steps[1:]) for one in kind.fields if one.encode_name == steps[0])
     if isinstance(kind, inspect.ListType | inspect.VarTupleType) and steps:
         return _expected(kind.item_type, steps[1:])
@@ -135,6 +148,8 @@ def _holds(kind: inspect.Type, step: str) -> bool:
     """Whether a place begins in this one of several types."""
     if isinstance(kind, inspect.StructType):
         return step == kind.tag_field or any(one.encode_name == step for one in kind.fields)
+    if isinstance(kind, inspect.DataclassType):
+        return any(one.encode_name == step for one in kind.fields)
     return isinstance(kind, inspect.ListType | inspect.VarTupleType | inspect.DictType)
 
 
@@ -156,9 +171,16 @@ def _plain(kind: inspect.Type) -> str:
             return "true or false"
         case inspect.NoneType():
             return "null"
+        case inspect.DateType():
+            return "a day such as 2026-03-14"
+        case inspect.DateTimeType():
+            return "a moment such as 2026-03-14T09:26:53Z"
+        case inspect.EnumType(cls=among):
+            return " or ".join(f"'{one.value}'" for one in among)
         case inspect.LiteralType(values=values):
             return " or ".join(f"'{one}'" for one in values)
         case inspect.ListType(max_length=most) | inspect.VarTupleType(max_length=most):
             return "a list" + (f" of at most {most:,}" if most is not None else "")
         case _:
-            return "an object" if isinstance(kind, inspect.StructType | inspect.DictType) else "something else"
+            objects = inspect.StructType | inspect.DataclassType | inspect.DictType
+            return "an object" if isinstance(kind, objects) else "something else"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from diadem.errors import DiademError
-from diadem.model.peers import Peer, PeerState
+from diadem.model.peers import Peer
 from diadem.network.desk import Desk
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
@@ -45,10 +45,9 @@ def ask_peers(desk: Desk, *, patience: float = PATIENCE, hubs_only: bool = False
 
 def tell_peers(desk: Desk) -> None:
     """Hand over everything that waits here: to all peers at once."""
-    from diadem.network.postman import deliver_all
+    from diadem.network.mail.delivery import deliver_all
 
-    due = dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())
-    do_all([partial(deliver_all, desk, peer=peer, due=False) for peer in due], TOGETHER)
+    do_all([partial(deliver_all, desk, peer=peer, due=False) for peer in desk.outbox.peers()], TOGETHER)
 
 
 def do_all(work: Sequence[Callable[[], object]], patience: float) -> None:
@@ -75,7 +74,8 @@ def do_all(work: Sequence[Callable[[], object]], patience: float) -> None:
 
 
 def _exchange(desk: Desk, peer: str) -> None:
-    from diadem.network.postman import collect, deliver_all
+    from diadem.network.mail.delivery import deliver_all
+    from diadem.network.mail.pickup import collect
 
     deliver_all(desk, peer=peer, due=False)
     collect(desk, peer)
@@ -89,11 +89,13 @@ def exchange_at(desk: Desk, hub: Peer) -> int:
     Unreachable, NotFound, Refused
         The hub does not answer, or does not know this node.
     """
-    from diadem.network.postman import deliver_all
+    from diadem.network.mail.delivery import deliver_all
+    from diadem.network.mail.pickup import pick_up
     from diadem.network.routing import common_hubs
-    from diadem.network.spoke.picking_up import pick_up
 
-    for peer in peer_book(desk.context).ls():
-        if peer.state is PeerState.CONFIRMED and hub in common_hubs(desk.context, peer):
-            deliver_all(desk, peer=peer.id, due=False)
+    there = {one.id for one in peer_book(desk.context).ls() if hub in common_hubs(desk.context, one)}
+    there |= {one.peer for one in desk.outbox.introductions() if one.hub == hub.id}
+    for peer in desk.outbox.peers():
+        if peer in there:
+            deliver_all(desk, peer=peer, due=False)
     return pick_up(desk, hub)

@@ -1,4 +1,4 @@
-"""The transfers of a node: each with its steps, what is to be told to peers, and what came from them.
+"""The transfers of a node: each with its steps, and what came of them from peers.
 
 The log says what was agreed; the book says how far it is. Every change of state is one transaction with its event and
 the message that tells of it.
@@ -10,14 +10,14 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from sqlite3 import Connection
 from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.times import time_text
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer, TransferEvent, way
+from diadem.network.mail.outbox import Outgoing, enqueue
 from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 
@@ -30,29 +30,10 @@ _TIDIED: Final = 500
 _LOST: Final = 256 << 10
 #: How the reason of a refusal begins where a peer contradicted itself.
 _CONTRADICTED: Final = "contradicted: "
-#: First and longest time between two tries to deliver a message.
-_FIRST_WAIT: Final = timedelta(seconds=10)
-_LONGEST_WAIT: Final = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message that is to be delivered; its chain is exported when it goes."""
-
-    id: str
-    peer: str
-    transfer: str
-    kind: str
-    #: What is not signed.
-    about: Mapping[str, Any]
-    #: How often it was tried, and why it did not go.
-    attempts: int = 0
-    error: str = ""
 
 
 _TRANSFERS: Final = Table("transfers", Transfer)
 _EVENTS: Final = Table("events", TransferEvent)
-_OUTBOX: Final = Table("outbox", Outgoing)
 _STILL: Final = tuple(sorted(str(state) for state in MOVING))
 
 
@@ -83,7 +64,7 @@ class TransferBook:
             added = _TRANSFERS.add(connection, transfer, otherwise="IGNORE", about=said)
             if added:
                 _note(connection, transfer.id, [event])
-                _post(connection, post, event.at)
+                enqueue(connection, post, event.at)
             return added
 
     def get(self, transfer: str) -> Transfer:
@@ -144,7 +125,7 @@ class TransferBook:
             events.append(TransferEvent(to, time_text(at), statement, words))
             _note(connection, transfer, events)
             _TRANSFERS.change(connection, _ONE, transfer, state=to, **values)
-            _post(connection, post, time_text(at))
+            enqueue(connection, post, time_text(at))
             return _one(connection, transfer)
 
     def change(self, transfer: str, *, durable: bool = True, **values: Any) -> None:
@@ -197,32 +178,6 @@ class TransferBook:
         with self._file.reading() as connection:
             sql = "SELECT count(*) FROM transfers WHERE peer = ? AND direction = ? AND created >= ?"
             return int(connection.execute(sql, [peer, IN, time_text(moment)]).fetchone()[0])
-
-    # -- what is to be told ------------------------------------------------------------------------------------------
-
-    def post(self, message: Outgoing, at: datetime) -> None:
-        """Put a message into the outbox; the same kind for the same transfer takes the place of an earlier one."""
-        with self._file.writing() as connection:
-            _post(connection, message, time_text(at))
-
-    def to_post(self, *, due: datetime | None = None, peer: str | None = None) -> list[Outgoing]:
-        """Messages in the outbox, oldest first; those that are due, or those for one peer."""
-        rule = "WHERE (?1 IS NULL OR due <= ?1) AND (?2 IS NULL OR peer = ?2) ORDER BY made, id"
-        with self._file.reading() as connection:
-            return _OUTBOX.find(connection, rule, None if due is None else time_text(due), peer)
-
-    def posted(self, message: str) -> None:
-        """Take a message that was delivered out of the outbox, and of what lies of it at hubs every note."""
-        with self._file.writing() as connection:
-            connection.execute("DELETE FROM outbox WHERE id = ?", [message])
-            connection.execute("DELETE FROM puts WHERE about = ?", [message])
-
-    def not_posted(self, message: Outgoing, reason: str, at: datetime) -> None:
-        """Try a message again later, each time after a longer while."""
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(message.attempts, 12))
-        sql = "UPDATE outbox SET attempts = attempts + 1, error = ?, due = ? WHERE id = ?"
-        with self._file.writing() as connection:
-            connection.execute(sql, [reason, time_text(at + wait), message.id])
 
     # -- what came -------------------------------------------------------------------------------------------------
 
@@ -303,10 +258,3 @@ def _note(connection: Connection, transfer: str, events: Sequence[TransferEvent]
     (first,) = connection.execute(sql, [transfer]).fetchone()
     for ordinal, event in enumerate(events, first):
         _EVENTS.add(connection, event, transfer=transfer, ordinal=ordinal)
-
-
-def _post(connection: Connection, message: Outgoing | None, at: str) -> None:
-    if message is not None:
-        named = (message.peer, message.transfer, message.kind)
-        connection.execute("DELETE FROM outbox WHERE peer = ? AND transfer = ? AND kind = ?", named)
-        _OUTBOX.add(connection, message, made=at, due=at)

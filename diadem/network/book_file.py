@@ -1,8 +1,8 @@
 """`<node>/network/network.sqlite`: all that is under way between this node and others, its tables in one place.
 
-Each subject has its class over the one connection: `diadem.network.book` transfers, `diadem.network.route_book` the
-ways to others, `diadem.network.relay_book` what goes by carriers, `diadem.network.stating` what waits for a signature.
-So what belongs together is one transaction, whatever it is about.
+Each subject has its class over the one connection: `diadem.network.book` transfers, `diadem.network.mail.outbox` what
+is to be told, `diadem.network.route_book` the ways to others, `diadem.network.relay_book` what goes by carriers,
+`diadem.network.stating` what waits for a signature. So what belongs together is one transaction, whatever it is about.
 
 Nodes of earlier versions have five files instead. They become one at once, or not at all: a draft beside them, into
 which every row was copied and counted while nobody else had them open, gets its name; only then they are emptied and
@@ -11,7 +11,9 @@ removed. What a program of an earlier version begins anew beside the one book is
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import logging
 import sqlite3
 import uuid
@@ -32,7 +34,7 @@ FOLDER: Final = "network"
 FILE: Final = "network.sqlite"
 #: "DmNw", and the version of the tables.
 APPLICATION: Final = 0x446D4E77
-VERSION: Final = 1
+VERSION: Final = 2
 _TRANSFERS: Final = (
     """CREATE TABLE transfers (
         id TEXT PRIMARY KEY, direction TEXT NOT NULL, state TEXT NOT NULL, package TEXT NOT NULL,
@@ -63,9 +65,6 @@ _ROUTES: Final = (
     """CREATE TABLE puts (id TEXT PRIMARY KEY, about TEXT NOT NULL, hub TEXT NOT NULL, at TEXT NOT NULL,
         seen TEXT NOT NULL) WITHOUT ROWID""",
     "CREATE INDEX puts_about ON puts (about, at)",
-    """CREATE TABLE meetings (nonce TEXT PRIMARY KEY, peer TEXT NOT NULL, hub TEXT NOT NULL, seen TEXT NOT NULL,
-        body BLOB NOT NULL, ticket TEXT NOT NULL, name TEXT NOT NULL, ends TEXT NOT NULL, error TEXT NOT NULL)
-        WITHOUT ROWID""",
     "CREATE TABLE taken (id TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE lists (hub TEXT PRIMARY KEY, digest TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE notes (peer TEXT PRIMARY KEY, digest TEXT NOT NULL, at TEXT NOT NULL, tried TEXT NOT NULL)
@@ -109,6 +108,7 @@ def open_book(folder: Path) -> SqliteFile:
 def _opened(path: Path) -> SqliteFile:
     file = SqliteFile(path, what=_WHAT, advice=_ADVICE + aside_command(path))
     try:
+        _renew(file)
         file.prepare(SCHEMA, application=APPLICATION, version=VERSION)
     except BaseException:
         file.close()
@@ -120,6 +120,24 @@ def network_book(context: Context) -> SqliteFile:
     """The book of an opened node, for all its threads; closed with the node."""
     context.require_writable()
     return context.once("network", lambda: open_book(context.folder / FOLDER))
+
+
+def _renew(file: SqliteFile) -> None:
+    """Make a book of version 1, whose introductions had a table of their own, one of this version: whole, or not."""
+    with file.reading() as connection:
+        if _version(connection) != [APPLICATION, 1]:
+            return
+    with file.writing() as connection:
+        if _version(connection) != [APPLICATION, 1]:  # another process has just done it
+            return
+        meetings = connection.execute(f"SELECT {_MEETING} FROM meetings").fetchall()  # noqa: S608  our own names
+        connection.executemany(_INTO_OUTBOX, map(_introduction, meetings))
+        connection.execute("DROP TABLE meetings")
+        connection.execute(f"PRAGMA user_version = {VERSION:d}")
+
+
+def _version(connection: sqlite3.Connection) -> list[int]:
+    return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
 
 
 # -- what earlier versions left ----------------------------------------------------------------------------------------
@@ -158,7 +176,7 @@ _EARLIER: Final = (
         0x446D5274,
         "book of routes",
         "To begin it anew, with what is not answered put down once more: ",
-        _same("puts", "meetings", "taken", "lists", "notes", "health"),
+        {**_same("puts", "taken", "lists", "notes", "health"), "meetings": "outbox"},
     ),
     _Earlier(
         "relays.sqlite",
@@ -182,6 +200,10 @@ _EARLIER: Final = (
         _same("prepared"),
     ),
 )
+#: An introduction as it was kept in a table of its own, and where it stands now.
+_MEETING: Final = "nonce, peer, hub, body, ticket, name, ends, error"
+_WAITING: Final = '"id", "peer", "transfer", "kind", "about", "made", "attempts", "due", "error"'
+_INTO_OUTBOX: Final = f"INSERT INTO outbox ({_WAITING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 #: Milliseconds to wait for who looks into an earlier file for a moment.
 _BRIEFLY: Final = 2000
 _DRAFTS: Final = f"{FILE}.*.draft*"
@@ -272,12 +294,27 @@ def _alone(folder: Path, one: _Earlier) -> Iterator[SqliteFile]:
         yield file
 
 
+def _introduction(meeting: Sequence[Any]) -> tuple[Any, ...]:
+    """A row of the outbox that is an introduction, of what was kept before: its envelope is made when it goes."""
+    nonce, peer, hub, body, ticket, name, ends, error = meeting
+    document = json.loads(base64.b64decode(json.loads(bytes(body))["payload"]))
+    said = {member: document.get(member, "") for member in ("token", "seen", "chain", "note", "commitment", "number")}
+    if said["token"] and not said["commitment"]:  # nobody answers these any more: with the ticket, one begins anew
+        said["token"], error = "", error or "it was made by an earlier version: join again with the same ticket"
+    about = {"said": said | {"nonce": nonce}, "hub": hub, "ticket": ticket, "name": name, "ends": ends}
+    return (nonce, peer, "", "introduction", json.dumps(about | {"refused": error}), "", 0, "", "")
+
+
 def _rows(one: _Earlier, file: SqliteFile, target: SqliteFile) -> Iterator[tuple[str, str, str, list[Any]]]:
     """Each table of an earlier file, its present name, the columns that both have, and the rows."""
     with file.reading() as connection, target.reading() as kept:
         if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             return
         for name, named in one.tables.items():
+            if name == "meetings":
+                found = connection.execute(f"SELECT {_MEETING} FROM meetings").fetchall()  # noqa: S608  our own names
+                yield name, named, _WAITING, [_introduction(row) for row in found]
+                continue
             known = {column[1] for column in kept.execute(f"PRAGMA table_info({named})")}
             columns = ", ".join(
                 f'"{column[1]}"' for column in connection.execute(f"PRAGMA table_info({name})") if column[1] in known
@@ -291,14 +328,15 @@ def _copy(one: _Earlier, file: SqliteFile, target: SqliteFile) -> None:
     with target.writing() as kept, file.reading() as rows:
         for name, named, columns, found in _rows(one, file, target):
             marks = ", ".join("?" * (columns.count(",") + 1))
+            before = _count(kept, named)
             kept.executemany(f"INSERT INTO {named} ({columns}) VALUES ({marks})", found)  # noqa: S608
-            counts = [
-                connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-                for connection, table in ((rows, name), (kept, named))
-            ]
-            if counts[0] != counts[1]:
+            if _count(kept, named) - before != _count(rows, name):
                 advice = one.advice(file.path.parent)
                 raise IntegrityError(f"the {one.what} cannot be read whole", where=str(file.path), next=advice)
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608  our own names
 
 
 def _has_all(one: _Earlier, file: SqliteFile, target: SqliteFile) -> bool:

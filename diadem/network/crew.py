@@ -29,7 +29,7 @@ class Breakable(Protocol):
         """Let who waits for it, in another thread, wait no longer; nor who is about to."""
 
 
-class Crew:
+class ThreadCrew:
     """Threads that do one thing together, once.
 
     Parameters
@@ -38,10 +38,8 @@ class Crew:
         What the threads are called.
     size : int
         How many.
-    stop : callable
-        Whether to stop; asked a few times a second, by the thread that waits for them.
-    stopped : Interrupted, optional
-        What is raised then.
+    check : callable, optional
+        Raises why it is to end, where it is; called a few times a second, by the thread that waits for them.
     patience : float, optional
         Seconds that they get to end where it ends early, all that it takes with None. One that needs longer is left
         behind, and `require_aboard` tells it so.
@@ -52,12 +50,10 @@ class Crew:
         name: str,
         size: int,
         *,
-        stop: Callable[[], bool] = lambda: False,
-        stopped: Interrupted | None = None,
+        check: Callable[[], object] = lambda: None,
         patience: float | None = PATIENCE,
     ) -> None:
-        self._name, self._size, self._stop, self._patience = name, size, stop, patience
-        self._stopped = stopped or Interrupted("stopped")
+        self._name, self._size, self._check, self._patience = name, size, check, patience
         #: Held by who changes what the threads share; who waits for it wakes up where it ends.
         self.turn = threading.Condition()
         self._running = 0
@@ -76,8 +72,7 @@ class Crew:
             for thread in threads:
                 thread.start()
             while self._is_going():
-                if self._stop():
-                    self.fail(self._stopped)
+                self._check()
         except BaseException as error:
             self.fail(error)
         try:
@@ -176,21 +171,21 @@ class Crew:
 
 def waits_for(what: Breakable) -> None:
     """Say that the running thread may wait for something from now on; where its crew ends early, that is broken off."""
-    crew: Crew | None = getattr(_THREAD, "crew", None)
+    crew: ThreadCrew | None = getattr(_THREAD, "crew", None)
     if crew is not None:
         crew.await_from(what)
 
 
 def waits_no_more(what: Breakable) -> None:
     """The opposite of `waits_for`, in the same thread."""
-    crew: Crew | None = getattr(_THREAD, "crew", None)
+    crew: ThreadCrew | None = getattr(_THREAD, "crew", None)
     if crew is not None:
         crew.await_no_more(what)
 
 
 def rest(seconds: float) -> None:
     """Wait. Raises `Interrupted` where the crew of the running thread ends early."""
-    crew: Crew | None = getattr(_THREAD, "crew", None)
+    crew: ThreadCrew | None = getattr(_THREAD, "crew", None)
     if crew is None:
         time.sleep(seconds)
     else:

@@ -15,10 +15,11 @@ from diadem.errors import NotFound, Refused, Unreachable
 from diadem.model.peers import Peer, PeerState
 from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer, new_id
-from diadem.network.book import Outgoing, TransferBook
+from diadem.network.book import TransferBook
 from diadem.network.book_file import FOLDER, network_book
 from diadem.network.evidence import ChainShelf
 from diadem.network.link import Link
+from diadem.network.mail.outbox import Outbox, Outgoing, outbox_of
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.trust.keys import PublicKey
@@ -60,6 +61,11 @@ class Desk:
     def node(self) -> str:
         """Id of this node."""
         return self.context.settings.id
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is to be told to other nodes."""
+        return outbox_of(self.context)
 
     @property
     def now(self) -> datetime:
@@ -203,9 +209,9 @@ class Desk:
         return transfer
 
     def post(self, transfer: Transfer, kind: str, about: dict[str, Any] | None = None) -> Outgoing:
-        """Put a message into the outbox; `diadem.network.postman` delivers it."""
+        """Put a message into the outbox; `diadem.network.mail.delivery` delivers it."""
         message = outgoing(transfer, kind, about)
-        self.book.post(message, self.now)
+        self.outbox.add(message, self.now)
         return message
 
     def distrust(self, transfer: str, peer: str, reason: str) -> None:

@@ -17,10 +17,10 @@ from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
 from diadem.network import messages
 from diadem.network.accepting import accept_offer, require_allowed
-from diadem.network.book import Outgoing
 from diadem.network.closing import brought_with, close_received, closure_message
 from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted, Evidence, Proven, is_own_checkpoint, weigh
+from diadem.network.mail.outbox import Outgoing
 from diadem.network.messages import Message
 from diadem.network.relay.requesting import know_relay, take_wanted
 from diadem.network.relay_book import relay_book
@@ -327,10 +327,10 @@ def _held_there(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 def _refused_there(desk: Desk, transfer: Transfer, error: Refused) -> Answer:
     """A peer that fetches its messages takes none of those of a transfer."""
-    for outgoing in desk.book.to_post(peer=transfer.peer):
+    for outgoing in desk.outbox.waiting(peer=transfer.peer):
         if outgoing.transfer == transfer.id and outgoing.kind not in messages.UNSIGNED:
             note_refusal(desk, outgoing, error)
-            desk.book.posted(outgoing.id)
+            desk.outbox.remove(outgoing.id)
     return _state(desk.book.get(transfer.id))
 
 

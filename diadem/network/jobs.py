@@ -104,7 +104,7 @@ def jobs(context: Context) -> list[Job]:
     """What a node that serves does again and again."""
     from diadem.network.desk import desk_of
     from diadem.network.handlers.windows import serving_of
-    from diadem.network.spoke.polling import Polling
+    from diadem.network.mail.pickup import HubPoller
     from diadem.network.working import Messages, Movers
 
     desk = desk_of(context)
@@ -113,10 +113,11 @@ def jobs(context: Context) -> list[Job]:
     return [
         Job("messages", messages.run, messages.settle),
         Job("transfers", movers.run, movers.settle),
-        Job("hubs", Polling(desk).run),
+        Job("hubs", HubPoller(desk).run),
         Job("routes", partial(_switch, desk), every=30.0),
         Job("notes", partial(_notes, context), every=60.0),
         Job("mirrors", partial(_mirrors, context), every=60.0),
+        Job("datasets", partial(_datasets, context)),
         *hub,
     ]
 
@@ -130,7 +131,7 @@ def _switch(desk: Desk, _: threading.Event) -> bool:
 
 
 def _notes(context: Context, _: threading.Event) -> bool:
-    from diadem.network.notes_told import tell_notes
+    from diadem.network.mail.introductions import tell_notes
     from diadem.network.peer_verbs import PeerVerbs
 
     tell_notes(PeerVerbs(context, patience=0.0))
@@ -141,6 +142,12 @@ def _mirrors(context: Context, _: threading.Event) -> bool:
     from diadem.node.mirrors import mirror
 
     mirror(context)
+    return False
+
+
+def _datasets(context: Context, _: threading.Event) -> bool:
+    """Of what was pushed here, or was left by a process that was killed."""
+    context.follower.enter_owed()
     return False
 
 

@@ -20,6 +20,8 @@ TRANSFER_MEMORY: Final = 144 << 20
 MAX_MESSAGE: Final = 2 << 20
 #: Bytes of a checkpoint.
 MAX_CHECKPOINT: Final = 4 << 10
+#: Bytes of an introduction, or a welcome, that is handed over: a card and a note, in base64.
+MAX_INTRODUCTION: Final = 2 << 20
 #: Bytes of what a sealed message has in its envelope, and of all of it: its base64, and what age adds.
 MAX_SEALED_PAYLOAD: Final = MAX_MESSAGE + (64 << 10)
 MAX_SEALED: Final = 3 << 20
@@ -51,5 +53,6 @@ MAX_RELAYS: Final = 1000
 #: Names in one request, and rows in one answer.
 MAX_NAMES: Final = 1000
 MAX_ROWS: Final = 10_000
-#: Messages that are told at once.
+#: Messages that are told at once, and bytes of those that are given with that.
 MESSAGES_AT_ONCE: Final = 100
+MAX_GIVEN_AT_ONCE: Final = 1 << 20

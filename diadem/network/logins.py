@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Annotated, ClassVar, Final
+
+from msgspec import Meta
 
 from diadem.custody.chain import export_chain, load
 from diadem.custody.keyring import KeyRing
 from diadem.custody.statements import USER, user_card
 from diadem.custody.verify import verify_chains
 from diadem.errors import DocumentError, Refused, UsageError
-from diadem.model.canonical import decode, encode
-from diadem.model.peer_checks import HEX, matches, members_of, require
-from diadem.model.tickets import FOR_USER, TOKEN, Ticket, hash_token
+from diadem.model.documents import Document, Id, NodeId
+from diadem.model.tickets import FOR_USER, Ticket, hash_token
 from diadem.model.times import time_text
 from diadem.node.config import UserSettings
 from diadem.node.context import Context
@@ -29,6 +29,36 @@ TYPE: Final = "application/vnd.diadem.login+json"
 MAX_LOGIN: Final = 16_384
 #: Characters of a name as a person writes it.
 _LONGEST_NAME: Final = 200
+_AGAIN: Final = "Update DIADEM on both sides, then try again: diadem login TICKET"
+
+
+class Login(Document, frozen=True, tag_field="format", tag=FORMAT):
+    """A key and who comes with it, by a ticket; signed by that key."""
+
+    WHAT: ClassVar[str] = "login"
+    ADVICE: ClassVar[str] = _AGAIN
+    LIMIT: ClassVar[int] = MAX_LOGIN
+
+    to: NodeId
+    token: Id
+    full_name: Annotated[str, Meta(max_length=_LONGEST_NAME)]
+    public: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that a terminal would obey."""
+        if not self.full_name.isprintable():
+            raise ValueError("the name is not the name of a person")
+
+
+class LoginAnswer(Document, frozen=True):
+    """Who the person is at the node, and the chain of the key's card."""
+
+    WHAT: ClassVar[str] = "login"
+    ADVICE: ClassVar[str] = _AGAIN
+    LIMIT: ClassVar[int] = 1 << 20
+
+    address: str
+    chain: str
 
 
 def login_request(ticket: Ticket, key: PrivateKey, full_name: str = "") -> bytes:
@@ -41,14 +71,8 @@ def login_request(ticket: Ticket, key: PrivateKey, full_name: str = "") -> bytes
     """
     if ticket.kind != FOR_USER:
         raise UsageError("this ticket is for a node, not for a person", next="Use it with: diadem peer join TICKET")
-    document = {
-        "format": FORMAT,
-        "to": ticket.node,
-        "token": ticket.token,
-        "full_name": full_name[:_LONGEST_NAME],
-        "public": key.public.to_text(),
-    }
-    return sign(encode(document, where="login"), [key], TYPE).to_line()
+    said = Login(ticket.node, ticket.token, full_name[:_LONGEST_NAME], key.public.to_text())
+    return sign(said.to_bytes(), [key], TYPE).to_line()
 
 
 def answer_login(context: Context, body: bytes, signer: str = "") -> bytes:
@@ -70,43 +94,37 @@ def answer_login(context: Context, body: bytes, signer: str = "") -> bytes:
     Refused
         The ticket does not hold, or another user has the name by now.
     """
-    found, key = _opened(context, body)
+    said, key = _opened(context, body)
     if signer and signer != key.key_id:
         raise DocumentError("the request is not signed by the key that logs in", where="login")
     with context.locked("users"):
         context.reread_settings()
-        name, guest = _used(context, found["token"], key)
+        name, guest = _used(context, said.token, key)
         known = next((user for user in context.settings.users if user.name == name), None)
         if known is not None and known.key != key.to_text():
             raise Refused(f"somebody else has the name '{name}' now", next="Ask for a ticket with another name.")
         if known is None:
-            user = UserSettings(name, found["full_name"], key.to_text(), "user-held", "none", guest=guest)
+            user = UserSettings(name, said.full_name, key.to_text(), "user-held", "none", guest=guest)
             context.say([user_card(name=f"{name}@{context.settings.name}", key=key, custody="user-held")])
             context.change_settings(lambda settings: settings.with_user(user))
     mirror_settings(context)
     chain = export_chain(context.ledger, key.key_id, [context.keys.open("online")], clock=context.clock)
-    document = {"address": f"{name}@{context.settings.name}", "chain": chain.decode("utf-8")}
-    return encode(document, where="login")
+    return LoginAnswer(f"{name}@{context.settings.name}", chain.decode("utf-8")).to_bytes()
 
 
-def _opened(context: Context, body: bytes) -> tuple[Mapping[str, str], PublicKey]:
+def _opened(context: Context, body: bytes) -> tuple[Login, PublicKey]:
     if len(body) > MAX_LOGIN:
-        raise DocumentError(f"{len(body):,} bytes are more than the {MAX_LOGIN:,} that are read", where="login")
+        raise Login.fault(f"{len(body):,} bytes are more than the {MAX_LOGIN:,} that are read")
     envelope = Envelope.from_line(body)
-    require(envelope.payload_type == TYPE, "login", "it is something else")
-    found: dict[str, Any] = members_of(
-        decode(envelope.payload, where="login", limit=MAX_LOGIN), "login", "format to token full_name public"
-    )
-    require(found["format"] == FORMAT, "login", f"its format is not {FORMAT}")
-    require(all(isinstance(value, str) for value in found.values()), "login", "its members must be texts")
-    require(matches(HEX, found["to"]) and matches(TOKEN, found["token"]), "login", "it names no node")
-    named = len(found["full_name"]) <= _LONGEST_NAME and found["full_name"].isprintable()
-    require(named, "login", "the name is not the name of a person")
-    key = PublicKey.from_text(found["public"])
-    require(bool(envelope.signers([key])), "login", "it is not signed by the key that it names")
-    if found["to"] != context.settings.id:
+    if envelope.payload_type != TYPE:
+        raise Login.fault("it is something else")
+    said = Login.from_bytes(envelope.payload)
+    key = PublicKey.from_text(said.public)
+    if not envelope.signers([key]):
+        raise Login.fault("it is not signed by the key that it names")
+    if said.to != context.settings.id:
         raise Refused("this login is for another node", next="Use the address in the ticket.")
-    return found, key
+    return said, key
 
 
 def _used(context: Context, token: str, key: PublicKey) -> tuple[str, bool]:
@@ -122,23 +140,7 @@ def _used(context: Context, token: str, key: PublicKey) -> tuple[str, bool]:
     return ticket.name, ticket.guest
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """What the node answered, proven.
-
-    Attributes
-    ----------
-    address : str
-        ``bob@hu-berlin``.
-    chain : bytes
-        The card of the user's key.
-    """
-
-    address: str
-    chain: bytes
-
-
-def finish_login(ticket: Ticket, key: PrivateKey, reply: bytes) -> LoggedIn:
+def finish_login(ticket: Ticket, key: PrivateKey, reply: bytes) -> str:
     """The address of the user, if the node of the ticket vouches for this key.
 
     Raises
@@ -146,22 +148,21 @@ def finish_login(ticket: Ticket, key: PrivateKey, reply: bytes) -> LoggedIn:
     DocumentError
         It does not.
     """
-    found = members_of(decode(reply, where="login", limit=1 << 20), "login", "address chain")
-    require(isinstance(found["address"], str) and isinstance(found["chain"], str), "login", "it is something else")
-    chain = found["chain"].encode("utf-8", "surrogatepass")
+    answer = LoginAnswer.from_bytes(reply)
+    chain = answer.chain.encode("utf-8")
     loaded = load("card", chain)
     good = loaded.chain.node == ticket.node and verify_chains([chain], pins=[ticket.node]).ok
     ring = KeyRing(ticket.node, loaded.key_entries)
     card = ring.owner_of(key.public.key_id)
-    vouched = good and card is not None and card.role == USER and card.name == found["address"]
-    if not vouched or found["address"].partition("@")[0] != ticket.user:
+    vouched = good and card is not None and card.role == USER and card.name == answer.address
+    if not vouched or answer.address.partition("@")[0] != ticket.user:
         raise DocumentError(
             "the answer does not prove that the node knows your key", where="login", next="Ask for a new ticket."
         )
-    return LoggedIn(found["address"], chain)
+    return answer.address
 
 
-def require_open(ticket: Ticket, now: Any) -> None:
+def require_open(ticket: Ticket, now: datetime) -> None:
     """Refuse a ticket that has ended.
 
     Raises

@@ -65,7 +65,7 @@ class Message(Document, frozen=True, tag_field="message", tag=FORMAT):
     chain : str
         Text of a ``chain.json``; "" where nothing is stated (`UNSIGNED`).
     about : mapping
-        Not signed: what the form of its kind says (`Offered`, `Closed`, `Progress`, `Wish`), at least `seen`.
+        Not signed: what the form of its kind says (`Offered`, `Closed`, `Progress`, `Wanted`), at least `seen`.
     """
 
     WHAT: ClassVar[str] = "message"
@@ -153,7 +153,7 @@ class Progress(About, frozen=True):
     error: Annotated[str, Meta(max_length=MAX_ERROR)] = ""
 
 
-class Wish(About, frozen=True, kw_only=True):
+class Wanted(About, frozen=True, kw_only=True):
     """What is wanted of a package, and by which way: bits of its windows in base64, "" for all of them.
 
     `hub` is the node id of the one by which it is to go.
@@ -178,4 +178,4 @@ class Wish(About, frozen=True, kw_only=True):
 
 
 #: What `about` says, by kind; of all others `seen` alone.
-_ABOUT: Final[Mapping[str, type[About]]] = {OFFER: Offered, CLOSURE: Closed, PROGRESS: Progress, WANTED: Wish}
+_ABOUT: Final[Mapping[str, type[About]]] = {OFFER: Offered, CLOSURE: Closed, PROGRESS: Progress, WANTED: Wanted}

@@ -153,11 +153,11 @@ class NetworkVerbs:
         """
         from diadem.network.accepting import accept
         from diadem.network.desk import desk_of
-        from diadem.network.working import Wishes, agreed, awaited
+        from diadem.network.working import FetchOptions, agreed, awaited
 
         desk = desk_of(self.context)
         accepted = agreed(desk, accept(desk, offer, store=store))
-        return awaited(desk, accepted, Wishes(max_rate=max_rate), listener) if wait else accepted
+        return awaited(desk, accepted, FetchOptions(max_rate=max_rate), listener) if wait else accepted
 
     def export_disk(
         self,
@@ -269,7 +269,9 @@ class NetworkVerbs:
             return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
         desk = desk_of(self.context)
         done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
-        return replace(done, offered=told(desk, done.transfer))
+        transfer = told(desk, done.transfer)
+        desk.context.follower.enter_owed(listener)
+        return replace(done, offered=transfer)
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
         """Decline an offer; the sender sees the reason.

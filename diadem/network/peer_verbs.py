@@ -27,7 +27,7 @@ from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 if TYPE_CHECKING:
     from diadem.network.carrier_verbs import CarrierVerbs
     from diadem.network.client import Connect
-    from diadem.network.peering import Joining
+    from diadem.network.mail.envelope import Introduction, Mail
 
 #: Where introductions go.
 JOIN_PATH = "peer/join"
@@ -140,7 +140,7 @@ class PeerVerbs(DisplayList):
         UsageError
             The name, id, time or address is not valid.
         """
-        from diadem.network.mailbox import tell_hubs
+        from diadem.network.mail.delivery import tell_hubs
         from diadem.node.peers.tickets import add_url, invite_node
 
         if url:
@@ -171,8 +171,8 @@ class PeerVerbs(DisplayList):
         Unreachable
             The node does not answer; through a hub, it has not answered yet, and joining continues automatically.
         """
+        from diadem.network.mail import introductions
         from diadem.network.peering import finish_join, join_request, require_usable
-        from diadem.network.spoke import through
 
         context, found = self.context, Ticket.from_text(ticket)
         context.require_writable()
@@ -182,12 +182,13 @@ class PeerVerbs(DisplayList):
         contact, met = Contact(found.node, found.name, found.urls, found.tls), None
         try:
             while not isinstance(met, Peer):
-                joining, reply = self._asked(contact, partial(join_request, context, found))
-                met = finish_join(context, found, joining, reply, name or "")
+                said, reply = self._asked(contact, partial(join_request, context, found))
+                met = finish_join(context, found, said, reply, name or "")
         except Unreachable:
             if not found.hubs:
                 raise
-            return through.join(self._desk, found, name or "", patience=self.patience if wait is None else wait)
+            patience = self.patience if wait is None else wait
+            return introductions.join(self._desk, found, name or "", patience=patience)
         return met
 
     def refresh(self, name: str | None = None) -> Sequence[Refreshed]:
@@ -212,36 +213,42 @@ class PeerVerbs(DisplayList):
             return Refreshed(self._book.get(peer.id), line_of(error))
 
     def _introduced(self, peer: Peer) -> Peer:
+        from diadem.network.mail import introductions
         from diadem.network.peering import finish_introduction, introduce
-        from diadem.network.spoke import through
 
         hubs, note = common_hubs(self.context, peer), peer.note
         if note is not None and note.urls:
             asking = partial(introduce, self.context, peer)
             try:
-                joining, reply = self._asked(Contact(peer.id, peer.name, note.urls, note.tls), asking)
+                said, reply = self._asked(Contact(peer.id, peer.name, note.urls, note.tls), asking)
             except Unreachable:
                 if not hubs:
                     raise
             else:
-                return finish_introduction(self.context, peer, joining, reply)
+                return finish_introduction(self.context, peer, said, reply)
         if not hubs:
             advice = "Wait until it calls this node, or ask its people for a new ticket."
             raise NotFound("it has no address, and there is no common hub", next=advice)
-        return through.refresh(self._desk, peer, patience=self.patience)
+        return introductions.refresh(self._desk, peer, patience=self.patience)
 
-    def _asked(self, contact: Contact, asking: Callable[..., Joining]) -> tuple[Joining, bytes]:
+    def _asked(self, contact: Contact, asking: Callable[..., Introduction]) -> tuple[Introduction, Mail]:
         """What was asked, and the answer; a node that misses the proof of a checkpoint that it has is shown it."""
+        from diadem.network.mail.envelope import Mail
+        from diadem.network.peering import signed
+
         if not contact.urls:
             raise Unreachable(f"'{contact.name}' has no address", next="It can be met at a hub only.")
         with closing(self.connect(contact, self.context.keys.open("online"))) as poster:
-            joining = asking()
+
+            def answered(said: Introduction) -> tuple[Introduction, Mail]:
+                line = signed(self.context, contact.node, said)
+                answer = poster.post_json(JOIN_PATH, json.loads(line), introduce=True)
+                return said, Mail.from_line(encode(answer, where="introduction"))
+
             try:
-                answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
+                return answered(asking())
             except Unproven as error:
-                joining = asking(since=error.seen)
-                answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
-        return joining, encode(answer, where="introduction")
+                return answered(asking(since=error.seen))
 
     # -- trusting ----------------------------------------------------------------------------------------------------
 

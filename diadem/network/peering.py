@@ -1,4 +1,4 @@
-"""How two nodes come to know each other, and follow each other's keys: bytes in, bytes out, no HTTP.
+"""How two nodes come to know each other, and follow each other's keys: what is said, and what it changes; no HTTP.
 
 The ticket carries the inviting node's id, so the joining side knows whom it meets and needs no more. The inviting side
 knows only that somebody has the ticket: the joining node stays *pending* until a person has compared the words, unless
@@ -15,7 +15,8 @@ from diadem.model.display import Display
 from diadem.model.peers import EndpointNote, Peer, PeerState
 from diadem.model.tickets import FOR_PEER, Ticket, hash_token
 from diadem.model.times import time_text
-from diadem.network.introductions import BEGUN, Introduction, Welcome, require_signed
+from diadem.model.transfers import new_id
+from diadem.network.mail.envelope import BEGUN, Introduction, Mail, Welcome
 from diadem.network.route_book import route_book
 from diadem.node.config import checked_name
 from diadem.node.context import Context
@@ -27,29 +28,12 @@ from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, is_tic
 from diadem.trust.hashing import sha256_hex
 
 
-@dataclass(frozen=True, slots=True)
-class Joining:
-    """An introduction that is under way.
-
-    Attributes
-    ----------
-    to : str
-        Id of the node that it is for.
-    nonce : str
-        The answer must repeat it.
-    seen : str
-        The checkpoint of its log with which the answer must show that it still begins.
-    body : bytes
-        What is sent.
-    """
-
-    to: str
-    nonce: str
-    seen: str
-    body: bytes
+def signed(context: Context, to: str, said: Introduction | Welcome) -> bytes:
+    """The envelope in which this node says it to another that can be called."""
+    return Mail(new_id(), context.settings.id, to, context.clock(), said).to_line(context.keys.open("online"))
 
 
-def join_request(context: Context, ticket: Ticket, *, since: str = "") -> Joining:
+def join_request(context: Context, ticket: Ticket, *, since: str = "") -> Introduction:
     """What the joining node sends next to the one that made the ticket; raises as `require_usable`.
 
     It is the same join, however often it is asked. With a checkpoint that the other has of this log, it shows that
@@ -83,33 +67,35 @@ def require_usable(context: Context, ticket: Ticket) -> None:
         raise Refused(f"this ticket ended on {time_text(ticket.expires)}", next="Ask for a new one.")
 
 
-def introduce(context: Context, peer: Peer, *, since: str = "") -> Joining:
+def introduce(context: Context, peer: Peer, *, since: str = "") -> Introduction:
     """What a node sends to a peer that knows it: its newest card and note; `since` as for `join_request`."""
     return _introduction(context, peer.id, since=since)
 
 
-def _introduction(context: Context, to: str, token: str = "", join: Join | None = None, *, since: str = "") -> Joining:
+def _introduction(
+    context: Context, to: str, token: str = "", join: Join | None = None, *, since: str = ""
+) -> Introduction:
     """An introduction; of a join its number goes only when the other's number is kept."""
-    book, nonce = peer_book(context), secrets.token_hex(16)
-    seen = book.checkpoint(to)
-    said = Introduction(to, token, nonce, seen, own_card(context, since=since), endpoint_note(context, book))
+    book = peer_book(context)
+    card, note = own_card(context, since=since), endpoint_note(context, book)
+    said = Introduction(token, secrets.token_hex(16), book.checkpoint(to), card, note)
     if join is not None:
         said = replace(said, commitment=join.commitment, number=join.joiner_number if join.inviter_number else "")
-    return Joining(to, nonce, seen, said.to_bytes(context.keys.open("online")))
+    return said
 
 
 # -- the side that is asked ----------------------------------------------------------------------------------------
 
 
 def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
-    """Answer an introduction from anyone.
+    """Answer an introduction from anyone, as it was handed over.
 
     Parameters
     ----------
     context : Context
         The node.
     body : bytes
-        What `join_request` or `introduce` made.
+        What `signed` made of an introduction.
     signer : str
         Id of the key that signed the request which brought it, if one did: it must be the one that introduces itself.
 
@@ -124,18 +110,20 @@ def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
     UsageError
         The node calls itself as this one does, and no other name was given to it.
     """
-    said, envelope = Introduction.from_bytes(body)
-    if said.to != context.settings.id:
+    mail = Mail.from_line(body)
+    if mail.recipient != context.settings.id:
         raise Refused("this introduction is for another node", next="Use the address in the ticket.")
-    if said.token and not said.commitment:
-        raise Refused(
-            "this node joins by DIADEM's first method, in which somebody in between could make the words equal",
-            where="introduction",
-            next="Update DIADEM there, and join with the same ticket.",
-        )
-    _require_expected(context, said)
-    card = prove_card(said.chain, said.node)
-    require_signed(envelope, card.online)
+    return signed(context, mail.sender, answer_introduction(context, mail, signer))
+
+
+def answer_introduction(context: Context, mail: Mail, signer: str = "") -> Welcome:
+    """What is answered to an introduction that is for this node; raises as `answer_join`."""
+    said = mail.content
+    if not isinstance(said, Introduction):
+        raise _fault("it is no introduction")
+    _require_expected(context, mail.sender, said)
+    card = prove_card(said.chain, mail.sender)
+    _require_signed(mail, card)
     if signer and signer != card.online.key_id:
         raise DocumentError("the request is not signed by the key that introduces itself", where="introduction")
     note = open_note(said.note, card.online, card.node)
@@ -149,13 +137,23 @@ def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
     shown = own_card(context, since=said.seen), endpoint_note(context, peer_book(context))
     if state != BEGUN:
         _told(context, card.node, shown[1])
-    return Welcome(card.node, said.nonce, state, *shown, number).to_bytes(context.keys.open("online"))
+    return Welcome(said.nonce, state, *shown, number)
 
 
-def _require_expected(context: Context, said: Introduction) -> None:
+def _require_signed(mail: Mail, card: NodeCard) -> None:
+    """That the online key which a chain proves has signed what it came with."""
+    if not mail.is_signed(card.online):
+        raise _fault("it is not signed by the online key of the node that it names")
+
+
+def _fault(message: str) -> DocumentError:
+    return DocumentError(message, where="introduction", next="Update DIADEM on both sides, and try again.")
+
+
+def _require_expected(context: Context, node: str, said: Introduction) -> None:
     """That the ticket was given out, or the node is known: anybody can send a card, and to prove one takes a while."""
     if not said.token:
-        _known(context, said.node)
+        _known(context, node)
     elif not is_ticket(peer_book(context), hash_token(said.token), FOR_PEER):
         raise unknown_ticket()
 
@@ -241,7 +239,9 @@ def _pinned(context: Context, card: NodeCard, before: Peer | None, name: str) ->
 # -- the side that asks --------------------------------------------------------------------------------------------
 
 
-def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes, name: str = "") -> Peer | Joining:
+def finish_join(
+    context: Context, ticket: Ticket, said: Introduction, reply: Mail, name: str = ""
+) -> Peer | Introduction:
     """Pin the node that made the ticket, by its second answer; after the first, what is to be sent next.
 
     Parameters
@@ -250,9 +250,9 @@ def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes
         The node.
     ticket : Ticket
         It carries the id: the node is confirmed on this side.
-    joining : Joining
+    said : Introduction
         What was sent.
-    reply : bytes
+    reply : Mail
         From anyone.
     name : str
         What the other node is to be called here; "" for what it calls itself.
@@ -267,8 +267,7 @@ def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes
     book = peer_book(context)
     with context.locked("peers"):
         before = book.known(ticket.node)
-        welcome, card, note = _welcomed(context, book, joining, reply, before)
-        said, _ = Introduction.from_bytes(joining.body)
+        welcome, card, note = _welcomed(context, book, ticket.node, said, reply)
         if (welcome.state == BEGUN) != (not said.number):
             raise DocumentError("the answer belongs to another question", where="introduction", next="Try again.")
         join = answer_kept(book, ticket.token_hash, card.online.to_text(), welcome.number)
@@ -296,7 +295,7 @@ def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes
         return take(context, book, peer, card, note)
 
 
-def finish_introduction(context: Context, peer: Peer, joining: Joining, reply: bytes) -> Peer:
+def finish_introduction(context: Context, peer: Peer, said: Introduction, reply: Mail) -> Peer:
     """Take what a known peer answered: its newest card and note, and how it sees this node.
 
     Raises
@@ -307,8 +306,8 @@ def finish_introduction(context: Context, peer: Peer, joining: Joining, reply: b
     book = peer_book(context)
     with context.locked("peers"):
         peer = book.get(peer.id)
-        welcome, card, note = _welcomed(context, book, joining, reply, peer)
-        _told(context, peer.id, Introduction.from_bytes(joining.body)[0].note)
+        welcome, card, note = _welcomed(context, book, peer.id, said, reply)
+        _told(context, peer.id, said.note)
         return take(context, book, replace(peer, seen_as=welcome.state), card, note)
 
 
@@ -318,16 +317,18 @@ def _told(context: Context, peer: str, note: bytes) -> None:
 
 
 def _welcomed(
-    context: Context, book: PeerBook, joining: Joining, reply: bytes, before: Peer | None
+    context: Context, book: PeerBook, to: str, said: Introduction, reply: Mail
 ) -> tuple[Welcome, NodeCard, tuple[bytes, EndpointNote]]:
     """An answer that proves to be of the node that was asked, to this question."""
-    welcome, envelope = Welcome.from_bytes(reply)
+    welcome, before = reply.content, book.known(to)
+    if not isinstance(welcome, Welcome):
+        raise _fault("it is no answer to an introduction")
     if before is not None:
-        card = proven_card(context, book, before, welcome.chain, seen=joining.seen)
+        card = proven_card(context, book, before, welcome.chain, seen=said.seen)
     else:
-        card = prove_card(welcome.chain, joining.to)
-    require_signed(envelope, card.online)
-    if (welcome.to, welcome.nonce) != (context.settings.id, joining.nonce):
+        card = prove_card(welcome.chain, to)
+    _require_signed(reply, card)
+    if (reply.sender, reply.recipient, welcome.nonce) != (to, context.settings.id, said.nonce):
         raise DocumentError("the answer belongs to another question", where="introduction", next="Try again.")
     note = open_note(welcome.note, card.online, card.node)
     require_in_force(context, card, note)

@@ -112,8 +112,8 @@ def login(text: str, *, connect: Connect = dial, full_name: str = "", passphrase
     poster = connect(Contact(ticket.node, ticket.name, ticket.urls, ticket.tls), key)
     with closing(poster):
         answer = poster.post_json(LOGIN_PATH, json.loads(login_request(ticket, key, full_name)), introduce=True)
-    logged = finish_login(ticket, key, encode(answer, where="login"))
-    profile = Profile(logged.address, ticket.node, ticket.urls, ticket.tls, str(path), bool(passphrase))
+    known_as = finish_login(ticket, key, encode(answer, where="login"))
+    profile = Profile(known_as, ticket.node, ticket.urls, ticket.tls, str(path), bool(passphrase))
     _write(address, profile)
     return profile
 

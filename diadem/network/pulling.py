@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from dataclasses import dataclass
+import time
 from typing import Final
 
-from diadem.errors import IntegrityError, Interrupted, PackageError, Refused
+from diadem.errors import DiademError, IntegrityError, PackageError
+from diadem.model import canonical
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener
-from diadem.model.transfers import IN, MOVING, State, Transfer
-from diadem.network.arrival import Arrival
+from diadem.model.times import time_text
+from diadem.model.transfers import MOVING, State, Transfer, new_id
 from diadem.network.desk import Desk
-from diadem.network.fetching import CONNECTIONS, WAITS, Fetch, Wish
-from diadem.network.intake import Follower
-from diadem.network.landing import Landing, go_on, note_fault, place_of
+from diadem.network.fetching import Fetch, FetchOptions
+from diadem.network.limits import MAX_MESSAGE
 from diadem.network.link import Link
-from diadem.network.reporting import Reporter
+from diadem.network.mail.pickup import collect
+from diadem.network.messages import PROGRESS, Message
+from diadem.network.receiving import Receiving
 from diadem.network.tag_parts import limit_of
-from diadem.store.contract import Pace
 
-#: Below a rate, what comes within these seconds may wait unread, of a connection from so many bytes to so many. The
-#: system would take in megabytes more, which come again where the process ends.
-_AHEAD: Final = 0.1
-_LEAST, _MOST = 128 << 10, 512 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How a package is to be fetched.
-
-    Attributes
-    ----------
-    connections : int
-        At once.
-    max_rate : float or None
-        Bytes a second at most.
-    waits : tuple of float
-        Seconds between two tries to reach the sender.
-    """
-
-    connections: int = CONNECTIONS
-    max_rate: float | None = None
-    waits: tuple[float, ...] = WAITS
+#: Seconds between two messages that tell the sender how far it is.
+_TOLD: Final = 5.0
+_STILL: Final = frozenset(map(str, MOVING))
 
 
 def receive_package(
-    desk: Desk, transfer_id: str, wishes: Wishes, *, listener: Listener, stop: threading.Event | None = None
+    desk: Desk, transfer_id: str, options: FetchOptions, *, listener: Listener, stop: threading.Event | None = None
 ) -> Transfer:
     """Fetch an accepted package and land it; a package that is received already stays so.
 
@@ -64,86 +46,85 @@ def receive_package(
     transfer = desk.book.get(transfer_id)
     if transfer.state in (State.RECEIVED, State.CLOSED):
         return transfer
-    if transfer.direction != IN or not (transfer.state in MOVING or transfer.state is State.FAILED):
-        raise Refused(f"the transfer is {transfer.state}: there is nothing to fetch", next="See: diadem transfer ls")
-    if transfer.paused or not transfer.acceptance:
-        raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))
-    arrival = Arrival.open(place_of(desk, transfer), transfer.id)
-    landing = Landing(desk, transfer, arrival)
-    try:
-        landed = _Pull(desk, landing, wishes, listener, stop or threading.Event()).run()
-    except BaseException as error:
-        landing.close()
-        note_fault(desk, transfer.id, error)
-        if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("stopped; what has arrived is kept", next=go_on(transfer.id)) from None
-        raise
-    arrival.remove()
-    return landed
+    with Receiving.open(desk, transfer, listener=listener, stop=stop) as receiving:
+        receiving.start()
+        if not receiving.arrival.published:
+            _Pull(receiving, options, desk.link(transfer.peer)).run()
+        return receiving.finish()
 
 
 class _Pull:
     """One run of one transfer."""
 
-    def __init__(self, desk: Desk, landing: Landing, wishes: Wishes, listener: Listener, stop: threading.Event) -> None:
-        self._desk, self._wishes, self._listener, self._stop = desk, wishes, listener, stop
-        self._landing = landing
-        self._reporter = Reporter(desk, landing.transfer)
+    def __init__(self, receiving: Receiving, options: FetchOptions, link: Link) -> None:
+        self._receiving, self._options, self._link = receiving, options, link
+        self._told = time.monotonic()
 
-    def run(self) -> Transfer:
-        """Everything from the first byte to the receipt."""
-        landing = self._landing
-        landing.step(State.TRANSFERRING, error="", next="")
-        if landing.arrival.published:
-            return landing.finish(landing.published(), self._listener)
-        link = self._desk.link(landing.transfer.peer)
-        opened = landing.begin(self._tag_files(link))
-        self._payload(link)
-        self._reporter.tell(link)  # who took it back meanwhile is heard before it lands
-        return landing.finish(opened, self._listener)
+    def run(self) -> None:
+        """Everything that is missing; whole files that the disk gives back changed are fetched once more."""
+        receiving = self._receiving
+        if receiving.plan is None:
+            self._tag_files()
+        receiving.follow(known=True)
+        self._fetch()
+        if receiving.judged():
+            receiving.follow()
+            self._fetch()
+            if again := receiving.judged():
+                path = receiving.arrival.manifest.entries[min(again)].path
+                raise IntegrityError(
+                    "the disk returns different bytes than were written", where=path, next="Check the disk."
+                )
+        self._tell()  # who took it back meanwhile is heard before it lands
 
-    def _tag_files(self, link: Link) -> bytes:
-        """Fetch what is not here of the tag files; returns the tag manifest."""
-        landing = self._landing
-        if (data := landing.tagmanifest()) is None:
-            landing.take_tagmanifest(data := self._part(link))
-        if not landing.has_tag_files(data):
-            with link.open_part(landing.transfer.id, 1) as incoming:
-                landing.take_tag_files(data, incoming)
-        return data
+    def _tag_files(self) -> None:
+        """Fetch what is not here of the tag files, and open the package."""
+        receiving = self._receiving
+        if (tags := receiving.tagmanifest()) is None:
+            receiving.take_tagmanifest(tags := self._tagmanifest())
+        if not receiving.has_tag_files(tags):
+            with self._link.open_part(receiving.transfer.id, 1) as incoming:
+                receiving.take_tag_files(tags, incoming)
+        receiving.begin(tags)
 
-    def _part(self, link: Link) -> bytes:
+    def _tagmanifest(self) -> bytes:
         limit = limit_of(TAGMANIFEST)
         data = bytearray(limit + 1)
         view, at = memoryview(data), 0
-        with link.open_part(self._landing.transfer.id, 0) as incoming:
+        with self._link.open_part(self._receiving.transfer.id, 0) as incoming:
             while at < len(data) and (count := incoming.readinto(view[at:])):
                 at += count
         if at > limit:
             raise PackageError(f"the tag manifest has more than {limit:,} bytes", where=TAGMANIFEST)
         return bytes(view[:at])
 
-    def _payload(self, link: Link) -> None:
-        """Everything that is missing; whole files that the disk gives back changed are fetched once more."""
-        landing = self._landing
-        self._fetch(link, landing.follow(known=True))
-        if landing.judged():
-            self._fetch(link, landing.follow())
-            if again := landing.judged():
-                path = landing.arrival.manifest.entries[min(again)].path
-                raise IntegrityError(
-                    "the disk returns different bytes than were written", where=path, next="Check the disk."
-                )
-
-    def _fetch(self, link: Link, follower: Follower) -> None:
-        landing, wishes = self._landing, self._wishes
-        pace = Pace(wishes.max_rate) if wishes.max_rate else None
-        allowed = landing.transfer.ceiling - self._desk.book.get(landing.transfer.id).counts.received
-        ahead = int(min(max(wishes.max_rate * _AHEAD / wishes.connections, _LEAST), _MOST)) if wishes.max_rate else 0
-        wish = Wish(self._listener, lambda: False, wishes.connections, pace, ahead, wishes.waits)
-        fetch = Fetch(landing.transfer.id, landing.peer, landing.arrival, follower, link, wish, allowed)
-        wish.stop = lambda: self._stop.is_set() or self._reporter.tick(fetch, link)
+    def _fetch(self) -> None:
         try:
-            fetch.run()
+            Fetch(self._receiving, self._link, self._options, check=self._tick).run()
         finally:
-            self._reporter.note(fetch)
+            self._receiving.note(now=True)
+
+    def _tick(self) -> None:
+        """Tell how far it is, where it is time to. Raises `Interrupted` where it is to end."""
+        if self._receiving.note() and time.monotonic() - self._told >= _TOLD:
+            self._told = time.monotonic()
+            self._tell()
+        self._receiving.require_going()
+
+    def _tell(self) -> None:
+        """Tell the sender; what it does not hear now it hears the next time. Where it has ended it, hear that at once.
+
+        Only what is signed ends the transfer here: it is fetched.
+        """
+        desk, transfer = self._receiving.desk, self._receiving.transfer
+        about = {
+            "state": "transferring",
+            "done": self._receiving.done,
+            "total": transfer.bytes,
+            "rate": int(self._receiving.rate),
+        }
+        message = Message(new_id(), PROGRESS, transfer.id, desk.node, transfer.peer, time_text(desk.now), "", about)
+        with contextlib.suppress(DiademError):
+            answer = canonical.decode(self._link.post_message(message.to_bytes()), where="answer", limit=MAX_MESSAGE)
+            if isinstance(answer, dict) and str(answer.get("state")) not in _STILL:
+                collect(desk, transfer.peer)

@@ -15,17 +15,15 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from diadem.errors import DiademError, DigestMismatch, NotFound, Refused, Unreachable
-from diadem.model.ports import silent
-from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
+from diadem.model.transfers import IN, MOVING, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.exchange import Response
-from diadem.network.intake import Taken, bits_of
-from diadem.network.landing import Landing, note_fault, place_of
-from diadem.network.pushed_place import PushedPackage
-from diadem.network.pushed_window import WindowIntake
+from diadem.network.intake import bits_of
+from diadem.network.landing import place_of
+from diadem.network.pushed_package import PushedPackage, WindowIntake
+from diadem.network.receiving import Receiving, note_fault
 from diadem.network.windows import Span, WindowPlan, cut, missing_runs, missing_windows
-from diadem.package.examine import TagFiles
 from diadem.trust.base64_text import to_base64
 
 #: Seconds after which a place that nothing comes to is let go; where it is paused, what is under way comes yet.
@@ -37,6 +35,7 @@ _FAILED: Final = 600.0
 _WAIT: Final = 5.0
 #: Runs of leaves that are told of windows of which some are here; what is beyond is told when those are.
 _RUNS: Final = 4096
+_AGAIN: Final = "Send again what is missing of the window."
 
 
 class Pushed:
@@ -118,14 +117,15 @@ class Pushed:
         transfer = self.permitted(peer, transfer_id)
         with self._noting(transfer_id):
             place = self._place(transfer)
-            if place.lands is None and not place.landing.arrival.published and not place.landing.whole:
+            if place.lands is None and not place.receiving.arrival.published and not place.receiving.whole:
                 with self._alone(transfer) as place:
-                    if place.landed is not None:
-                        return _nothing_wanted(place.landed)
-                    if place.landing.plan is None:
+                    if place.receiving.landed is not None:
+                        return _nothing_wanted(place.receiving.landed)
+                    place.receiving.note(now=True)
+                    if place.receiving.plan is None:
                         return {**_nothing_wanted(transfer), "parts": False}
-                    if not place.landing.whole:
-                        return {"state": str(transfer.state), "parts": True, **_wanted(place, place.landing.plan)}
+                    if not place.receiving.whole:
+                        return {"state": str(transfer.state), "parts": True, **_wanted(place, place.receiving.plan)}
         return _nothing_wanted(self._lands(place, transfer_id))
 
     def put_part(self, peer: str, transfer_id: str, number: int, data: bytes) -> None:
@@ -133,16 +133,18 @@ class Pushed:
         transfer = self.permitted(peer, transfer_id)
         with self._noting(transfer_id), self._alone(transfer) as place:
             _require_open(place)
-            landing = place.landing
+            receiving = place.receiving
             if number == 0:
-                landing.take_tagmanifest(data)
+                receiving.take_tagmanifest(data)
                 return
-            tags = landing.tagmanifest()
+            tags = receiving.tagmanifest()
             if tags is None:
                 raise Refused("the tag manifest comes first", next="Send part 0.")
             with io.BytesIO(data) as body:
-                landing.take_tag_files(tags, body)
-            place.begin(tags)
+                receiving.take_tag_files(tags, body)
+            receiving.begin(tags)
+            receiving.follow()
+            receiving.note(now=True)
 
     def window(self, peer: str, transfer_id: str, number: int, start: int, length: int) -> WindowIntake:
         """What takes in bytes of a window, whole leaves; where they were the last ones, the package lands.
@@ -165,39 +167,40 @@ class Pushed:
         """
         transfer = self.permitted(peer, transfer_id)
         with self._noting(transfer_id):
-            _require_below(transfer, length)
             place = self._place(transfer)
             _require_open(place)  # who lands has every turn
-            if place.landing.plan is None:
+            receiving = place.receiving
+            receiving.require_room(length)
+            if receiving.plan is None:
                 raise Refused("the tag files come first", next="Send parts 0 and 1.")
-            if number >= len(place.landing.plan):
+            if number >= len(receiving.plan):
                 raise NotFound("no such window")
-            leaf_size = place.landing.plan.manifest.leaf_size
-            spans = cut(place.landing.plan.spans(number), start, start + length, leaf_size)
+            leaf_size = receiving.plan.leaf_size
+            spans = cut(receiving.plan.spans(number), start, start + length, leaf_size)
             if not spans:
                 raise Refused("these bytes are not whole leaves of the window", next="Ask again what is missing.")
 
-        def keep(parts: Sequence[Span], data: memoryview) -> tuple[Span, int] | None:
-            return self._keep(peer, transfer_id, number, parts, data)
+        def keep(parts: Sequence[Span], data: memoryview) -> None:
+            self._keep(peer, transfer_id, number, parts, data)
 
         return WindowIntake(spans, leaf_size, keep, lambda: self._ended(peer, transfer_id))
 
-    def _keep(
-        self, peer: str, transfer_id: str, number: int, parts: Sequence[Span], data: memoryview
-    ) -> tuple[Span, int] | None:
-        """Keep whole leaves of a window, and count them; the first that is wrong. Who may not any more is refused."""
-        transfer, taken = self._agreed(peer, transfer_id), Taken(0, 0, ())
+    def _keep(self, peer: str, transfer_id: str, number: int, parts: Sequence[Span], data: memoryview) -> None:
+        """Keep whole leaves of a window. Who may not any more is refused; `DigestMismatch` where one is wrong."""
+        transfer = self._agreed(peer, transfer_id)
         with self._noting(transfer_id):
-            _require_below(transfer, len(data))
             _require_open(self._place(transfer))
             with self._at(transfer, lambda place: place.turn(number)) as place:
                 _require_open(place)
+                receiving = place.receiving
                 try:
-                    taken = place.landing.take(parts, data)
-                finally:
-                    counts = Counts(received=len(data), again=taken.again)
-                    self._desk.book.count(transfer_id, counts, place.landing.done, 0.0)
-        return next(iter(taken.wrong), None)
+                    receiving.spend(len(data))
+                    taken = receiving.take(parts, data)
+                except BaseException:
+                    receiving.note(now=True)
+                    raise
+                receiving.note()
+                receiving.require_right(taken, advice=_AGAIN)
 
     def _ended(self, peer: str, transfer_id: str) -> Response:
         """The answer to who pushed leaves; the package lands where they were the last."""
@@ -205,7 +208,8 @@ class Pushed:
         if transfer.state not in (State.RECEIVED, State.CLOSED):  # else another connection brought the last one
             with self._noting(transfer_id):
                 place = self._place(self._agreed(peer, transfer_id))
-            if place.lands is not None or place.landing.whole:
+            place.receiving.note(now=True)
+            if place.lands is not None or place.receiving.whole:
                 transfer = self._lands(place, transfer_id)
         return Response.json({"state": str(transfer.state)})
 
@@ -218,12 +222,11 @@ class Pushed:
                 place = self._places.get(transfer.id)
             if place is None:
                 arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
-                place = PushedPackage(Landing(self._desk, transfer, arrival))
+                place = PushedPackage(receiving := Receiving(self._desk, transfer, arrival))
                 try:
-                    place.landing.step(State.TRANSFERRING, error="", next="")
-                    tags = place.landing.tagmanifest()
-                    if tags is not None and place.landing.has_tag_files(tags):
-                        place.begin(tags)
+                    receiving.start()
+                    if receiving.plan is not None:
+                        receiving.follow()
                 except BaseException:
                     place.close()
                     if self._desk.book.get(transfer.id).state in (State.RECEIVED, State.CLOSED):
@@ -271,14 +274,16 @@ class Pushed:
 
     def _land(self, transfer_id: str, place: PushedPackage) -> Transfer:
         """Everything is here: whole files proven, landed, stated."""
-        if place.landed is not None or place.gone:
-            return place.landed or self._desk.book.get(transfer_id)
+        receiving = place.receiving
+        if receiving.landed is not None or place.gone:
+            return receiving.landed or self._desk.book.get(transfer_id)
         try:
             if self._desk.book.get(transfer_id).state is State.FAILED:
-                place.landing.step(State.TRANSFERRING)
-            if place.landing.arrival.published:
-                return self._landed(place, place.landing.published())
-            return self._proven(transfer_id, place)
+                receiving.step(State.TRANSFERRING)
+            if not receiving.arrival.published and receiving.judged():
+                receiving.follow()
+                return self._desk.book.get(transfer_id)
+            return self._finish(receiving)
         except Exception as error:
             told = (
                 error
@@ -288,19 +293,11 @@ class Pushed:
             note_fault(self._desk, transfer_id, told)
             raise
 
-    def _proven(self, transfer_id: str, place: PushedPackage) -> Transfer:
-        assert place.landing.opened is not None
-        if place.landing.judged():
-            place.landing.follow()
-            return self._desk.book.get(transfer_id)
-        return self._landed(place, place.landing.opened)
-
-    def _landed(self, place: PushedPackage, opened: TagFiles) -> Transfer:
-        landed = place.landing.finish(opened, silent)
+    def _finish(self, receiving: Receiving) -> Transfer:
+        landed = receiving.finish()
         with self._lock:
             self._places.pop(landed.id, None)
-        place.landed = landed
-        place.landing.arrival.remove()
+        receiving.arrival.remove()
         return landed
 
     def _noting(self, transfer_id: str) -> _Noting:
@@ -323,19 +320,14 @@ class _Noting:
             note_fault(self._desk, self._transfer, error)
 
 
-def _require_below(transfer: Transfer, count: int) -> None:
-    if transfer.counts.received + count > transfer.ceiling:
-        raise Refused("more bytes came than were accepted", next="Cancel the transfer, and offer the package again.")
-
-
 def _require_open(place: PushedPackage) -> None:
-    if place.landed is not None or place.lands is not None:
+    if place.receiving.landed is not None or place.lands is not None:
         raise NotFound("the package has arrived")
 
 
 def _wanted(place: PushedPackage, plan: WindowPlan) -> dict[str, Any]:
     """Which windows are wanted, and of those of which some is here, what."""
-    proven, begun, wanted = place.landing.arrival.marks.proven, list[list[int]](), set[int]()
+    proven, begun, wanted = place.receiving.arrival.marks.proven, list[list[int]](), set[int]()
     for window in missing_windows(plan, proven):
         wanted.add(window)
         found = missing_runs(plan.spans(window), proven, plan.leaf_size)

@@ -1,69 +1,23 @@
-"""What a node remembers of its ways to others: what lies at hubs, whom it meets there, which way worked when.
+"""What a node remembers of its ways to others: what it took from its boxes, what it told whom, which way worked when.
 
-Nothing here is proof: if these tables are lost, what was not answered is put down again. The transfers and the outbox
-are in the same file.
+Nothing here is proof: if these tables are lost, the same is told again. The transfers and the outbox are in the same
+file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from diadem.model.routes import DIRECT, Health
 from diadem.model.times import read_time, time_text
 from diadem.network.book_file import network_book
+from diadem.network.mail.outbox import KEPT
 from diadem.node.context import Context
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 
-#: Between two times that the same is put down for one who does not answer: first, and at most.
-_FIRST: Final = timedelta(minutes=5)
-_LONGEST: Final = timedelta(hours=24)
-#: How long it is known what was taken: longer than anything that is taken may be old.
-KEPT: Final = timedelta(days=60)
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Something that was put into the box of a peer."""
-
-    #: Under which name it lies there.
-    id: str
-    #: Id of the control message, or nonce of the introduction.
-    about: str
-    #: Id of the hub.
-    hub: str
-    at: datetime
-    #: The checkpoint from which on its chain was exported because the peer asked for that; "" else.
-    seen: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """An introduction that goes over a hub and is not answered yet."""
-
-    #: Of the introduction; ids of the node that is met, and of the hub.
-    nonce: str
-    peer: str
-    hub: str
-    #: The checkpoint with which the answer must show that its log still begins.
-    seen: str
-    #: What is put down: always the same, for the words depend on it.
-    body: bytes = field(repr=False)
-    #: Text of the ticket and what the other is to be called here; "" for a peer that is known.
-    ticket: str = field(repr=False)
-    name: str
-    #: When it is given up.
-    ends: datetime
-    #: Why the other side refused; "" while nothing is answered.
-    error: str = ""
-
-
-_PUTS: Final = Table("puts", Put)
-_MEETINGS: Final = Table("meetings", Meeting)
 _HEALTH: Final = Table("health", Health)
 
 
@@ -76,29 +30,7 @@ class RouteBook:
     def __init__(self, file: SqliteFile, peers: PeerBook | None = None) -> None:
         self._file, self._peers = file, peers
 
-    # -- what lies at hubs -----------------------------------------------------------------------------------------
-
-    def put(self, one: Put) -> None:
-        """Note that something was put down; what was put down long ago is forgotten."""
-        with self._file.writing() as connection:
-            _PUTS.add(connection, one, otherwise="REPLACE")
-            connection.execute("DELETE FROM puts WHERE at < ?", [time_text(one.at - KEPT)])
-
-    def found_put(self, name: str) -> Put | None:
-        """What lies, or lay, at a hub under this name."""
-        with self._file.reading() as connection:
-            return next(iter(_PUTS.find(connection, "WHERE id = ?", name)), None)
-
-    def puts(self, about: str) -> Sequence[Put]:
-        """Each time that something was put down, the first first."""
-        with self._file.reading() as connection:
-            return _PUTS.find(connection, "WHERE about = ? ORDER BY at, id", about)
-
-    def is_due(self, about: str, now: datetime) -> bool:
-        """Whether something is to be put down, for the first time or because nobody has answered for long."""
-        known = self.puts(about)
-        wait = min(_LONGEST, _FIRST * 2 ** min(max(len(known) - 1, 0), 12))
-        return not known or now >= known[-1].at + wait
+    # -- the own box -----------------------------------------------------------------------------------------------
 
     def take(self, name: str, now: datetime) -> bool:
         """Note that something of the own box was taken; False where it was before: somebody put it there again."""
@@ -111,8 +43,6 @@ class RouteBook:
         """Whether something of the own box was taken before."""
         with self._file.reading() as connection:
             return connection.execute("SELECT 1 FROM taken WHERE id = ?", [name]).fetchone() is not None
-
-    # -- the own box -----------------------------------------------------------------------------------------------
 
     def told_list(self, hub: str) -> tuple[str, datetime] | None:
         """Digest of the list that a hub has of those who may put something into the own box, and since when."""
@@ -145,36 +75,6 @@ class RouteBook:
         with self._file.writing() as connection:
             sql = "INSERT INTO notes VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE SET digest = ?2, at = ?3"
             connection.execute(sql, [peer, digest, time_text(at)])
-
-    # -- introductions ---------------------------------------------------------------------------------------------
-
-    def meet(self, one: Meeting) -> None:
-        """Keep an introduction, instead of the one before with the same node and what lies of that at hubs."""
-        with self._file.writing() as connection:
-            before = "SELECT nonce FROM meetings WHERE peer = ?"
-            connection.execute(f"DELETE FROM puts WHERE about IN ({before})", [one.peer])  # noqa: S608
-            connection.execute("DELETE FROM meetings WHERE peer = ?", [one.peer])
-            _MEETINGS.add(connection, one)
-
-    def meetings(self) -> Sequence[Meeting]:
-        """Every introduction that is not done."""
-        with self._file.reading() as connection:
-            return _MEETINGS.find(connection, "ORDER BY nonce")
-
-    def meeting(self, peer: str) -> Meeting | None:
-        """The introduction that is under way with a node."""
-        return next((one for one in self.meetings() if one.peer == peer), None)
-
-    def refused(self, nonce: str, error: str) -> None:
-        """Note that the other side refused an introduction: it is not put down any more."""
-        with self._file.writing() as connection:
-            _MEETINGS.change(connection, "WHERE nonce = ?", nonce, error=error)
-
-    def met(self, nonce: str) -> None:
-        """An introduction is done, or given up."""
-        with self._file.writing() as connection:
-            connection.execute("DELETE FROM meetings WHERE nonce = ?", [nonce])
-            connection.execute("DELETE FROM puts WHERE about = ?", [nonce])
 
     # -- how each way works ----------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from diadem.network import offering
 from diadem.network.book_file import network_book
 from diadem.network.desk import Desk, desk_of, outgoing
 from diadem.network.grants import known_grant, offer_grant
-from diadem.network.wishes import ASSESSMENT, OFFER, OfferWish, read_wish
+from diadem.network.wishes import ASSESSMENT, OFFER, JudgementWish, OfferWish
 from diadem.node.access.askers import require
 from diadem.node.access.grant import require_own
 from diadem.node.context import Context
@@ -42,7 +42,7 @@ class NotPrepared(Refused):
     code = "not-prepared"
 
 
-def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict[str, Any]:
+def prepare(context: Context, asker: Asker, wish: JudgementWish | OfferWish) -> dict[str, Any]:
     """Write out what a user wants to say, for the user to sign.
 
     Parameters
@@ -51,8 +51,8 @@ def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict
         The node.
     asker : Asker
         Who wants to say it, and will have to sign.
-    document : mapping
-        ``kind``, ``package``, and what is to be said of it; see `diadem.network.wishes`.
+    wish : JudgementWish or OfferWish
+        What is to be said.
 
     Returns
     -------
@@ -70,16 +70,16 @@ def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict
     Refused
         The asker is no user of this node; or the policy, or who owns the package, forbids it.
     """
-    wish = read_wish(document)
-    require(context, asker, _RIGHTS[wish.kind], wish.package)
+    require(context, asker, _RIGHTS[OFFER if isinstance(wish, OfferWish) else ASSESSMENT], wish.package)
     if asker.kind != USER:
         raise Refused("only users of this node can make statements here", next="Make it on your own node.")
     theirs = context.as_user(asker.user)
     if isinstance(wish, OfferWish):
         drawn_up = _offer(_desk(context, theirs), wish)
     else:
-        evidence = tuple(_findable(context, asker, text) for text in wish.judgement.evidence)
-        drawn_up = _of_package(theirs, wish.package, replace(wish.judgement, evidence=evidence))
+        said = wish.said
+        evidence = tuple(_findable(context, asker, text) for text in said.evidence)
+        drawn_up = _of_package(theirs, wish.package, replace(said, evidence=evidence))
     if isinstance(drawn_up, Transfer):
         return {"transfer": drawn_up.to_dict()}
     return _kept(context, asker, wish.package, context.ledger.prepared(drawn_up))
@@ -128,9 +128,9 @@ def _offer(desk: Desk, wish: OfferWish) -> Draft | Transfer:
     """The offer; the grant that it needs, where there is none; or the transfer, where it was offered already."""
     theirs = desk.context
     try:
-        expires = timedelta(seconds=wish.seconds)
+        said, expires = wish.offer, timedelta(seconds=wish.offer.seconds)
         wanted = offering.wanted_offer(
-            desk, wish.package, wish.to, expires=expires, comment=wish.comment, route=wish.route
+            desk, wish.package, said.to, expires=expires, comment=said.comment, route=said.route
         )
         if (waiting := offering.offered_already(desk, wanted)) is not None:
             return waiting

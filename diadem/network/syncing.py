@@ -15,15 +15,15 @@ from diadem.model.transfers import MOVING, Transfer
 from diadem.network.asking import TOGETHER, do_all
 from diadem.network.desk import Desk
 from diadem.network.handlers.windows import serving_of
-from diadem.network.notes_told import tell_notes
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.introductions import tell_notes
+from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.peer_verbs import PeerVerbs
-from diadem.network.postman import collect, deliver_all
 from diadem.network.relay.carriers import clear
 from diadem.network.relay.requesting import request
-from diadem.network.spoke.picking_up import pick_up
 from diadem.network.switching import switch_all
 from diadem.network.wire import no_answer
-from diadem.network.working import Wishes, fetch_all, push_all, tidy
+from diadem.network.working import FetchOptions, fetch_all, push_all, tidy
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
 
@@ -66,7 +66,7 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     came = _messages(desk, trouble)
     switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
-    fetch_all(desk, Wishes(max_rate=max_rate), listener)
+    fetch_all(desk, FetchOptions(max_rate=max_rate), listener)
     push_all(desk, serving_of(desk.context))
     if moving:
         came += _messages(desk, trouble)
@@ -77,14 +77,16 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
         if one.error:
             trouble[f"transfer {one.id[:8]}: {one.error}"] = None
     pending = [peer.name for peer in peer_book(desk.context).ls() if peer.state is PeerState.PENDING]
-    return Synced(came, len(desk.book.to_post()), moved, tuple(trouble), pending)
+    return Synced(came, len(desk.outbox.waiting()), moved, tuple(trouble), pending)
 
 
 def _messages(desk: Desk, trouble: dict[str, None]) -> int:
     """Hand over what is due, and fetch what waits, at all peers at once; returns how much came."""
     book = peer_book(desk.context)
-    due = dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())
-    told = [_Asked(f"'{desk.peer_name(peer)}'", partial(deliver_all, desk, peer=peer, due=False)) for peer in due]
+    told = [
+        _Asked(f"'{desk.peer_name(peer)}'", partial(deliver_all, desk, peer=peer, due=False))
+        for peer in desk.outbox.peers()
+    ]
     do_all([one.run for one in told], TOGETHER)
     asked = [_Asked(_named(hub), partial(pick_up, desk, hub)) for hub in own_hubs(desk.context, book)]
     asked += [_Asked(_named(book.get(peer)), partial(collect, desk, peer)) for peer in desk.reachable()]

@@ -95,7 +95,7 @@ class TransferVerbs(DisplayList):
         found = self.desk.refreshed(self.desk.book.get(transfer))
         unsent = [
             f"{message.kind}: {message.error or 'not tried yet'}"
-            for message in self.desk.book.to_post(peer=found.peer)
+            for message in self.desk.outbox.waiting(peer=found.peer)
             if message.transfer == found.id
         ]
         events, name = self.desk.book.events(found.id), self.desk.peer_name(found.peer)
@@ -183,18 +183,18 @@ class TransferVerbs(DisplayList):
         """
         from diadem.network.asking import tell_peers
         from diadem.network.relay.requesting import request_anew
-        from diadem.network.working import Wishes, awaited, fetch_all, tidy
+        from diadem.network.working import FetchOptions, awaited, fetch_all, tidy
 
         if transfer is not None:
             named = self._pause(transfer, wanted=False)
             if anew:
                 named = request_anew(self.desk, named)
-            return [awaited(self.desk, named, Wishes(max_rate=max_rate), listener, by_hand=True)]
+            return [awaited(self.desk, named, FetchOptions(max_rate=max_rate), listener, by_hand=True)]
         if anew:
             raise UsageError("which transfer?", next="Name it: diadem transfer resume ID --anew")
         tell_peers(self.desk)
         tidy(self.desk)
-        return fetch_all(self.desk, Wishes(max_rate=max_rate), listener)
+        return fetch_all(self.desk, FetchOptions(max_rate=max_rate), listener)
 
     def _pause(self, transfer: str, *, wanted: bool) -> Transfer:
         found = self.desk.book.get(transfer)

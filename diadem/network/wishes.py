@@ -8,98 +8,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, ClassVar, Final, Self
 
-from diadem.errors import UsageError
+from msgspec import Meta, structs
+
+from diadem.model.documents import Document, document_of
 from diadem.model.manifest import PackageId
 from diadem.node.quality.assess import Judgement
 
 ASSESSMENT: Final = "assessment"
 OFFER: Final = "offer"
-_JUDGED: Final = ("verdict", "purpose", "criterion", "dataset", "signal", "unit", "comment", "scheme", "replaces")
-_OFFERED: Final = ("to", "comment", "route")
-#: Characters of a text, pieces of evidence, and seconds for which an offer holds, at most.
-_LONGEST, _EVIDENCE, _SECONDS = 10_000, 100, 400 * 86_400
+
+Text = Annotated[str, Meta(max_length=10_000)]
 
 
-@dataclass(frozen=True, slots=True)
-class JudgementWish:
+class _Body(Document, frozen=True):
+    """A request, or a part of one."""
+
+    WHAT: ClassVar[str] = "request body"
+    ADVICE: ClassVar[str] = "Update DIADEM here and at the node."
+
+
+class WantedJudgement(_Body, frozen=True):
+    """A `Judgement` as it is written."""
+
+    verdict: Text
+    purpose: Text = ""
+    criterion: Text = ""
+    dataset: Text = ""
+    signal: Text = ""
+    value: int | float | None = None
+    unit: Text = ""
+    comment: Text = ""
+    evidence: Annotated[tuple[Text, ...], Meta(max_length=100)] = ()
+    scheme: Text = ""
+    replaces: Text = ""
+
+
+class WantedOffer(_Body, frozen=True):
+    """To whom, and for how many seconds, at most some more than a year."""
+
+    to: Text
+    seconds: Annotated[int, Meta(ge=1, le=400 * 86_400)]
+    comment: Text = ""
+    route: Text = "auto"
+
+
+class JudgementWish(_Body, frozen=True, tag_field="kind", tag=ASSESSMENT):
     """That somebody wants to judge a package."""
 
     package: PackageId
-    judgement: Judgement
-    kind: str = ASSESSMENT
+    judgement: WantedJudgement
+
+    @classmethod
+    def of_judgement(cls, package: PackageId, said: Judgement) -> Self:
+        """What asks for a judgement."""
+        members = {name: getattr(said, name) for name in WantedJudgement.__struct_fields__}
+        return cls(package, WantedJudgement(**members | {"evidence": tuple(said.evidence)}))
+
+    @property
+    def said(self) -> Judgement:
+        """The judgement."""
+        return Judgement(**structs.asdict(self.judgement))
 
 
-@dataclass(frozen=True, slots=True)
-class OfferWish:
-    """That somebody wants to offer a package, for so many seconds."""
+class OfferWish(_Body, frozen=True, tag_field="kind", tag=OFFER):
+    """That somebody wants to offer a package."""
 
     package: PackageId
-    to: str
-    seconds: int
-    comment: str = ""
-    route: str = "auto"
-    kind: str = OFFER
+    offer: WantedOffer
 
 
-def judgement_document(package: PackageId, judgement: Judgement) -> dict[str, Any]:
-    """What asks for a judgement."""
-    said = {name: getattr(judgement, name) for name in (*_JUDGED, "value")}
-    return {
-        "kind": ASSESSMENT,
-        "package": str(package),
-        "judgement": said | {"evidence": list(judgement.evidence)},
-    }
-
-
-def offer_document(wish: OfferWish) -> dict[str, Any]:
-    """What asks for an offer."""
-    said = {name: getattr(wish, name) for name in (*_OFFERED, "seconds")}
-    return {"kind": OFFER, "package": str(wish.package), "offer": said}
-
-
-def read_wish(document: Mapping[str, Any]) -> JudgementWish | OfferWish:
-    """What is asked for. Raises `UsageError` for anything else."""
-    package = document.get("package")
-    if type(package) is str and document.keys() == {"kind", "package", "judgement"} and _is(document, ASSESSMENT):
-        return JudgementWish(PackageId(package), _judgement(document["judgement"]))
-    if type(package) is str and document.keys() == {"kind", "package", "offer"} and _is(document, OFFER):
-        return _offer(PackageId(package), document["offer"])
-    raise UsageError("an assessment or an offer of a package is expected", where="request body")
-
-
-def _is(document: Mapping[str, Any], kind: str) -> bool:
-    return bool(document["kind"] == kind)
-
-
-def _judgement(said: Any) -> Judgement:
-    members = _members(said, _JUDGED, {"value", "evidence"})
-    value, evidence = said.get("value"), said.get("evidence", [])
-    if type(value) not in (int, float, type(None)) or not _are_texts(evidence):
-        raise UsageError("the value or the evidence of the assessment is malformed", where="request body")
-    return Judgement(**members, value=value, evidence=tuple(evidence))
-
-
-def _offer(package: PackageId, said: Any) -> OfferWish:
-    members = _members(said, _OFFERED, {"seconds"})
-    seconds = said.get("seconds")
-    if type(seconds) is not int or not 0 < seconds <= _SECONDS:
-        raise UsageError("an offer lasts a second at least and a year at most", where="request body")
-    return OfferWish(package, seconds=seconds, **members)
-
-
-def _members(said: Any, texts: Sequence[str], more: set[str]) -> dict[str, str]:
-    if type(said) is not dict or not said.keys() <= {*texts, *more}:
-        raise UsageError("it has members that are not known", where="request body")
-    found = {name: said.get(name, "") for name in texts}
-    if not all(type(text) is str and len(text) <= _LONGEST for text in found.values()):
-        raise UsageError("its members must be texts", where="request body")
+def read_wish(document: object) -> JudgementWish | OfferWish:
+    """What is asked for. Raises `DocumentError` for anything else, `UsageError` for what is no package."""
+    found: JudgementWish | OfferWish = document_of(JudgementWish | OfferWish, document, fault=_Body.fault)
     return found
-
-
-def _are_texts(found: Any) -> bool:
-    one: Sequence[Any] = found if type(found) is list else [None]
-    return len(one) <= _EVIDENCE and all(type(text) is str and len(text) <= _LONGEST for text in one)

@@ -16,10 +16,13 @@ from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.network.arrival import BeingFetched
 from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted
+from diadem.network.fetching import FetchOptions
 from diadem.network.landing import forget_arrival, place_of
-from diadem.network.postman import collect, deliver_all
-from diadem.network.pulling import Wishes, receive_package
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import collect
+from diadem.network.pulling import receive_package
 from diadem.network.pushing import push_package
+from diadem.network.receiving import Halted
 from diadem.network.relay.carriers import carrier_for, clear, to_clear
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
@@ -38,7 +41,18 @@ _LOOK: Final = 0.5
 #: What a peer is away for, refuses or says wrongly: no fault of this node, which goes on with others as before.
 _ITS_OWN: Final = (Unreachable, NotFound, Refused, UsageError, Contradicted, Interrupted)
 
-__all__ = ["Messages", "Movers", "Wishes", "agreed", "awaited", "fetch_all", "fetched", "push_all", "tidy", "told"]
+__all__ = [
+    "FetchOptions",
+    "Messages",
+    "Movers",
+    "agreed",
+    "awaited",
+    "fetch_all",
+    "fetched",
+    "push_all",
+    "tidy",
+    "told",
+]
 
 
 def told(desk: Desk, transfer: Transfer) -> Transfer:
@@ -62,7 +76,7 @@ def agreed(desk: Desk, transfer: Transfer) -> Transfer:
 def fetched(
     desk: Desk,
     transfer: Transfer,
-    wishes: Wishes,
+    options: FetchOptions,
     listener: Listener,
     *,
     by_hand: bool = False,
@@ -85,7 +99,7 @@ def fetched(
     told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     routes = route_book(desk.context)
     try:
-        landed = receive_package(desk, transfer.id, wishes, listener=listener, stop=stop)
+        landed = receive_package(desk, transfer.id, options, listener=listener, stop=stop)
     except Unreachable as error:
         routes.failed(transfer.peer, DIRECT, desk.now, error.message)
         raise
@@ -94,15 +108,23 @@ def fetched(
     return told(desk, landed)
 
 
-def awaited(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener, *, by_hand: bool = False) -> Transfer:
-    """As `fetched`; where another process of this node is at it, its progress is told until it ends."""
+def awaited(
+    desk: Desk, transfer: Transfer, options: FetchOptions, listener: Listener, *, by_hand: bool = False
+) -> Transfer:
+    """As `fetched`; where another process of this node is at it, its progress is told until it ends.
+
+    What landed is in the catalogue then, with all its datasets.
+    """
     while True:
         try:
-            return fetched(desk, transfer, wishes, listener, by_hand=by_hand)
+            there = fetched(desk, transfer, options, listener, by_hand=by_hand)
         except BeingFetched:
             transfer = desk.book.get(transfer.id)
             listener(Progress("fetch", transfer.done, transfer.bytes, "by another process of this node"))
             time.sleep(_LOOK)
+        else:
+            desk.context.follower.enter_owed(listener)
+            return there
 
 
 def collected(
@@ -128,7 +150,7 @@ def collected(
     if transfer.route == HUB and not relay.hub:
         allow()
     way = Collecting(carrier_for(desk, transfer, permit=allow), relay, [relay.identity], wait=wait)
-    done = collect_package(desk, transfer.id, way, listener=listener, stop=_stopped(desk, transfer, stop))
+    done = collect_package(desk, transfer.id, way, listener=listener, stop=stop)
     done = ask_where_silent(desk, done, way.carrier.label, by_hand=by_hand)
     clear(desk, transfer.peer)
     return done
@@ -145,13 +167,16 @@ def _stopped(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> Ca
 
 def fetch_all(
     desk: Desk,
-    wishes: Wishes,
+    options: FetchOptions,
     listener: Listener = silent,
     *,
     peer: str | None = None,
     stop: threading.Event | None = None,
 ) -> list[Transfer]:
-    """Fetch everything that is accepted and not here, one after the other; what fails says why in the book."""
+    """Fetch everything that is accepted and not here, one after the other; what fails says why in the book.
+
+    Each is told before the datasets of all are entered.
+    """
     done = []
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
@@ -159,13 +184,17 @@ def fetch_all(
         if transfer.direction != IN or transfer.paused:
             continue
         try:
-            done.append(fetched(desk, transfer, wishes, listener, stop=stop))
-        except Interrupted:
-            raise
+            done.append(fetched(desk, transfer, options, listener, stop=stop))
+        except Interrupted as error:
+            if not isinstance(error, Halted):
+                raise
+            done.append(desk.book.get(transfer.id))
         except DiademError as error:
             if not isinstance(error, Unreachable | Refused):
                 desk.book.change(transfer.id, error=error.message, next=error.next or "")
             done.append(desk.book.get(transfer.id))
+    if done:
+        desk.context.follower.enter_owed(listener)
     return done
 
 
@@ -272,7 +301,7 @@ class Messages(_PerPeer):
         Raises what an earlier run failed with at this node itself.
         """
         desk, faults = self._desk, self.faults()
-        due = {outgoing.peer for outgoing in desk.book.to_post(due=desk.now)}
+        due = set(desk.outbox.peers(due=desk.now))
         asked = {peer for peer in desk.polled() if not is_resting(desk.context, peer)}
         self.begin(due | asked, self._talk, stop)
         tidy(desk)
@@ -283,7 +312,7 @@ class Messages(_PerPeer):
     def _talk(self, peer: str, stop: threading.Event) -> None:
         desk = self._desk
         while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
-            if not desk.book.to_post(due=desk.now, peer=peer):
+            if not desk.outbox.waiting(due=desk.now, peer=peer):
                 break
         if not stop.is_set() and peer in desk.polled():
             collect(desk, peer)
@@ -314,6 +343,6 @@ class Movers(_PerPeer):
         return False
 
     def _move(self, peer: str, stop: threading.Event) -> None:
-        fetch_all(self._desk, Wishes(), peer=peer, stop=stop)
+        fetch_all(self._desk, FetchOptions(), peer=peer, stop=stop)
         push_all(self._desk, self._serving, peer=peer, stop=stop)
         clear(self._desk, peer)

@@ -14,9 +14,9 @@ from diadem.errors import Refused
 from diadem.model.canonical import encode
 from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.tickets import Ticket
-from diadem.network.introductions import BEGUN, Introduction, Welcome
+from diadem.network.mail.envelope import BEGUN, Introduction, Mail, Welcome
 from diadem.network.peer_verbs import PeerVerbs
-from diadem.network.peering import answer_join, join_request
+from diadem.network.peering import answer_join, join_request, signed
 from diadem.node.config import ServerSettings
 from diadem.node.peers import joins as words
 from diadem.node.peers.book import peer_book
@@ -102,9 +102,11 @@ class Middle:
         context, hu = self.town.node("oslo").context, self.town.node("hu-berlin")
         own = (context.settings.id, self.key.public.to_text())
         bound = commitment(inviter=hu.id, joiner=own, token_hash=self.caught.token_hash, number=by or number)
-        said, _ = Introduction.from_bytes(join_request(context, self.caught).body)
-        said = replace(said, commitment=bound, number=number if revealed else "")
-        return Welcome.from_bytes(answer_join(hu.context, said.to_bytes(self.key), self.key.public.key_id))[0]
+        asked = join_request(context, self.caught)
+        said = replace(asked, commitment=bound, number=number if revealed else "")
+        answer = Mail.from_line(answer_join(hu.context, signed(context, hu.id, said), self.key.public.key_id)).content
+        assert isinstance(answer, Welcome)
+        return answer
 
     def connect(self, _contact: Contact, _key: PrivateKey) -> Self:
         return self
@@ -112,12 +114,14 @@ class Middle:
     def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
         """Answer nmi as the node that invites, with the number that oslo likes to have just now."""
         assert (path, introduce) == ("peer/join", True)
-        said, _ = Introduction.from_bytes(encode(document, where="test"))
+        mail = Mail.from_line(encode(document, where="test"))
+        said = mail.content
+        assert isinstance(said, Introduction)
         self.asked.append(said)
         context, state = self.town.node("oslo").context, "pending" if said.number else BEGUN
         note = endpoint_note(context, peer_book(context))
-        answer = Welcome(said.node, said.nonce, state, own_card(context), note, self.number)
-        return cast("dict[str, Any]", json.loads(answer.to_bytes(self.key)))
+        answer = Welcome(said.nonce, state, own_card(context), note, self.number)
+        return cast("dict[str, Any]", json.loads(signed(context, mail.sender, answer)))
 
     def close(self) -> None:
         """Nothing is open."""

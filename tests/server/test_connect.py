@@ -41,7 +41,7 @@ from diadem.network.remote.node import RemoteNode
 from diadem.network.remote.signing import Signer
 from diadem.network.shelf import shelf_of
 from diadem.network.wire import WrongKey
-from diadem.network.wishes import OfferWish
+from diadem.network.wishes import OfferWish, WantedOffer
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.quality.assess import Judgement
 from diadem.package.tags import seal
@@ -472,7 +472,8 @@ def test_the_key_signs_nothing_else_than_was_asked_for(laptop: Laptop) -> None:
     answer = Desk(laptop, zno).prepared(comment="fine")
     bob = laptop.key("bob")
     signer = Signer(bob, "bob@hu-berlin", laptop.node.id)
-    envelope, statement = signer.assessment(answer, zno, asked)
+    statement = signer.read(answer)
+    envelope = signer.assessment(statement, zno, asked)
     assert statement.predicate["comment"] == "fine"
     assert envelope.signers([bob.public])
     assert "bob@hu-berlin" in answer["sentence"]
@@ -494,10 +495,10 @@ def test_the_key_signs_nothing_else_than_was_asked_for(laptop: Laptop) -> None:
     for word, lie in lies.items():
         assert lie != text, word
         with pytest.raises(Refused, match=word if "|" not in word else "did not ask for"):
-            signer.assessment({**answer, "payload": lie}, zno, asked)
+            signer.assessment(signer.read({**answer, "payload": lie}), zno, asked)
     for other in ({"payload": None}, {"type": "application/json"}):
         with pytest.raises(Refused, match="not a statement"):
-            signer.assessment({**answer, **other}, zno, asked)
+            signer.read({**answer, **other})
 
 
 def test_doubts_about_data_that_one_may_not_find_are_told_without_words(laptop: Laptop) -> None:
@@ -582,7 +583,7 @@ def test_an_offer_and_its_grant_are_signed_on_the_laptop(laptop: Laptop) -> None
 def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:
     package = PackageId(laptop.packages["zno"])
     now, signer = datetime.datetime.now(datetime.UTC), Signer(laptop.key("bob"), "bob@hu-berlin", laptop.node.id)
-    wish = OfferWish(package, "gwen@hu-berlin", 86_400)
+    wish = OfferWish(package, WantedOffer("gwen@hu-berlin", 86_400))
     ends, later = (time_text(now + datetime.timedelta(days=days)) for days in (61, 1))
     grant: dict[str, Any] = {
         "to": "gwen@hu-berlin",
@@ -606,9 +607,9 @@ def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:
         draft = Draft(kind, subjects[kind], said)
         answer = {"payload": laptop.node.context.ledger.prepared(draft).to_payload().decode(), "type": PAYLOAD_TYPE}
         if kind == "grant":
-            signer.grant(answer, wish, now)
+            signer.grant(signer.read(answer), wish, now)
         else:
-            signer.offer(answer, wish, now, payload_id="cd" * 32, grant="ef" * 32)
+            signer.offer(signer.read(answer), wish, now, payload_id="cd" * 32, grant="ef" * 32)
 
     signed("grant", grant)
     signed("offer", offer)

@@ -12,8 +12,9 @@ from typing import Any
 import diadem
 from diadem.errors import Unreachable
 from diadem.network.desk import Desk, desk_of
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import pick_up
 from diadem.network.peer_verbs import PeerVerbs
-from diadem.network.spoke.picking_up import pick_up
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import peer_book
 from tests.transfer.folder_hub import FolderHub
@@ -69,6 +70,8 @@ class Star(Town):
     def settle(self, rounds: int = 6) -> None:
         """Have both look until nothing comes any more."""
         for _ in range(rounds):
+            for name in SPOKES:
+                deliver_all(self.desk(name))  # what is due of what nobody has answered
             if not sum(self.pick_up(name) for name in SPOKES):
                 return
         raise AssertionError("it does not come to rest")

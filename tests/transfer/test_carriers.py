@@ -24,8 +24,8 @@ from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
+from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED, Message
-from diadem.network.postman import deliver_all
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay.depositing import Permitted
@@ -34,7 +34,7 @@ from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.network.relay.requesting import request
 from diadem.network.relay_book import relay_book
 from diadem.network.serving import Serving
-from diadem.network.working import Movers, Wishes, collected, fetch_all, fetched, push_all
+from diadem.network.working import FetchOptions, Movers, collected, fetch_all, fetched, push_all
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side
@@ -166,7 +166,7 @@ def test_killed_before_any_transaction_it_comes_by_the_folder_once(
             go_on(sent)
         for side in (a, b):
             assert drive.at(side, sent).state is State.CLOSED, number
-            assert side.desk.book.to_post() == [], number
+            assert side.desk.outbox.waiting() == [], number
             clear(side.desk)
             assert relay_book(side.node.context).all() == [], number
         kinds = kinds_of(a, sent) + kinds_of(b, sent)
@@ -391,7 +391,7 @@ def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, larg
     # three windows are asked for at once, and the line is cut in the second
     b.wire.spoil = lambda kind, number, _start, data: data if (kind, number) != ("window", 0) else data[: 17 << 20]
     with pytest.raises(DiademError):
-        fetched(b.desk, drive.at(b, sent.id), Wishes(connections=1, waits=()), silent)
+        fetched(b.desk, drive.at(b, sent.id), FetchOptions(connections=1, waits=()), silent)
     b.wire.spoil = lambda _kind, _number, _start, data: data
     done, moved = drive.at(b, sent.id).done, b.wire.moved
     assert done > 0
@@ -406,7 +406,7 @@ def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, larg
     deliver_all(b.desk, due=False)
     assert drive.at(a, sent.id).route == "direct"
     b.wire.windows.clear()
-    done_at_last = fetched(b.desk, drive.at(b, sent.id), Wishes(), silent)
+    done_at_last = fetched(b.desk, drive.at(b, sent.id), FetchOptions(), silent)
     assert done_at_last.state is State.CLOSED
     assert {number for number, _ in b.wire.windows} == {2}
     assert list(drive.root.iterdir()) == []
@@ -450,7 +450,7 @@ def test_a_folder_that_is_away_is_tried_again(drive: Drive, small: str) -> None:
     drive.root.rename(drive.root.with_name("away"))
     push_all(drive.pair.a.desk, drive.serving)
     assert "the folder is not there" in drive.at(drive.pair.a, sent.id).error
-    (waiting,) = fetch_all(drive.pair.b.desk, Wishes())
+    (waiting,) = fetch_all(drive.pair.b.desk, FetchOptions())
     assert "the folder is not there" in waiting.error
     assert waiting.state is State.TRANSFERRING
     drive.root.with_name("away").rename(drive.root)

@@ -14,10 +14,10 @@ from diadem.custody import statements
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import DiademError
 from diadem.model.transfers import State, TransferEvent, new_id
-from diadem.network.book import Outgoing
 from diadem.network.incoming import receive
+from diadem.network.mail.delivery import message_of
+from diadem.network.mail.outbox import Outgoing
 from diadem.network.messages import OFFER
-from diadem.network.postman import message_of
 from diadem.node.quality.amend import sheet_of
 from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said

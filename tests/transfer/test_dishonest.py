@@ -17,10 +17,11 @@ from diadem.model.ports import silent
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer, new_id
 from diadem.network import messages
-from diadem.network.book import Outgoing
+from diadem.network.fetching import FetchOptions
 from diadem.network.incoming import receive
-from diadem.network.postman import message_of
-from diadem.network.pulling import Wishes, receive_package
+from diadem.network.mail.delivery import message_of
+from diadem.network.mail.outbox import Outgoing
+from diadem.network.pulling import receive_package
 from tests.transfer.pair import Pair, Side
 
 NOW = datetime.datetime(2026, 3, 14, tzinfo=datetime.UTC)
@@ -133,7 +134,7 @@ def test_receipts_and_closures_that_do_not_fit_and_those_that_come_again(pair: P
     ):
         draft = statements.receipt(wrong, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
         assert why in refused(b, a, accepted, messages.RECEIPT, draft)
-    received = receive_package(b.desk, sent.id, Wishes(), listener=silent)
+    received = receive_package(b.desk, sent.id, FetchOptions(), listener=silent)
     own = b.node.context.ledger.checkpoint()
     for receipt, recipient, why in (
         ("ab" * 32, b.id, "another receipt"),

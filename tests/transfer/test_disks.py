@@ -17,7 +17,7 @@ from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, 
 from diadem.model.transfers import State
 from diadem.network.desk import desk_of
 from diadem.network.disk.layout import HEADER, MESSAGE
-from diadem.network.sealed_messages import open_message, seal_message
+from diadem.network.mail.envelope import open_mail, seal_mail
 from tests.transfer.towns import Town
 
 TO = "alice@nmi"
@@ -56,7 +56,7 @@ def test_a_package_goes_by_post_and_its_receipt_by_any_way(town: Town, package: 
     assert landed.route == "disk"
     assert diadem.verify(b.get(package)).ok
     assert names(disk), "nothing is removed from a disk"
-    assert {message.kind for message in desk_of(b.context).book.to_post()} == {"acceptance", "receipt"}
+    assert {message.kind for message in desk_of(b.context).outbox.waiting()} == {"acceptance", "receipt"}
     assert b.import_(disk).transfer.state is State.RECEIVED, "a second time changes nothing"
 
 
@@ -142,9 +142,9 @@ def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Pa
     (disk / MESSAGE).write_bytes(whole[:-1])
     with pytest.raises(IntegrityError, match="cut short"):
         nmi.import_(disk)
-    said, _ = open_message(whole, nmi.context.keys.age_identity(), nmi.id, header["message"])
+    said = open_mail(whole, nmi.context.keys.age_identity(), nmi.id, header["message"])
     to = str(Identity.from_str(nmi.context.keys.age_identity()).to_public())
-    (disk / MESSAGE).write_bytes(seal_message(said, oslo.context.keys.open("online"), to))
+    (disk / MESSAGE).write_bytes(seal_mail(said, oslo.context.keys.open("online"), to))
     with pytest.raises(Refused, match="not signed by the online key") as refused:
         nmi.import_(disk)
     assert "run the same export again" in (refused.value.next or "")

@@ -12,8 +12,9 @@ from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, 
 from diadem.model.peers import PeerState
 from diadem.model.times import read_time
 from diadem.network.askers import find_asker
-from diadem.network.peering import answer_join, introduce
+from diadem.network.peering import answer_join, introduce, signed
 from diadem.node.config import ServerSettings
+from diadem.node.context import Context
 from diadem.node.peers.book import FILE, FOLDER, peer_book
 from diadem.node.peers.cards import Forked, own_card, prove_card, take_card
 from diadem.node.peers.notes import endpoint_note
@@ -33,6 +34,12 @@ def met(town: Town) -> Town:
 def shown(node: diadem.Node) -> tuple[bytes, bytes]:
     """What a node shows of itself."""
     return own_card(node.context), endpoint_note(node.context, peer_book(node.context))
+
+
+def introduced(met: Town, context: Context) -> bytes:
+    """What a node that is, or says it is, hu-berlin sends to nmi."""
+    peer = met.peers("hu-berlin").get("nmi")
+    return signed(context, peer.id, introduce(context, peer))
 
 
 def refusals(town: Town, name: str) -> list[str]:
@@ -103,7 +110,7 @@ def test_a_key_that_the_root_did_not_sign_is_not_taken(met: Town) -> None:
     with pytest.raises(DocumentError):
         take_card(nmi, peer, *shown(hu))
     with pytest.raises(DocumentError):
-        answer_join(nmi, introduce(context, met.peers("hu-berlin").get("nmi")).body)
+        answer_join(nmi, introduced(met, context))
     assert met.peers("nmi").get("hu-berlin") == peer
     assert peer.online == root.online.to_text()
 
@@ -120,7 +127,9 @@ def test_an_older_card_is_refused_and_logged(met: Town) -> None:
     with pytest.raises(Refused, match="version 1 was shown; version 2 is known"):
         take_card(nmi, peer, *shown(thief))
     with pytest.raises(Refused, match="an old card"):
-        answer_join(nmi, introduce(thief.context, met.peers("hu-berlin").get("nmi")).body)
+        answer_join(
+            nmi, signed(thief.context, met.node("nmi").id, introduce(thief.context, met.peers("hu-berlin").get("nmi")))
+        )
     assert met.peers("nmi").get("hu-berlin") == peer
     assert refusals(met, "nmi") == ["showed an older card"]
 
@@ -151,7 +160,9 @@ def test_a_longer_fork_that_shows_nothing_of_what_was_seen_is_a_stop_where_it_wa
         fork.users.add(name)
     peer = met.peers("nmi").get("hu-berlin")
     with pytest.raises(Refused, match="may be an old card"):  # an introduction alone proves nothing either way
-        answer_join(nmi, introduce(fork.context, met.peers("hu-berlin").get("nmi")).body)
+        answer_join(
+            nmi, signed(fork.context, met.node("nmi").id, introduce(fork.context, met.peers("hu-berlin").get("nmi")))
+        )
     assert met.peers("nmi").get("hu-berlin") == peer
     met.nodes["hu-berlin"] = fork
     assert "still begins" in met.peers("nmi").refresh()[0].problem
@@ -198,7 +209,9 @@ def test_a_stolen_key_is_not_heard_and_what_it_signed_later_does_not_count(met: 
     said = met.said("nmi", "peer")[-1]
     assert (said["event"], said["since"], said["online"]) == ("compromised", "2026-03-14T00:00:00Z", old.to_text())
     with pytest.raises(Refused):  # the thief cannot introduce itself either
-        answer_join(nmi, introduce(hu.context, met.peers("hu-berlin").get("nmi")).body)
+        answer_join(
+            nmi, signed(hu.context, met.node("nmi").id, introduce(hu.context, met.peers("hu-berlin").get("nmi")))
+        )
     hu.keys.rotate(met.recovery_file("hu-berlin"))
     assert met.peers("hu-berlin").refresh()[0].problem == ""
     peer = met.peers("nmi").get("hu-berlin")

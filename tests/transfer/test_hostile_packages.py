@@ -26,10 +26,11 @@ from diadem.model.names import MAX_FOLDERS, require_sound_names
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer, new_id
 from diadem.network.exchange import PARAMETERS
+from diadem.network.fetching import FetchOptions
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.incoming import receive
 from diadem.network.messages import Message
-from diadem.network.pulling import Wishes, receive_package
+from diadem.network.pulling import receive_package
 from diadem.network.serving import Serving
 from diadem.network.tag_parts import LENGTH, read_tag_files, tag_files
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files
@@ -100,7 +101,7 @@ def opened(pair: Pair) -> tuple[TagFiles, Path]:
 
 
 def fetch(pair: Pair, transfer: Transfer) -> Transfer:
-    return receive_package(pair.b.desk, transfer.id, Wishes(1, waits=(0.0,)), listener=silent)
+    return receive_package(pair.b.desk, transfer.id, FetchOptions(1, waits=(0.0,)), listener=silent)
 
 
 def made_at(pair: Pair) -> set[str]:
@@ -248,10 +249,11 @@ def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[TagFiles,
 def test_a_pusher_sends_no_more_than_was_accepted(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     transfer = pair.b.desk.book.all()[0]
     pushed, serving, peer = pushed_of(pair.b.node.context), Serving(pair.a.desk), pair.a.id
-    for number in (0, 1):
-        pushed.put_part(peer, transfer.id, number, serving.part_bytes(pair.b.id, transfer.id, number))
+    parts = [serving.part_bytes(pair.b.id, transfer.id, number) for number in (0, 1)]
     window = b"".join(serving.window_pieces(pair.b.id, transfer.id, 0)())
-    pair.b.desk.book.change(transfer.id, ceiling=pair.b.desk.book.get(transfer.id).counts.received + len(window) * 2)
+    pair.b.desk.book.change(transfer.id, ceiling=sum(map(len, parts)) + len(window) * 2)
+    for number, part in enumerate(parts):
+        pushed.put_part(peer, transfer.id, number, part)
     for _ in range(2):
         with pytest.raises(DigestMismatch):
             put_window(pushed, peer, transfer.id, 0, bytes(len(window)))

@@ -6,47 +6,65 @@ import os
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import diadem
 from diadem.errors import DiademError, Interrupted, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.names import require_sound_names
 from diadem.model.ports import silent
+from diadem.model.transfers import Transfer
 from diadem.network.arrival import Arrival, land
 from diadem.network.crew import waits_for, waits_no_more
-from diadem.network.fetching import Fetch, Wish, missing_bytes
+from diadem.network.desk import Desk
+from diadem.network.fetching import Fetch, FetchOptions
 from diadem.network.intake import Follower
+from diadem.network.receiving import Receiving, missing_bytes
 from diadem.network.tag_parts import tag_files
 from diadem.network.windows import WindowPlan
-from diadem.package.examine import TagFiles, open_tag_files
+from diadem.package.examine import open_tag_files
 from diadem.store.bags import LocalBundle
 from diadem.store.folder import FolderStore
 from diadem.store.system import flush_tree
-from tests.transfer.pair import Bytes
+from tests.transfer.pair import Bytes, make_pair
 
 LEAF = 1 << 20
-T = "0123456789abcdef" * 2
 
 
 class Cut(BaseException):
     """The process ends here."""
 
 
+@dataclass
+class Packed:
+    """A package that its recipient has accepted, and where it lies at its sender."""
+
+    bag: Path
+    desk: Desk
+    transfer: Transfer
+
+
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packed]:
     """A package with files of several leaves, and small ones."""
-    folder = tmp_path_factory.mktemp("packed")
     source = random.Random(5)
-    (folder / "session").mkdir()
-    for name, size in (("a.bin", 5 * LEAF + 9), ("b.bin", LEAF), ("c.bin", 3 * LEAF), ("d.txt", 0), ("z.bin", 70_000)):
-        (folder / "session" / name).write_bytes(source.randbytes(size))
-    for number in range(30):
-        (folder / "session" / f"m{number:02}.raw").write_bytes(source.randbytes(500))
-    return Path(diadem.pack(folder / "session", str(folder / "store")).url)
+    sizes = {"a.bin": 5 * LEAF + 9, "b.bin": LEAF, "c.bin": 3 * LEAF, "d.txt": 0, "z.bin": 70_000}
+    sizes |= {f"m{number:02}.raw": 500 for number in range(30)}
+    with pytest.MonkeyPatch.context() as patched:
+        folder = tmp_path_factory.mktemp("pair")
+        patched.setenv("DIADEM_CONFIG", str(folder / "config"))
+        pair = make_pair(folder)
+        package = pair.a.archived("session", {name: source.randbytes(size) for name, size in sizes.items()})
+        sent = pair.a.node.send(package, "marie@nmi")
+        transfer = pair.b.node.accept(sent.id, wait=False)
+        (replica,) = pair.a.node.context.catalogue.replicas(package)
+        bag = Path(pair.a.node.context.settings.store(replica.store).url) / replica.path
+        pair.b.desk.book.change(transfer.id, ceiling=1 << 40)
+        yield Packed(bag, pair.b.desk, pair.b.desk.book.get(transfer.id))
+        pair.close()
 
 
 class Source:
@@ -84,22 +102,22 @@ class Broken(Bytes):
         return count
 
 
-def arrive(bag: Path, root: Path, opened: TagFiles) -> Arrival:
-    arrival = Arrival.open(root / ".diadem" / "arriving", T)
-    text = (bag / TAGMANIFEST).read_bytes()
+def arrive(packed: Packed, root: Path) -> Receiving:
+    arrival = Arrival.open(root / ".diadem" / "arriving", packed.transfer.id)
+    text = (packed.bag / TAGMANIFEST).read_bytes()
     arrival.keep_tagmanifest(text)
     for _, path in tag_files(text):
-        arrival.write_tag_file(path, [(bag / path).read_bytes()])
-    arrival.begin(opened)
-    return arrival
+        arrival.write_tag_file(path, [(packed.bag / path).read_bytes()])
+    receiving = Receiving(packed.desk, packed.transfer, arrival)
+    assert receiving.open_tag_files()
+    return receiving
 
 
-def run(arrival: Arrival, source: Source) -> set[int]:
-    follower = Follower(arrival)
-    wish = Wish(silent, lambda: False, connections=2, waits=(0.0, 0.0))
+def run(receiving: Receiving, source: Source) -> set[int]:
+    follower = receiving.follow()
     try:
-        Fetch(T, "peer", arrival, follower, source, wish, 1 << 40).run()  # type: ignore[arg-type]
-        return follower.finish()
+        Fetch(receiving, source, FetchOptions(2, waits=(0.0, 0.0))).run()  # type: ignore[arg-type]
+        return receiving.judged()
     except BaseException:
         follower.stop()
         raise
@@ -124,61 +142,59 @@ def content(bag: Path) -> Iterator[tuple[str, bytes, int, int]]:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_cut_anywhere_it_comes_to_the_same_package(
-    packed: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    packed: Packed, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("diadem.network.windows.WINDOW", 2 * LEAF)
     monkeypatch.setattr("diadem.network.arrival._SYNC_BYTES", LEAF)
     chance = random.Random(seed)
-    opened = open_tag_files(LocalBundle(packed))
-    source = Source(packed, chance)
+    opened = open_tag_files(LocalBundle(packed.bag))
+    source = Source(packed.bag, chance)
     for _ in range(100):
-        arrival = arrive(packed, tmp_path, opened)
+        here = arrive(packed, tmp_path)
         try:
-            assert run(arrival, source) == set()
+            assert run(here, source) == set()
             break
         except (Cut, Unreachable):
-            end_at_once(arrival, chance)
-    assert missing_bytes(arrival) == 0
-    arrival.finish()
+            end_at_once(here.arrival, chance)
+    assert missing_bytes(here.arrival) == 0
+    here.arrival.finish()
     store = FolderStore(tmp_path)
-    added = land(store, arrival, opened, "2026/20260314-session-0123456789ab", listener=silent)
-    arrival.remove()
+    added = land(store, here.arrival, opened, "2026/20260314-session-0123456789ab", listener=silent)
+    here.arrival.remove()
     assert added.created
-    assert list(content(tmp_path / added.path)) == list(content(packed))
+    assert list(content(tmp_path / added.path)) == list(content(packed.bag))
     assert source.given < 40 * LEAF
     assert os.listdir(tmp_path / ".diadem" / "arriving") == []
 
 
-def test_what_is_marked_and_not_on_the_disk_is_hashed_again(packed: Path, tmp_path: Path) -> None:
-    opened = open_tag_files(LocalBundle(packed))
-    arrival = arrive(packed, tmp_path, opened)
-    run(arrival, Source(packed, None))
-    arrival.marks.close()
-    arrival._lock.release()
-    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+def test_what_is_marked_and_not_on_the_disk_is_hashed_again(packed: Packed, tmp_path: Path) -> None:
+    here = arrive(packed, tmp_path)
+    run(here, Source(packed.bag, None))
+    here.arrival.marks.close()
+    here.arrival._lock.release()
+    with open(here.arrival.bag / "data" / "a.bin", "r+b") as file:
         file.seek(2 * LEAF)
         file.write(bytes(100))  # what a power cut may leave of pages that were never written
-    (arrival.bag / "data" / "m03.raw").unlink()
-    again = arrive(packed, tmp_path, opened)
-    assert missing_bytes(again) == LEAF + 500
-    source = Source(packed, None)
+    (here.arrival.bag / "data" / "m03.raw").unlink()
+    again = arrive(packed, tmp_path)
+    assert missing_bytes(again.arrival) == LEAF + 500
+    source = Source(packed.bag, None)
     assert run(again, source) == set()
     assert source.given == LEAF + 500
-    again.close()
-    last = arrive(packed, tmp_path, opened)
-    assert missing_bytes(last) == 0
-    last.close()
+    again.arrival.close()
+    last = arrive(packed, tmp_path)
+    assert missing_bytes(last.arrival) == 0
+    last.arrival.close()
 
 
 def test_what_is_hashed_again_is_forced_to_disk_before_it_is_trusted(
-    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = open_tag_files(LocalBundle(packed))
-    arrival = arrive(packed, tmp_path, opened)
-    run(arrival, Source(packed, None))
-    arrival.marks.close()  # its process ends; the system has not written anything
-    arrival._lock.release()
-    again, forced = arrive(packed, tmp_path, opened), set[str]()
+    here = arrive(packed, tmp_path)
+    run(here, Source(packed.bag, None))
+    here.arrival.marks.close()  # its process ends; the system has not written anything
+    here.arrival._lock.release()
+    again, forced = arrive(packed, tmp_path), set[str]()
 
     def flush(root: str, files: Iterator[str], folders: Iterator[str]) -> None:
         found = [*files]
@@ -186,81 +202,81 @@ def test_what_is_hashed_again_is_forced_to_disk_before_it_is_trusted(
         flush_tree(root, iter(found), folders)
 
     monkeypatch.setattr("diadem.network.arrival.flush_tree", flush)
-    again.close()
+    again.arrival.close()
     assert {"a.bin", "m03.raw", "z.bin"} <= forced
 
 
-def test_what_was_not_on_the_disk_stays_missing_though_others_are_synced(packed: Path, tmp_path: Path) -> None:
-    opened = open_tag_files(LocalBundle(packed))
-    arrival = arrive(packed, tmp_path, opened)
-    run(arrival, Source(packed, None))
-    arrival.marks.close()  # the power is cut
-    arrival._lock.release()
-    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+def test_what_was_not_on_the_disk_stays_missing_though_others_are_synced(packed: Packed, tmp_path: Path) -> None:
+    opened = open_tag_files(LocalBundle(packed.bag))
+    here = arrive(packed, tmp_path)
+    run(here, Source(packed.bag, None))
+    here.arrival.marks.close()  # the power is cut
+    here.arrival._lock.release()
+    with open(here.arrival.bag / "data" / "a.bin", "r+b") as file:
         file.seek(2 * LEAF)
         file.write(bytes(100))
-    (arrival.bag / "data" / "m03.raw").unlink()
-    again = arrive(packed, tmp_path, opened)
+    (here.arrival.bag / "data" / "m03.raw").unlink()
+    again = arrive(packed, tmp_path)
     number = next(at for at, entry in enumerate(opened.manifest) if entry.name == "m03.raw")
-    again.put(number, 0, memoryview((packed / "data" / "m03.raw").read_bytes()))
-    again.close()
-    last = arrive(packed, tmp_path, opened)
-    assert missing_bytes(last) == LEAF
-    source = Source(packed, None)
+    again.arrival.put(number, 0, memoryview((packed.bag / "data" / "m03.raw").read_bytes()))
+    again.arrival.close()
+    last = arrive(packed, tmp_path)
+    assert missing_bytes(last.arrival) == LEAF
+    source = Source(packed.bag, None)
     assert run(last, source) == set()
     assert source.given == LEAF
-    last.close()
-    assert (last.bag / "data" / "a.bin").read_bytes() == (packed / "data" / "a.bin").read_bytes()
+    last.arrival.close()
+    assert (last.arrival.bag / "data" / "a.bin").read_bytes() == (packed.bag / "data" / "a.bin").read_bytes()
 
 
-def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Path, tmp_path: Path) -> None:
-    opened = open_tag_files(LocalBundle(packed))
-    arrival = arrive(packed, tmp_path, opened)
+def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Packed, tmp_path: Path) -> None:
+    opened = open_tag_files(LocalBundle(packed.bag))
+    here = arrive(packed, tmp_path)
     number = next(at for at, entry in enumerate(opened.manifest) if entry.name == "a.bin")
-    run(arrival, Source(packed, None))
-    arrival.marks.hashed[number] = 0  # its process ended before the whole file was hashed
-    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+    run(here, Source(packed.bag, None))
+    here.arrival.marks.hashed[number] = 0  # its process ended before the whole file was hashed
+    with open(here.arrival.bag / "data" / "a.bin", "r+b") as file:
         file.write(b"\0\0\0")
-    follower = Follower(arrival)
+    follower = Follower(here.arrival)
     assert follower.finish() == {number}
-    arrival.forget(number)
-    assert missing_bytes(arrival) == 5 * LEAF + 9
-    arrival.close()
-    again = arrive(packed, tmp_path, opened)
-    assert missing_bytes(again) == 5 * LEAF + 9
-    assert run(again, Source(packed, None)) == set()
-    again.remove()
+    here.arrival.forget(number)
+    assert missing_bytes(here.arrival) == 5 * LEAF + 9
+    here.arrival.close()
+    again = arrive(packed, tmp_path)
+    assert missing_bytes(again.arrival) == 5 * LEAF + 9
+    assert run(again, Source(packed.bag, None)) == set()
+    again.arrival.remove()
 
 
 @pytest.mark.parametrize("name", ["m00.raw", "m13.raw", "m29.raw"])
 @pytest.mark.parametrize("synced", [False, True])
 def test_a_small_file_that_begins_anew_takes_none_with_it_that_came_with_it(
-    packed: Path, tmp_path: Path, name: str, synced: bool
+    packed: Packed, tmp_path: Path, name: str, synced: bool
 ) -> None:
-    opened = open_tag_files(LocalBundle(packed))
-    arrival = arrive(packed, tmp_path, opened)
-    run(arrival, Source(packed, None))
-    arrival.forget(next(at for at, entry in enumerate(opened.manifest) if entry.name == name))
+    opened = open_tag_files(LocalBundle(packed.bag))
+    here = arrive(packed, tmp_path)
+    run(here, Source(packed.bag, None))
+    here.arrival.forget(next(at for at, entry in enumerate(opened.manifest) if entry.name == name))
     if synced:
-        arrival.sync()
-    arrival.marks.close()  # its process ends
-    arrival._lock.release()
-    again = arrive(packed, tmp_path, opened)
-    assert missing_bytes(again) == 500
-    assert bool(again.marks.unsure()) is not synced
-    source = Source(packed, None)
+        here.arrival.sync()
+    here.arrival.marks.close()  # its process ends
+    here.arrival._lock.release()
+    again = arrive(packed, tmp_path)
+    assert missing_bytes(again.arrival) == 500
+    assert bool(again.arrival.marks.unsure()) is not synced
+    source = Source(packed.bag, None)
     assert run(again, source) == set()
     assert source.given == 500
-    again.remove()
+    again.arrival.remove()
 
 
-def test_two_processes_do_not_fetch_the_same(packed: Path, tmp_path: Path) -> None:
-    arrival = arrive(packed, tmp_path, open_tag_files(LocalBundle(packed)))
+def test_two_processes_do_not_fetch_the_same(packed: Packed, tmp_path: Path) -> None:
+    here = arrive(packed, tmp_path)
     with pytest.raises(Refused, match="another process"):
-        Arrival.open(tmp_path / ".diadem" / "arriving", T)
+        Arrival.open(tmp_path / ".diadem" / "arriving", packed.transfer.id)
     FolderStore(tmp_path).sweep()
-    assert missing_bytes(arrival), "it is there still: no sweep removes it"
-    arrival.close()
+    assert missing_bytes(here.arrival), "it is there still: no sweep removes it"
+    here.arrival.close()
 
 
 @pytest.mark.parametrize(
@@ -295,7 +311,7 @@ def test_a_transfer_has_no_other_name(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_a_person_who_stops_it_waits_for_no_peer_that_says_nothing(packed: Path, tmp_path: Path) -> None:
+def test_a_person_who_stops_it_waits_for_no_peer_that_says_nothing(packed: Packed, tmp_path: Path) -> None:
     class Silent(Bytes):
         def readinto(self, _: memoryview) -> int:  # type: ignore[override]
             waits_for(self)
@@ -311,11 +327,14 @@ def test_a_person_who_stops_it_waits_for_no_peer_that_says_nothing(packed: Path,
             return Silent(b"")
 
     waited = threading.Event()
-    arrival = arrive(packed, tmp_path, open_tag_files(LocalBundle(packed)))
-    follower = Follower(arrival)
-    wish = Wish(silent, lambda: True, connections=2)
+    here = arrive(packed, tmp_path)
+    follower = here.follow()
+
+    def stopped() -> None:
+        raise Interrupted("a person stopped it")
+
     with pytest.raises(Interrupted):
-        Fetch(T, "peer", arrival, follower, Mute(packed, None), wish, 1 << 40).run()  # type: ignore[arg-type]
+        Fetch(here, Mute(packed.bag, None), FetchOptions(2), check=stopped).run()  # type: ignore[arg-type]
     assert waited.is_set(), "the connection was broken off, not waited for"
     follower.stop()
-    arrival.close()
+    here.arrival.close()

@@ -80,7 +80,7 @@ def test_killed_before_any_transaction(
         (there,) = [one for one in b.desk.book.all() if one.package == package]
         here = a.desk.book.get(there.id)
         assert (here.state, there.state, here.error, there.error) == (state, state, "", ""), number
-        assert a.desk.book.to_post() + b.desk.book.to_post() == [], number
+        assert a.desk.outbox.waiting() + b.desk.outbox.waiting() == [], number
         said = kinds_of(a, there.id) + kinds_of(b, there.id)
         assert len(said) == len(set(said)), number
         if whole:

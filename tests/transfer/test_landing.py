@@ -37,16 +37,18 @@ from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.arrival import Arrival, _write_all
-from diadem.network.fetching import missing_bytes
+from diadem.network.fetching import FetchOptions
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.jobs import jobs
-from diadem.network.landing import Landing, place_of
+from diadem.network.landing import place_of
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS
-from diadem.network.postman import collect, deliver_all
-from diadem.network.pulling import Wishes, receive_package
+from diadem.network.pulling import receive_package
 from diadem.network.pushed import Pushed
-from diadem.network.pushed_place import PushedPackage
+from diadem.network.pushed_package import PushedPackage
 from diadem.network.pushing import push_package
+from diadem.network.receiving import Receiving, missing_bytes
 from diadem.network.serving import Serving
 from diadem.network.windows import RUN
 from diadem.network.working import fetch_all, tidy
@@ -105,7 +107,7 @@ def accepted(pair: Pair, files: dict[str, bytes] | None = None, name: str = "ses
 
 
 def fetch(pair: Pair, transfer: Transfer, *, connections: int = 3) -> Transfer:
-    return receive_package(pair.b.desk, transfer.id, Wishes(connections, waits=(0.0,)), listener=silent)
+    return receive_package(pair.b.desk, transfer.id, FetchOptions(connections, waits=(0.0,)), listener=silent)
 
 
 def test_a_package_lands_as_it_is_and_is_receipted_and_closed(pair: Pair) -> None:
@@ -320,7 +322,7 @@ def test_bytes_end_at_the_ceiling_on_both_sides(pair: Pair) -> None:
     with pytest.raises(Refused, match="more bytes would move than were accepted"):
         fetch(pair, transfer)
     pair.a.desk.book.change(transfer.id, ceiling=100 * MIB)
-    with pytest.raises(Refused, match="sent more bytes than were accepted"):
+    with pytest.raises(Refused, match="more bytes came than were accepted"):
         fetch(pair, transfer)
 
 
@@ -651,7 +653,7 @@ def test_what_was_kept_before_the_disk_was_full_counts_as_here(pair: Pair, monke
     monkeypatch.setattr("diadem.network.arrival._write_all", write)
     with pytest.raises(DiademError):
         push(pair, transfer)
-    landing = pushed_of(pair.b.node.context)._places[transfer.id].landing
+    landing = pushed_of(pair.b.node.context)._places[transfer.id].receiving
     assert pair.b.desk.book.get(transfer.id).done == transfer.bytes - missing_bytes(landing.arrival)
     full[0] = False
     push(pair, transfer)
@@ -684,7 +686,7 @@ def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -
 
     pair.b.wire.spoil = spoil
     with pytest.raises(Interrupted):
-        fetch_all(pair.b.desk, Wishes(connections=1, waits=(0.0,)), stop=stop)
+        fetch_all(pair.b.desk, FetchOptions(connections=1, waits=(0.0,)), stop=stop)
     assert [number for number, _ in pair.b.wire.windows] == [0, 1]
     halted = pair.b.desk.book.get(transfer.id)
     assert (halted.state, halted.error) == (State.TRANSFERRING, "")
@@ -762,7 +764,7 @@ def test_who_asks_in_the_moment_in_which_a_landing_ends_is_answered(pair: Pair) 
     """It ends on a thread of its own: between two steps of who asks."""
     transfer = accepted(pair, {"a.bin": b"a" * 3000})
     arrival = Arrival.open(place_of(pair.b.desk, transfer), transfer.id)
-    place = PushedPackage(Landing(pair.b.desk, transfer, arrival))
+    place = PushedPackage(Receiving(pair.b.desk, transfer, arrival))
     interval, ends = sys.getswitchinterval(), time.monotonic() + 0.5
     sys.setswitchinterval(1e-6)
     try:
@@ -906,12 +908,12 @@ def test_a_receipt_that_comes_while_the_senders_store_is_away_is_answered_when_i
     store = pair.a.root / "store"
     away = store.rename(store.with_name("away"))
     meet()
-    assert [message.kind for message in pair.b.desk.book.to_post()] == ["receipt"]
+    assert [message.kind for message in pair.b.desk.outbox.waiting()] == ["receipt"]
     assert pair.b.desk.book.get(transfer.id).error == ""
     away.rename(store)
     meet()
     assert [side.desk.book.get(transfer.id).state for side in (pair.a, pair.b)] == [State.CLOSED, State.CLOSED]
-    assert not pair.b.desk.book.to_post()
+    assert not pair.b.desk.outbox.waiting()
 
 
 def test_what_a_receiver_tells_of_its_progress_is_shown_and_lets_no_book_grow(pair: Pair) -> None:
@@ -939,7 +941,7 @@ def test_what_is_taken_back_while_it_lands_is_taken_out_again(pair: Pair, side: 
             getattr(pair, side).node.transfers.cancel(transfer.id)
 
     with pytest.raises(Refused, match=r"the transfer is (revoked|cancelled)"):
-        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=take_back)
+        receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=take_back)
     there = pair.b.desk.context
     assert not there.catalogue.has(transfer.package)
     assert not list(there.stores.open(transfer.store).packages())
@@ -957,7 +959,7 @@ def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out
             raise MemoryError
 
     with pytest.raises(MemoryError):
-        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=end)
+        receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=end)
     store = pair.b.desk.context.stores.open(transfer.store)
     assert [one.id for one in store.packages()] == [transfer.package]
     pair.b.node.transfers.cancel(transfer.id)

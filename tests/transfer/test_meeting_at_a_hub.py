@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+import diadem
 from diadem.errors import Refused
+from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
-from diadem.network.route_book import route_book
-from diadem.network.spoke.through import NotYet
+from diadem.model.times import time_text
+from diadem.network.book_file import FILE, FOLDER
+from diadem.network.mail.introductions import NotYet
+from diadem.network.mail.outbox import outbox_of
+from diadem.trust.envelope import sign
 from tests.transfer.star import HUB, STRANGER, Star
 from tests.transfer.towns import show_checkpoints
 
@@ -48,6 +55,48 @@ def test_two_nodes_meet_by_words_though_neither_can_be_called(strange: Star) -> 
     assert strange.book("nmi").named("hu-berlin").seen_as == "confirmed"
     secret = Ticket.from_text(ticket).token.encode()
     assert not any(secret in data for _, _, data in strange.hub.log)
+
+
+def as_before(node: diadem.Node) -> None:
+    """Have the book of a node's network as it was when introductions, already signed, had a table of their own."""
+    pending = outbox_of(node.context).introductions()
+    key, path = node.context.keys.open("online"), node.path / FOLDER / FILE
+    node.close()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(
+            "CREATE TABLE meetings (nonce TEXT PRIMARY KEY, peer TEXT NOT NULL, hub TEXT NOT NULL, seen TEXT NOT NULL,"
+            " body BLOB NOT NULL, ticket TEXT NOT NULL, name TEXT NOT NULL, ends TEXT NOT NULL, error TEXT NOT NULL)"
+            " WITHOUT ROWID"
+        )
+        for one in pending:
+            said = one.said.to_dict() | {"format": "diadem-introduction/2", "to": one.peer}
+            line = sign(encode(said, where="test"), [key], "application/vnd.diadem.introduction+json").to_line()
+            row = (one.id, one.peer, one.hub, one.said.seen, line, one.ticket, one.name, time_text(one.ends), "")
+            file.execute("INSERT INTO meetings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        file.execute("DELETE FROM outbox")
+        file.execute("PRAGMA user_version = 1")
+        file.commit()
+
+
+@pytest.mark.parametrize("round_", [0, 1])
+def test_a_join_that_waits_goes_on_with_the_same_words_after_an_update(strange: Star, round_: int) -> None:
+    ticket = strange.peers("hu-berlin").invite().to_text()
+    with pytest.raises(NotYet):
+        strange.peers("nmi").join(ticket)
+    for _ in range(round_):
+        strange.pick_up("hu-berlin")
+        strange.pick_up("nmi")
+    said = outbox_of(strange.node("nmi").context).introductions()
+    as_before(strange.nodes.pop("nmi"))
+    strange.opened(strange.root / "nmi", "nmi", "nmi")
+    assert outbox_of(strange.node("nmi").context).introductions() == said
+    for path in strange.hub.lying(strange.node("hu-berlin").id):  # whatever form it has, it is put down again
+        path.unlink()
+    strange.pass_time("nmi", minutes=6)
+    strange.settle()
+    seen, joined = strange.book("hu-berlin").named("nmi"), strange.book("nmi").named("hu-berlin")
+    assert (seen.state, joined.state) == (PeerState.PENDING, PeerState.CONFIRMED)
+    assert seen.words == joined.words
 
 
 def test_a_second_bearer_of_a_ticket_is_refused_and_told(strange: Star) -> None:
@@ -127,8 +176,8 @@ def test_a_peer_that_holds_an_old_checkpoint_is_shown_the_way_from_there(star: S
     show_checkpoints(berlin, 70)
     assert "has not answered yet" in star.peers("hu-berlin").refresh("nmi")[0].problem
     star.settle()
-    meeting = route_book(berlin.context).meeting(nmi.id)
-    assert meeting is None, meeting.error
+    pending = outbox_of(berlin.context).introduction(nmi.id)
+    assert pending is None, pending.refused
     assert star.book("nmi").named("hu-berlin").state is PeerState.CONFIRMED
 
 
@@ -139,6 +188,6 @@ def test_who_joins_again_by_a_new_ticket_shows_the_way_from_an_old_checkpoint(st
     with pytest.raises(NotYet):
         star.peers("hu-berlin").join(ticket)
     star.settle()
-    meeting = route_book(berlin.context).meeting(nmi.id)
-    assert meeting is None, meeting.error
+    pending = outbox_of(berlin.context).introduction(nmi.id)
+    assert pending is None, pending.refused
     assert star.peers("nmi").tickets()[0].used_name == "hu-berlin"

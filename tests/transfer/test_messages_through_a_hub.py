@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NoReturn
 
@@ -11,13 +12,12 @@ import pytest
 from diadem.errors import NotFound, Unreachable
 from diadem.model.policy import Incoming
 from diadem.model.transfers import State
+from diadem.network.mail import pickup
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.envelope import Mail, open_mail, seal_mail
 from diadem.network.messages import WANTED
-from diadem.network.postman import deliver_all
-from diadem.network.sealed_messages import MESSAGE, SealedMessage, open_message, seal_message
-from diadem.network.spoke import picking_up
 from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.peers.notes import age_recipient
-from diadem.trust.envelope import Envelope
 from tests.transfer.pair import Wire
 from tests.transfer.star import HUB, SPOKES, STRANGER, Star
 from tests.transfer.towns import Town
@@ -30,11 +30,11 @@ class BytesOnly(Wire):
         raise Unreachable("no address")
 
 
-def archived(star: Town) -> str:
+def archived(star: Town, name: str = "session", *, data: bytes = bytes(range(256)) * 20) -> str:
     """A package of hu-berlin."""
-    folder = star.root / "session"
+    folder = star.root / name
     folder.mkdir(parents=True)
-    (folder / "scan.bin").write_bytes(bytes(range(256)) * 20)
+    (folder / "scan.bin").write_bytes(data)
     return str(star.node("hu-berlin").archive(folder, now=True).package.id)
 
 
@@ -68,7 +68,7 @@ def test_a_transfer_is_agreed_and_closed_through_the_hub(sent: tuple[Star, str])
     star, transfer = sent
     star.settle()
     assert [offer.id for offer in star.node("nmi").inbox()] == [transfer]
-    assert star.desk("hu-berlin").book.to_post() == []
+    assert star.desk("hu-berlin").outbox.waiting() == []
     desk = star.desk("nmi")
     wire = BytesOnly(star.node("nmi").id, lambda: star.desk("hu-berlin"))
     desk.link, desk.brings = (lambda peer: wire), (lambda peer: False)  # type: ignore[method-assign]  # noqa: ARG005
@@ -80,7 +80,7 @@ def test_a_transfer_is_agreed_and_closed_through_the_hub(sent: tuple[Star, str])
     star.node("nmi").transfers.resume(transfer)
     star.settle()
     assert [state(star, name, transfer) for name in SPOKES] == [State.CLOSED] * 2
-    assert all(star.desk(name).book.to_post() == [] for name in SPOKES)
+    assert all(star.desk(name).outbox.waiting() == [] for name in SPOKES)
     said = b"".join(data for _, _, data in star.hub.log)
     for secret in (transfer, accepted.package, accepted.payload_id, "alice", "scan.bin"):
         assert secret.encode() not in said
@@ -104,7 +104,7 @@ def test_who_answers_has_confirmed_this_node(sent: tuple[Star, str]) -> None:
 
 def test_what_the_hub_loses_is_put_down_again_and_twice_is_once(sent: tuple[Star, str]) -> None:
     star, transfer = sent
-    nmi, book = star.node("nmi").id, star.desk("hu-berlin").book
+    nmi, outbox = star.node("nmi").id, star.desk("hu-berlin").outbox
     for lost in star.hub.lying(nmi):
         lost.unlink()
     deliver_all(star.desk("hu-berlin"), due=False)
@@ -116,7 +116,7 @@ def test_what_the_hub_loses_is_put_down_again_and_twice_is_once(sent: tuple[Star
     assert len(star.hub.lying(nmi)) == 2
     star.settle()
     assert state(star, "nmi", transfer) is State.OFFERED
-    assert book.to_post() == []
+    assert outbox.waiting() == []
     assert len({name for _, name, _ in star.hub.log}) == len(star.hub.log)
 
 
@@ -158,21 +158,21 @@ def test_what_the_other_side_refuses_is_told_and_not_sent_again(star: Star) -> N
     failed = star.desk("hu-berlin").book.get(transfer)
     assert failed.state is State.FAILED
     assert "the other side refused the offer" in failed.error
-    assert star.desk("hu-berlin").book.to_post() == []
+    assert star.desk("hu-berlin").outbox.waiting() == []
 
 
-def put_in(star: Star, to: str, said: SealedMessage, by: str) -> None:
+def put_in(star: Star, to: str, said: Mail, by: str) -> None:
     """Lay something into a node's box, as a hub that lets everybody would, signed by the key of a node."""
     key, node = star.node(by).context.keys.open("online"), star.node(to)
-    sealed = seal_message(said, key, age_recipient(node.context))
+    sealed = seal_mail(said, key, age_recipient(node.context))
     (star.hub.box(node.id) / said.id).write_bytes(sealed)
 
 
-def lying(star: Star) -> SealedMessage:
+def lying(star: Star) -> Mail:
     """What lies in the box of nmi, opened there."""
     (path,) = star.hub.lying(star.node("nmi").id)
     node = star.node("nmi")
-    return open_message(path.read_bytes(), node.context.keys.age_identity(), node.id, path.name)[0]
+    return open_mail(path.read_bytes(), node.context.keys.age_identity(), node.id, path.name)
 
 
 def test_a_stranger_and_a_borrowed_name_say_nothing(sent: tuple[Star, str]) -> None:
@@ -240,8 +240,9 @@ def test_a_stolen_key_that_was_replaced_says_nothing_more(star: Star) -> None:
     star.settle()
     assert state(star, "nmi", transfer) is State.OFFERED
     node = star.node("nmi")
-    forged = replace(said, id="03" * 16, kind=MESSAGE, content={**said.content, "id": "04" * 16})
-    (star.hub.box(node.id) / forged.id).write_bytes(seal_message(forged, thief, age_recipient(node.context)))
+    assert isinstance(said.content, Mapping)
+    forged = replace(said, id="03" * 16, content={**said.content, "id": "04" * 16})
+    (star.hub.box(node.id) / forged.id).write_bytes(seal_mail(forged, thief, age_recipient(node.context)))
     before = len(star.hub.log)
     star.pick_up("nmi")
     assert "not signed by the online key of 'hu-berlin'" in refusals(star, "nmi")[0]
@@ -296,12 +297,12 @@ def test_a_message_that_nobody_foresaw_keeps_no_other_waiting(
     nmi = star.node("nmi").id
     (star.hub.box(nmi) / ("00" * 16)).write_bytes(b"?")
 
-    def opened(data: bytes, identity: str, node: str, name: str) -> tuple[SealedMessage, Envelope]:
+    def opened(data: bytes, identity: str, node: str, name: str) -> Mail:
         if data == b"?":
             raise ValueError("a fault of this program")
-        return open_message(data, identity, node, name)
+        return open_mail(data, identity, node, name)
 
-    monkeypatch.setattr(picking_up, "open_message", opened)
+    monkeypatch.setattr(pickup, "open_mail", opened)
     star.pick_up("nmi")
     assert state(star, "nmi", transfer) is State.OFFERED
     assert "cannot be read (ValueError)" in " ".join(refusals(star, "nmi"))

@@ -16,8 +16,9 @@ from diadem.model.policy import AllowedTransfer, Incoming, Transfers
 from diadem.model.transfers import State, new_id
 from diadem.network.evidence import Contradicted
 from diadem.network.incoming import receive
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import collect
 from diadem.network.messages import Message
-from diadem.network.postman import collect, deliver_all
 from diadem.trust.note import Checkpoint, sign_checkpoint
 from tests.transfer.pair import Pair, Side, WiredDesk
 from tests.transfer.towns import show_checkpoints
@@ -50,7 +51,7 @@ def test_an_offer_arrives_with_what_a_person_decides_by(pair: Pair) -> None:
     assert offer.record["title"] == "session"
     assert kinds_of(pair.a, sent.id) == ["offer"]
     assert pair.a.node.send(package, "marie@nmi").id == sent.id, "the same offer is not made twice"
-    assert not pair.a.desk.book.to_post()
+    assert not pair.a.desk.outbox.waiting()
 
 
 def test_declined_with_a_reason(pair: Pair) -> None:
@@ -105,7 +106,7 @@ def test_a_peer_that_is_away_gets_it_later_or_fetches_it(pair: Pair) -> None:
     assert deliver_all(pair.a.desk) == 0, "it is not tried again at once"
     assert collect(pair.b.desk, pair.a.id) == 1
     assert pair.b.node.inbox()[0].id == sent.id
-    assert not pair.a.desk.book.to_post()
+    assert not pair.a.desk.outbox.waiting()
     pair.b.wire.down = True
     pair.b.node.accept(sent.id, wait=False)
     pair.b.wire.down = False
@@ -124,7 +125,7 @@ def test_who_fetches_says_what_it_saw_of_a_log_and_takes_nothing_that_does_not_g
     sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
     assert collect(pair.b.desk, pair.a.id) == 1
     assert [offer.id for offer in pair.b.node.inbox()] == [sent.id]
-    assert not pair.a.desk.book.to_post()
+    assert not pair.a.desk.outbox.waiting()
 
     origin, key = kept.partition("\n")[0], pair.a.node.context.keys.open("log")
     pair.b.desk.book.see(pair.a.id, theirs=sign_checkpoint(Checkpoint(origin, 10_000, bytes(32)), key))  # of a fork

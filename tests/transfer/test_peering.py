@@ -12,12 +12,12 @@ from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
 from diadem.network.askers import find_asker
-from diadem.network.introductions import Introduction
-from diadem.network.peering import Joining, answer_join, finish_join, introduce, join_request
+from diadem.network.mail.envelope import Introduction, Mail
+from diadem.network.peering import answer_join, finish_join, introduce, join_request, signed
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.cards import own_card
 from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket
-from diadem.trust.envelope import Envelope, sign
+from diadem.trust.envelope import sign
 from tests.transfer.towns import Direct, Town, url
 
 
@@ -191,12 +191,13 @@ def test_a_node_that_is_dropped_while_it_joins_is_not_let_in_after_all(town: Tow
     ticket = town.peers("hu-berlin").invite(for_=nmi.settings.id)
     town.meet("hu-berlin", "nmi")
     joining = join_request(nmi, ticket)
-    revealing = finish_join(nmi, ticket, joining, answer_join(hu, joining.body))
-    assert isinstance(revealing, Joining)
+    answer = Mail.from_line(answer_join(hu, signed(nmi, ticket.node, joining)))
+    revealing = finish_join(nmi, ticket, joining, answer)
+    assert isinstance(revealing, Introduction)
     town.peers("hu-berlin").drop("nmi", "the project has ended")
-    for body in (revealing.body, joining.body):
+    for said in (revealing, joining):
         with pytest.raises(Refused, match="no such ticket"):
-            answer_join(hu, body)
+            answer_join(hu, signed(nmi, ticket.node, said))
     assert town.peers("hu-berlin").get("nmi").state is PeerState.DROPPED
 
 
@@ -219,12 +220,13 @@ def test_a_list_of_peers_of_before_joins_were_kept_stays_and_takes_new_ones(town
 def test_a_node_that_joins_as_at_first_is_told_to_update_and_may_use_its_ticket_then(town: Town) -> None:
     ticket = town.peers("hu-berlin").invite()
     hu, nmi = town.node("hu-berlin").context, town.node("nmi").context
-    document = json.loads(Envelope.from_line(join_request(nmi, ticket).body).payload)
+    document = join_request(nmi, ticket).to_dict() | {"to": ticket.node}
     del document["commitment"], document["number"]
     key, kind = nmi.keys.open("online"), "application/vnd.diadem.introduction+json"
     old = sign(encode(document | {"format": "diadem-introduction/1"}, where="test"), [key], kind).to_line()
-    with pytest.raises(Refused, match="Update DIADEM there"):
+    with pytest.raises(Refused, match="an earlier version") as caught:
         answer_join(hu, old)
+    assert "Update DIADEM there" in (caught.value.next or "")
     assert town.peers("hu-berlin").tickets()[0].used_by == ""
     assert town.peers("nmi").join(ticket.to_text()).words
 
@@ -233,16 +235,17 @@ def test_what_was_changed_on_the_way_or_is_for_another_changes_nothing(town: Tow
     ticket = town.peers("hu-berlin").invite()
     hu, nmi = town.node("hu-berlin").context, town.node("nmi").context
     joining = join_request(nmi, ticket)
+    body = signed(nmi, ticket.node, joining)
     with pytest.raises(Refused, match="for another node"):
-        answer_join(town.node("oslo").context, joining.body)
+        answer_join(town.node("oslo").context, body)
     with pytest.raises(DocumentError, match="not signed by the key"):
-        answer_join(hu, joining.body, "00" * 32)
-    for at in range(0, len(joining.body), len(joining.body) // 12):
-        bad = bytearray(joining.body)
+        answer_join(hu, body, "00" * 32)
+    for at in range(0, len(body), len(body) // 12):
+        bad = bytearray(body)
         bad[at] ^= 4
         with pytest.raises(UsageError):
             answer_join(hu, bytes(bad))
-    signed_by_oslo = json.loads(joining.body)
+    signed_by_oslo = json.loads(body)
     stranger = town.node("oslo").context.keys.open("online")
     signed_by_oslo["signatures"][0]["keyid"] = stranger.public.key_id
     with pytest.raises(DocumentError, match="not signed by the online key"):
@@ -250,17 +253,17 @@ def test_what_was_changed_on_the_way_or_is_for_another_changes_nothing(town: Tow
     assert peer_book(hu).ls() == []
     assert town.peers("hu-berlin").tickets()[0].used_by == ""
 
-    reply = answer_join(hu, joining.body)
+    reply = answer_join(hu, body)
     for at in range(0, len(reply), len(reply) // 12):
         bad = bytearray(reply)
         bad[at] ^= 4
         with pytest.raises(UsageError):
-            finish_join(nmi, ticket, joining, bytes(bad))
+            finish_join(nmi, ticket, joining, Mail.from_line(bytes(bad)))
     with pytest.raises(DocumentError, match="another question"):
-        finish_join(nmi, ticket, join_request(nmi, ticket), reply)
+        finish_join(nmi, ticket, join_request(nmi, ticket), Mail.from_line(reply))
     other = town.peers("oslo").invite()
     with pytest.raises(DocumentError, match="not the card of the node"):  # oslo's ticket, hu-berlin's answer
-        finish_join(nmi, other, join_request(nmi, other), reply)
+        finish_join(nmi, other, join_request(nmi, other), Mail.from_line(reply))
     assert peer_book(nmi).ls() == []
 
 
@@ -269,15 +272,15 @@ def test_nobody_is_known_who_has_neither_ticket_nor_peer(town: Town) -> None:
     stranger = town.node("oslo").context
     peer = town.peers("nmi").get("hu-berlin")
     with pytest.raises(Refused, match="no such ticket"):
-        answer_join(town.node("hu-berlin").context, introduce(stranger, peer).body)
+        answer_join(town.node("hu-berlin").context, signed(stranger, peer.id, introduce(stranger, peer)))
     made_up = Ticket(peer.id, "hu-berlin", (url("hu-berlin"),), (), "ab" * 16, town.peers("nmi").invite().expires)
     with pytest.raises(Refused, match="no such ticket"):
-        answer_join(town.node("hu-berlin").context, join_request(stranger, made_up).body)
+        answer_join(town.node("hu-berlin").context, signed(stranger, peer.id, join_request(stranger, made_up)))
     for worthless in (b"x" * 1000, own_card(stranger)[:-40]):  # nothing of it is proven: that takes a while
         chain = own_card(stranger)[:200] + worthless
-        said = Introduction(peer.id, "ab" * 16, "cd" * 16, "", chain, b"{}", "ef" * 32)
+        said = Introduction("ab" * 16, "cd" * 16, "", chain, b"{}", "ef" * 32)
         with pytest.raises(Refused, match="no such ticket"):
-            answer_join(town.node("hu-berlin").context, said.to_bytes(stranger.keys.open("online")))
+            answer_join(town.node("hu-berlin").context, signed(stranger, peer.id, said))
     assert not [said for said in town.said("hu-berlin", "audit") if said["outcome"] == "refused"]
 
 

@@ -14,8 +14,9 @@ from diadem.model.peers import NOTE_TYPE, Contact, Peer
 from diadem.model.policy import AllowedTransfer, Policy, Transfers
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
-from diadem.network.notes_told import tell_notes
-from diadem.network.postman import deliver_all
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.introductions import tell_notes
+from diadem.network.mail.pickup import pick_up
 from diadem.network.route_book import route_book
 from diadem.network.routing import (
     all_routes,
@@ -27,7 +28,6 @@ from diadem.network.routing import (
     require_route,
     ways,
 )
-from diadem.network.spoke.picking_up import pick_up
 from diadem.network.switching import switch_all
 from diadem.node.config import CarrierSettings
 from diadem.node.peers.book import peer_book

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,17 +14,20 @@ from hypothesis import strategies as st
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused
 from diadem.model.canonical import encode
-from diadem.network.sealed_messages import (
+from diadem.network.mail.envelope import (
     ANSWER,
+    BEGUN,
     INTRODUCTION,
     MESSAGE,
     TYPE,
     WELCOME,
     Answer,
-    SealedMessage,
-    open_message,
-    require_from,
-    seal_message,
+    Content,
+    Introduction,
+    Mail,
+    Welcome,
+    open_mail,
+    seal_mail,
 )
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
@@ -31,7 +35,7 @@ from diadem.trust.sealing import OneTime, seal, unseal
 
 ALICE, MARIE, OTHER = "aa" * 32, "bb" * 32, "cc" * 32
 NOW = datetime.datetime(2026, 3, 14, 9, tzinfo=datetime.UTC)
-SAID = SealedMessage("01" * 16, ALICE, MARIE, NOW, MESSAGE, {"kind": "offer"})
+SAID = Mail("01" * 16, ALICE, MARIE, NOW, {"kind": "offer"})
 KEY, BOX = PrivateKey.generate(), OneTime.generate()
 
 ids = st.binary(min_size=16, max_size=16).map(bytes.hex)
@@ -45,22 +49,32 @@ answers = st.builds(
     st.one_of(st.just({}), st.fixed_dictionaries({"code": texts, "message": texts, "next": st.just("")})),
     st.one_of(st.just(""), texts),
 )
-contents = st.one_of(
-    st.tuples(st.just(MESSAGE), st.dictionaries(texts, st.one_of(st.integers(0, 9), texts), max_size=3)),
-    st.tuples(st.just(ANSWER), answers.map(Answer.to_dict)),
-    st.tuples(st.sampled_from((INTRODUCTION, WELCOME)), texts),
+shown = st.tuples(texts.map(str.encode), texts.map(str.encode))
+contents: st.SearchStrategy[Content] = st.one_of(
+    st.dictionaries(texts, st.one_of(st.integers(0, 9), texts), max_size=3),
+    answers,
+    st.builds(lambda nonce, seen, both: Introduction("", nonce, seen, both[0], both[1]), ids, texts, shown),
+    st.builds(
+        lambda token, nonce, both, number: Introduction(token, nonce, "", both[0], both[1], "ab" * 32, number),
+        ids,
+        ids,
+        shown,
+        st.one_of(st.just(""), ids),
+    ),
+    st.builds(lambda nonce, both, number: Welcome(nonce, BEGUN, both[0], both[1], number), ids, shown, ids),
+    st.builds(lambda nonce, both: Welcome(nonce, "confirmed", both[0], both[1]), ids, shown),
 )
+KINDS = {Answer: ANSWER, Introduction: INTRODUCTION, Welcome: WELCOME, dict: MESSAGE}
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(ids, contents)
-def test_what_was_sealed_is_read_by_its_recipient_as_it_was_said(name: str, content: tuple[str, Any]) -> None:
-    said = replace(SAID, id=name, kind=content[0], content=content[1])
-    found, envelope = open_message(seal_message(said, KEY, BOX.recipient), BOX.identity, MARIE, name)
-    assert found == said
-    require_from(envelope, KEY.public, "hu-berlin")
-    if said.kind == ANSWER:
-        assert Answer.from_dict(found.content).to_dict() == said.content
+def test_what_was_sealed_is_read_by_its_recipient_as_it_was_said(name: str, content: Content) -> None:
+    said = replace(SAID, id=name, content=content)
+    found = open_mail(seal_mail(said, KEY, BOX.recipient), BOX.identity, MARIE, name)
+    assert found == Mail.from_line(said.to_line(KEY)) == said
+    assert found.kind == KINDS[type(content)]
+    found.require_from(KEY.public, "hu-berlin")
 
 
 @settings(max_examples=60)
@@ -69,28 +83,28 @@ def test_a_hub_that_changes_a_byte_is_found_out(at: int, flip: int) -> None:
     data = bytearray(SEALED)
     data[at % len(data)] ^= flip
     with pytest.raises(DiademError):
-        open_message(bytes(data), BOX.identity, MARIE, SAID.id)
+        open_mail(bytes(data), BOX.identity, MARIE, SAID.id)
 
 
 @settings(max_examples=40)
 @given(st.binary(max_size=300))
 def test_anything_else_is_refused(data: bytes) -> None:
     with pytest.raises(DiademError):
-        open_message(data, BOX.identity, MARIE, SAID.id)
+        open_mail(data, BOX.identity, MARIE, SAID.id)
     with pytest.raises(DiademError):
-        open_message(seal(data, BOX.recipient), BOX.identity, MARIE, SAID.id)
+        open_mail(seal(data, BOX.recipient), BOX.identity, MARIE, SAID.id)
 
 
-SEALED = seal_message(SAID, KEY, BOX.recipient)
+SEALED = seal_mail(SAID, KEY, BOX.recipient)
 
 
 def test_nobody_else_opens_it() -> None:
     with pytest.raises(Refused, match="for somebody else"):
-        open_message(SEALED, OneTime.generate().identity, MARIE, SAID.id)
+        open_mail(SEALED, OneTime.generate().identity, MARIE, SAID.id)
     assert b"offer" not in SEALED
     for cut in (0, 1, len(SEALED) // 2, len(SEALED) - 1):
         with pytest.raises((IntegrityError, Refused)):
-            open_message(SEALED[:cut], BOX.identity, MARIE, SAID.id)
+            open_mail(SEALED[:cut], BOX.identity, MARIE, SAID.id)
 
 
 def test_a_recipient_cannot_pass_it_on_as_if_it_were_for_another() -> None:
@@ -98,56 +112,105 @@ def test_a_recipient_cannot_pass_it_on_as_if_it_were_for_another() -> None:
     other = OneTime.generate()
     passed = seal(unseal(SEALED, [BOX.identity], limit=1 << 20), other.recipient)
     with pytest.raises(Refused, match="somebody passed it on"):
-        open_message(passed, other.identity, OTHER, SAID.id)
+        open_mail(passed, other.identity, OTHER, SAID.id)
 
 
 def test_a_hub_cannot_put_it_down_under_another_name() -> None:
     with pytest.raises(Refused, match="stored it again"):
-        open_message(SEALED, BOX.identity, MARIE, "02" * 16)
+        open_mail(SEALED, BOX.identity, MARIE, "02" * 16)
 
 
 def test_a_stranger_and_an_old_key_did_not_say_it() -> None:
     """Anybody may seal for a node whose recipient he knows; so its word alone counts for nothing."""
-    _, envelope = open_message(seal_message(SAID, PrivateKey.generate(), BOX.recipient), BOX.identity, MARIE, SAID.id)
+    said = open_mail(seal_mail(SAID, PrivateKey.generate(), BOX.recipient), BOX.identity, MARIE, SAID.id)
     with pytest.raises(Refused, match="not signed by the online key of 'hu-berlin'"):
-        require_from(envelope, KEY.public, "hu-berlin")
+        said.require_from(KEY.public, "hu-berlin")
+    with pytest.raises(Refused, match="not signed"):
+        SAID.require_from(KEY.public, "hu-berlin")  # it never had a signature
 
 
 def test_a_signature_over_something_else_is_no_message() -> None:
     line = sign(SAID.to_payload(), [KEY], "application/vnd.in-toto+json").to_line()
     with pytest.raises(DocumentError, match="something else"):
-        open_message(seal(line, BOX.recipient), BOX.identity, MARIE, SAID.id)
+        open_mail(seal(line, BOX.recipient), BOX.identity, MARIE, SAID.id)
+
+
+@pytest.mark.parametrize("name", ["message", "introduction", "welcome"])
+def test_what_an_earlier_version_says_is_known_for_that(name: str) -> None:
+    line = sign(SAID.to_payload(), [KEY], f"application/vnd.diadem.{name}+json").to_line()
+    for read in (Mail.from_line, lambda data: open_mail(seal(data, BOX.recipient), BOX.identity, MARIE, SAID.id)):
+        with pytest.raises(Refused, match="an earlier version") as caught:
+            read(line)
+        assert "Update DIADEM there" in (caught.value.next or "")
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda found: found | {"welcome": "text"},
-        lambda found: {name: value for name, value in found.items() if name != "message"},
+        lambda found: found | {"kind": "welcome"},
+        lambda found: found | {"kind": "gossip"},
+        lambda found: found | {"kind": ["message"]},
+        lambda found: {name: value for name, value in found.items() if name != "content"},
         lambda found: found | {"more": 1},
-        lambda found: found | {"format": "diadem-sealed-message/2"},
+        lambda found: found | {"format": "diadem-mail/2"},
         lambda found: found | {"from": MARIE},
         lambda found: found | {"from": "nmi"},
         lambda found: found | {"id": 1},
         lambda found: found | {"sent": "now"},
         lambda found: found | {"sent": 1},
-        lambda found: found | {"message": "text"},
+        lambda found: found | {"content": "text"},
         lambda found: [found],
     ],
 )
 def test_what_is_not_of_the_form_is_refused(change: Callable[[dict[str, Any]], Any]) -> None:
     document = {
-        "format": "diadem-sealed-message/1",
+        "format": "diadem-mail/1",
         "from": ALICE,
         "to": MARIE,
         "id": SAID.id,
         "sent": "2026-03-14T09:00:00Z",
-        "message": {"kind": "offer"},
+        "kind": "message",
+        "content": {"kind": "offer"},
     }
-    assert SealedMessage.from_payload(encode(document, where="test")) == SAID
+    assert Mail.from_line(sign(encode(document, where="test"), [KEY], TYPE).to_line()) == SAID
     line = sign(encode(change(document), where="test"), [KEY], TYPE).to_line()
     with pytest.raises(DocumentError):
-        open_message(seal(line, BOX.recipient), BOX.identity, MARIE, SAID.id)
+        open_mail(seal(line, BOX.recipient), BOX.identity, MARIE, SAID.id)
+
+
+INTRODUCED = Introduction("ab" * 16, "cd" * 16, "", b"{}", b"{}", "ef" * 32).to_dict()
+WELCOMED = Welcome("cd" * 16, "pending", b"{}", b"{}", "01" * 16).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("introduction", {"token": "ab"}),
+        ("introduction", {"token": ""}),
+        ("introduction", {"nonce": ""}),
+        ("introduction", {"seen": None}),
+        ("introduction", {"chain": 1}),
+        ("introduction", {"commitment": ""}),
+        ("introduction", {"number": "x"}),
+        ("introduction", {"token": "", "commitment": "", "number": "01" * 16}),
+        ("introduction", {"more": ""}),
+        ("welcome", {"nonce": "cd"}),
+        ("welcome", {"state": "friend"}),
+        ("welcome", {"state": "begun", "number": ""}),
+        ("welcome", {"number": "x"}),
+        ("welcome", {"note": ["x"]}),
+    ],
+)
+def test_an_introduction_and_its_answer_are_of_one_form(kind: str, wrong: dict[str, Any]) -> None:
+    good = {"introduction": INTRODUCED, "welcome": WELCOMED}[kind]
+
+    def line(content: dict[str, Any]) -> bytes:
+        document = json.loads(SAID.to_payload()) | {"kind": kind, "content": content}
+        return sign(encode(document, where="test"), [KEY], TYPE).to_line()
+
+    assert Mail.from_line(line(good)).kind == kind
+    with pytest.raises(DocumentError):
+        Mail.from_line(line(good | wrong))
 
 
 @pytest.mark.parametrize(
@@ -167,12 +230,12 @@ def test_what_is_not_of_the_form_is_refused(change: Callable[[dict[str, Any]], A
 )
 def test_an_answer_is_small_and_of_one_form(wrong: dict[str, Any]) -> None:
     with pytest.raises(DocumentError):
-        replace(SAID, kind=ANSWER, content={"to": SAID.id, "state": "closed"} | wrong)
+        Answer.from_dict({"to": SAID.id, "state": "closed"} | wrong)
 
 
 def test_what_hubs_would_not_carry_is_not_sealed() -> None:
     with pytest.raises(Refused, match="hubs carry"):
-        seal_message(replace(SAID, content={"text": "x" * (3 << 20)}), KEY, BOX.recipient)
+        seal_mail(replace(SAID, content={"text": "x" * (3 << 20)}), KEY, BOX.recipient)
 
 
 def test_the_words_of_a_refusal_are_obeyed_by_no_terminal() -> None:

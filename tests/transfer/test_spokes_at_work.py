@@ -16,7 +16,7 @@ from diadem.errors import UsageError
 from diadem.model.transfers import State
 from diadem.network.http.address import NOWHERE, choose_address
 from diadem.network.http.serve import Announcement, Plan, serve
-from diadem.network.spoke.polling import Polling
+from diadem.network.mail.pickup import HubPoller
 from diadem.node.config import NodeSettings, ServerSettings
 from tests.cli.inside import said, said_json
 from tests.transfer.star import HUB, Star
@@ -27,7 +27,7 @@ from tests.transfer.towns import url
 
 def test_a_service_hears_at_once_what_is_put_down_for_it(star: Star) -> None:
     stop, desk = threading.Event(), star.desk("nmi")
-    polling = Polling(desk, wait=5.0)
+    polling = HubPoller(desk, wait=5.0)
     assert polling.run(stop) is False
     threads = threading.active_count()
     polling.run(stop)

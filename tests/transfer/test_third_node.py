@@ -26,8 +26,8 @@ from diadem.network.handlers.windows import pushed_of, serving_of
 from diadem.network.incoming import receive
 from diadem.network.jobs import jobs
 from diadem.network.link import Link
+from diadem.network.mail.delivery import acknowledged
 from diadem.network.messages import Message
-from diadem.network.postman import acknowledged
 from diadem.network.wire import CONNECT
 from diadem.network.working import Movers
 from diadem.node.config import ServerSettings
@@ -169,10 +169,10 @@ def test_a_message_that_waits_for_another_is_not_taken_away(three: Three) -> Non
     a, c = three["hu-berlin"], three["oslo"]
     three.wires["hu-berlin", "nmi"].down = True
     a.node.send(a.archived(), "marie@nmi")
-    (waiting,) = a.desk.book.to_post()
+    (waiting,) = a.desk.outbox.waiting()
     with pytest.raises(NotFound, match="no such message"):
         acknowledged(a.desk, c.id, waiting.id)
-    assert a.desk.book.to_post() == [waiting]
+    assert a.desk.outbox.waiting() == [waiting]
 
 
 def test_refused_offers_leave_nothing_on_the_disk(three: Three) -> None:

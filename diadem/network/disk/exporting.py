@@ -20,17 +20,16 @@ from diadem.model.display import Display
 from diadem.model.ports import Listener
 from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, State, Transfer, new_id
-from diadem.network.book import Outgoing
 from diadem.network.desk import Desk
 from diadem.network.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
+from diadem.network.mail.delivery import message_of
+from diadem.network.mail.envelope import Mail, seal_mail
+from diadem.network.mail.outbox import Outgoing
 from diadem.network.messages import OFFER
 from diadem.network.offering import measured, offered_already, send, wanted_offer
-from diadem.network.postman import message_of
 from diadem.network.relay.depositing import Deposit
 from diadem.network.relay_book import EVERYTHING, Place, Relay
 from diadem.network.routing import require_route
-from diadem.network.sealed_messages import MESSAGE as A_MESSAGE
-from diadem.network.sealed_messages import SealedMessage, seal_message
 from diadem.network.serving import Serving
 from diadem.node.peers.book import peer_book
 from diadem.store.whole import write_whole
@@ -152,8 +151,8 @@ def _message(desk: Desk, transfer: Transfer, name: str, recipient: str) -> bytes
     about = dict(desk.book.about(transfer.id))
     said = message_of(desk, Outgoing(new_id(), transfer.peer, transfer.id, OFFER, about))
     content = canonical.decode(said.to_bytes(), where="message", limit=1 << 22)
-    sealed = SealedMessage(name, desk.node, transfer.peer, desk.now, A_MESSAGE, content)
-    return seal_message(sealed, desk.context.keys.open("online"), recipient)
+    mail = Mail(name, desk.node, transfer.peer, desk.now, content)
+    return seal_mail(mail, desk.context.keys.open("online"), recipient)
 
 
 def _handed_over(desk: Desk, transfer: Transfer) -> str:

@@ -18,10 +18,11 @@ from diadem.network.desk import Desk
 from diadem.network.disk.layout import MESSAGE, DiskHeader, ReadOnly, read_file, windows_of
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_SEALED
+from diadem.network.mail.envelope import MESSAGE as CONTROL
+from diadem.network.mail.envelope import Mail, open_mail
 from diadem.network.messages import OFFER, Message
 from diadem.network.relay.collecting import Collecting, collect_package
 from diadem.network.relay_book import Relay
-from diadem.network.sealed_messages import SealedMessage, open_message, require_from
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.node.separation import require_no_secrets
@@ -122,11 +123,11 @@ def _offered(desk: Desk, folder: Path, header: DiskHeader) -> Transfer:
     """
     peer = desk.peer(header.sender)
     data = read_file(folder / MESSAGE, MAX_SEALED)
-    said, envelope = open_message(data, desk.context.keys.age_identity(), desk.node, header.message)
+    said = open_mail(data, desk.context.keys.age_identity(), desk.node, header.message)
     known = peer_book(desk.context).known(peer.id)
     assert known is not None
     advice = f"diadem peer refresh {peer.name}; if that does not help, ask its people to run the same export again."
-    require_from(envelope, PublicKey.from_text(known.online), peer.name, advice=advice)
+    said.require_from(PublicKey.from_text(known.online), peer.name, advice=advice)
     message = _message(said, header)
     answer = canonical.decode(receive(desk, peer.id, message), where="answer", limit=1 << 20)
     if answer.get("state") == "unproven":
@@ -138,11 +139,12 @@ def _offered(desk: Desk, folder: Path, header: DiskHeader) -> Transfer:
     return desk.book.get(header.transfer)
 
 
-def _message(said: SealedMessage, header: DiskHeader) -> bytes:
+def _message(said: Mail, header: DiskHeader) -> bytes:
     """The control message on a disk, which is the offer of its transfer."""
-    data = canonical.encode(said.content, where="message")
-    found = Message.from_bytes(data)
-    if found.kind != OFFER or found.transfer != header.transfer or found.sender != header.sender:
+    data = canonical.encode(said.content, where="message") if said.kind == CONTROL else b""
+    found = Message.from_bytes(data) if data else None
+    of_transfer = found is not None and (found.kind, found.transfer) == (OFFER, header.transfer)
+    if found is None or not of_transfer or found.sender != header.sender:
         raise IntegrityError(
             "the message on the disk is not the offer of this transfer", where=MESSAGE, next="Ask for a new disk."
         )

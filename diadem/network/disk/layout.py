@@ -12,16 +12,12 @@ Nothing in it is believed: the message proves itself, the windows are proven by 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import ClassVar, Final, Self
 
-from diadem.errors import DocumentError, NotFound, Unreachable
-from diadem.model import canonical
-from diadem.model.carriers import RELAY
-from diadem.model.peer_checks import HEX, matches
+from diadem.errors import NotFound, Unreachable
+from diadem.model.documents import Document, Id, NodeId
 from diadem.network.desk import Desk
 from diadem.network.relay.carriers import connected
 from diadem.network.relay.guarded import Guarded
@@ -30,46 +26,20 @@ from diadem.node.config import CarrierSettings
 HEADER: Final = "diadem-disk.json"
 MESSAGE: Final = "message.age"
 FORMAT: Final = "diadem-disk/1"
-_MOST: Final = 4096
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class DiskHeader:
-    """What a disk says of itself.
+class DiskHeader(Document, frozen=True, tag_field="format", tag=FORMAT):
+    """What a disk says of itself: two nodes, a transfer, the folder of its windows, the id of the message."""
 
-    Attributes
-    ----------
-    sender, recipient : str
-        Node ids.
-    transfer : str
-        32 hex digits.
-    relay : str
-        The folder of the windows.
-    message : str
-        Id of the sealed message.
-    """
+    WHAT: ClassVar[str] = HEADER
+    ADVICE: ClassVar[str] = "Name the folder that export made; or ask for a new disk."
+    LIMIT: ClassVar[int] = 4096
 
-    sender: str
-    recipient: str
-    transfer: str
-    relay: str
-    message: str
-
-    def __post_init__(self) -> None:
-        """Refuse what leads elsewhere."""
-        nodes = matches(HEX, self.sender) and matches(HEX, self.recipient)
-        if not nodes or not all(matches(_ID, text) for text in (self.transfer, self.message)):
-            raise _fault("it does not name two nodes, a transfer and a message")
-        if not matches(RELAY, self.relay):
-            raise _fault("it names no folder")
-
-    def to_bytes(self) -> bytes:
-        """As it is written."""
-        return canonical.encode({"format": FORMAT, **self._members()}, where=HEADER)
-
-    def _members(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+    sender: NodeId
+    recipient: NodeId
+    transfer: Id
+    relay: Id
+    message: Id
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -82,11 +52,7 @@ class DiskHeader:
         DocumentError
             It is another file.
         """
-        found = canonical.decode(read_file(folder / HEADER, _MOST), where=HEADER, limit=_MOST)
-        if not isinstance(found, dict) or found.keys() != {"format", *cls.__slots__} or found["format"] != FORMAT:
-            raise _fault(f"it is not of the form {FORMAT}")
-        del found["format"]
-        return cls(**found)
+        return cls.from_bytes(read_file(folder / HEADER, cls.LIMIT))
 
 
 def read_file(path: Path, most: int) -> bytes:
@@ -129,7 +95,3 @@ class ReadOnly(Guarded):
 
     def end(self, relay: str) -> None:
         """Nothing."""
-
-
-def _fault(message: str) -> DocumentError:
-    return DocumentError(message, where=HEADER, next="Name the folder that export made; or ask for a new disk.")

@@ -10,7 +10,7 @@ from diadem.network.desk import desk_of
 from diadem.network.exchange import Request, Response, Services, route
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_EMPTY, MAX_MESSAGE
-from diadem.network.postman import acknowledged, waiting_for
+from diadem.network.mail.delivery import acknowledged, waiting_for
 from diadem.network.routing import note_call
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import BytesIO
-from typing import Final
+from typing import Annotated, ClassVar
 
-from diadem.errors import UsageError
+from msgspec import Meta
+
 from diadem.model.access import Asker, Right
+from diadem.model.documents import Document
 from diadem.model.manifest import PREFIX
 from diadem.network import telling
 from diadem.network.askers import asker_for
@@ -21,21 +23,25 @@ from diadem.node.access.askers import not_found, require
 from diadem.node.quality.amend import effective
 from diadem.serialization.record_writer import write_record
 
-#: Characters of a query, and the largest offset.
-_QUERY, _OFFSET = 10_000, 1 << 40
-_SEARCH: Final = {"query": str, "limit": int, "offset": int}
+
+class Search(Document, frozen=True):
+    """What is searched for, and which of the rows found are wanted."""
+
+    WHAT: ClassVar[str] = "request body"
+    ADVICE: ClassVar[str] = "Update DIADEM here and at the node."
+    LIMIT: ClassVar[int] = MAX_QUESTION
+
+    query: Annotated[str, Meta(max_length=10_000)] = ""
+    limit: Annotated[int, Meta(ge=0)] = 0
+    offset: Annotated[int, Meta(ge=0, le=1 << 40)] = 0
 
 
 @route("POST", "search", body=MAX_QUESTION, answers={200: "a page of rows"})
 def search(request: Request, services: Services) -> Response:
     """Find packages among those that you may find."""
-    said = request.document()
-    query, limit, offset = (said.get(name, kind()) for name, kind in _SEARCH.items())
-    known = said.keys() <= _SEARCH.keys() and all(type(said[name]) is _SEARCH[name] for name in said)
-    if not known or len(query) > _QUERY or not limit >= 0 or not 0 <= offset <= _OFFSET:
-        raise UsageError("a search is a query, a limit and an offset", where="request body")
+    said = Search.from_bytes(request.body)
     asker = asker_for(services.context, request.known_asker)
-    return Response.json(telling.search(services.context, asker, query, limit=limit, offset=offset))
+    return Response.json(telling.search(services.context, asker, said.query, limit=said.limit, offset=said.offset))
 
 
 @route("GET", "packages/{package}", answers={200: "a row, assessments, warnings"})

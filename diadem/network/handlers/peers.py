@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from diadem.errors import NotFound
 from diadem.network.exchange import Request, Response, Services, route
-from diadem.network.introductions import MAX_INTRODUCTION
+from diadem.network.limits import MAX_INTRODUCTION
 from diadem.network.logins import MAX_LOGIN, answer_login
 from diadem.network.peering import answer_join, peer_view
 

@@ -6,6 +6,7 @@ from diadem.network import stating
 from diadem.network.askers import asker_for
 from diadem.network.exchange import Request, Response, Services, route
 from diadem.network.limits import MAX_STATEMENT
+from diadem.network.wishes import read_wish
 from diadem.trust.keys import PublicKey
 
 
@@ -18,7 +19,7 @@ from diadem.trust.keys import PublicKey
 def prepare(request: Request, services: Services) -> Response:
     """Have a statement written out, to sign it yourself: an assessment, or an offer and its grant."""
     asker = asker_for(services.context, request.known_asker)
-    return Response.json(stating.prepare(services.context, asker, request.document()))
+    return Response.json(stating.prepare(services.context, asker, read_wish(request.document())))
 
 
 @route(

@@ -13,8 +13,9 @@ from diadem.model.transfers import IN, LOCAL, MOVING, NEXT, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.intake import bits_of, numbers_of
-from diadem.network.landing import Landing, place_of
-from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message, Wish
+from diadem.network.landing import place_of
+from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message, Wanted
+from diadem.network.receiving import Receiving
 from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, Spoilt, relay_book
 from diadem.network.routing import hub_for, working_hubs
 from diadem.network.windows import missing_windows, most_windows
@@ -120,7 +121,7 @@ def ask_again(
     parts = sorted({part for part, _ in lacking if part < 2})
     bits = bits_of(windows) or _NONE
     with contextlib.suppress(StopIteration):  # an earlier wish that has not gone yet is part of this one
-        waiting = desk.book.to_post(peer=transfer.peer)
+        waiting = desk.outbox.waiting(peer=transfer.peer)
         unsent = next(one for one in waiting if (one.transfer, one.kind) == (transfer.id, WANTED))
         parts = sorted({*parts, *unsent.about["parts"]})
         bits = _both(bits, from_base64(unsent.about["windows"]))
@@ -149,13 +150,11 @@ def _missing(desk: Desk, transfer: Transfer) -> dict[str, Any]:
     """Parts and windows that are not here."""
     arrival = Arrival.open(place_of(desk, transfer), transfer.id)
     try:
-        landing = Landing(desk, transfer, arrival)
-        tags = landing.tagmanifest()
-        if tags is None or not landing.has_tag_files(tags):
+        receiving = Receiving(desk, transfer, arrival)
+        if not receiving.open_tag_files():
             return {"parts": [0, 1], "windows": ""}
-        landing.begin(tags)
-        assert landing.plan is not None
-        bits = bits_of(set(missing_windows(landing.plan, arrival.marks.proven)))
+        assert receiving.plan is not None
+        bits = bits_of(set(missing_windows(receiving.plan, arrival.marks.proven)))
         return {"parts": [], "windows": to_base64(bits or _NONE)}
     finally:
         arrival.close()
@@ -181,30 +180,30 @@ def take_wanted(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     Refused
         The route was not offered, or the package has no such windows.
     """
-    wish, relays = Wish.of(message.about), relay_book(desk.context)
+    wanted, relays = Wanted.of(message.about), relay_book(desk.context)
     if transfer.state is State.OFFERED:
         raise NotFound("the acceptance has not come yet", next="Send it again.")
     if transfer.state not in {*MOVING, State.FAILED}:
         return transfer
-    if wish.route not in transfer.routes:
-        raise Refused(f"the route '{wish.route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
+    if wanted.route not in transfer.routes:
+        raise Refused(f"the route '{wanted.route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
     if relays.get(transfer.id) is None:
         raise NotFound("the acceptance names no place to write it to")
-    if wish.hub and wish.hub not in [one.id for one in working_hubs(desk, transfer.peer)]:
+    if wanted.hub and wanted.hub not in [one.id for one in working_hubs(desk, transfer.peer)]:
         raise Refused("the hub that it names is not used by both nodes", next="diadem peer refresh")
-    if transfer.state is State.FAILED and wish.route != DIRECT:  # it is the carrier's fault, or the receiver's
+    if transfer.state is State.FAILED and wanted.route != DIRECT:  # it is the carrier's fault, or the receiver's
         _tell_failed(desk, transfer)
         return transfer
-    places = [] if wish.route == DIRECT else _places(wish, transfer)
+    places = [] if wanted.route == DIRECT else _places(wanted, transfer)
     with desk.book.together():
-        if wish.route == DIRECT:
-            heard = relays.ask_nothing(transfer.id, wish.generation)
+        if wanted.route == DIRECT:
+            heard = relays.ask_nothing(transfer.id, wanted.generation)
         else:
-            heard = relays.ask(transfer.id, wish.route, places, wish.generation)
+            heard = relays.ask(transfer.id, wanted.route, places, wanted.generation)
         if heard:
-            if wish.hub:
-                relays.use_hub(transfer.id, wish.hub)
-            desk.book.change(transfer.id, route=wish.route, error="", next="")
+            if wanted.hub:
+                relays.use_hub(transfer.id, wanted.hub)
+            desk.book.change(transfer.id, route=wanted.route, error="", next="")
     return desk.book.get(transfer.id)
 
 
@@ -224,11 +223,11 @@ def _tell_failed(desk: Desk, transfer: Transfer) -> None:
     desk.post(transfer, PROGRESS, {"state": str(State.FAILED), "error": transfer.error[:MAX_ERROR]})
 
 
-def _places(wish: Wish, transfer: Transfer) -> Iterable[Place]:
-    parts = [(int(part), 0) for part in wish.parts]
-    if wish.windows == "":
+def _places(wanted: Wanted, transfer: Transfer) -> Iterable[Place]:
+    parts = [(int(part), 0) for part in wanted.parts]
+    if wanted.windows == "":
         return [*parts, EVERYTHING]
-    bits, most = from_base64(wish.windows), most_windows(transfer.bytes, transfer.files)
+    bits, most = from_base64(wanted.windows), most_windows(transfer.bytes, transfer.files)
     if 8 * len(bits) >= most + 8:  # each of them would be a row in the book
         raise Refused(f"windows are wanted of a package that has {most:,} at most", next="Ask for a new offer.")
     return [*parts, *((2, number) for number in numbers_of(bits))]

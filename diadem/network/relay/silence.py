@@ -64,7 +64,7 @@ def _patience(known: Silence, by_hand: bool) -> timedelta:
 
 def _is_unheard(desk: Desk, transfer: Transfer) -> bool:
     """Whether the sender does not know yet what is wanted."""
-    waiting = desk.book.to_post(peer=transfer.peer)
+    waiting = desk.outbox.waiting(peer=transfer.peer)
     return any(one.transfer == transfer.id and one.kind in (ACCEPTANCE, WANTED) for one in waiting)
 
 

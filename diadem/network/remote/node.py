@@ -29,7 +29,7 @@ from diadem.network.remote.package import RemotePackage
 from diadem.network.remote.reading import PackageFacts, read_facts, read_result, read_transfer
 from diadem.network.remote.restoring import RemoteChain, restore
 from diadem.network.remote.signing import Signer
-from diadem.network.wishes import OfferWish, judgement_document, offer_document
+from diadem.network.wishes import JudgementWish, OfferWish, WantedOffer
 from diadem.node.quality.assess import ID, Assessments, Judgement
 from diadem.serialization.record_json import MAX_BYTES, read_record
 
@@ -70,12 +70,6 @@ def _persistently(state: Callable[[], T]) -> T:
             if error.code != "overtaken":
                 raise
     return state()
-
-
-def _kind(answer: Mapping[str, Any]) -> str:
-    """What the node wants signed, by its own word; that it is that is checked before it is."""
-    found = re.search('"predicateType":"[^"]*/([a-z]+)/v1"', str(answer.get("payload")))
-    return found[1] if found else ""
 
 
 def _package_again(node: Callable[[], RemoteNode], package: PackageId) -> RemotePackage:
@@ -320,11 +314,11 @@ class RemoteNode(Closing, Reopenable, Display):
             scheme=scheme or "",
             replaces=replaces or "",
         )
-        document = judgement_document(found, said)
+        wish = JudgementWish.of_judgement(found, said)
 
         def state() -> Assessment:
-            answer = self._prepared(document)
-            envelope, statement = self._signer.assessment(answer, found, said)
+            statement = self._signer.read(self._prepared(wish))
+            envelope = self._signer.assessment(statement, found, said)
             order = self._client.post_line("statements", envelope.to_line()).get("index")
             return Assessment.of(envelope.statement_id, order if type(order) is int else 0, statement.predicate)
 
@@ -350,26 +344,27 @@ class RemoteNode(Closing, Reopenable, Display):
         """
         row = self._facts(self._whole(package)).row
         address = to if "@" in to else f"{to}@{self._signer.by.rpartition('@')[2]}"
-        wish = OfferWish(PackageId(row.id), address, int(expires.total_seconds()), comment, route)
+        wish = OfferWish(PackageId(row.id), WantedOffer(address, int(expires.total_seconds()), comment, route))
         return _persistently(lambda: self._offered(wish, row))
 
     def _offered(self, wish: OfferWish, row: PackageRow) -> Transfer:
-        answer, grant, now = self._prepared(offer_document(wish)), "", datetime.datetime.now(datetime.UTC)
-        if _kind(answer) == "grant":
-            envelope, _ = self._signer.grant(answer, wish, now)
+        answer, grant, now = self._prepared(wish), "", datetime.datetime.now(datetime.UTC)
+        if "transfer" not in answer and (statement := self._signer.read(answer)).kind == "grant":
+            envelope = self._signer.grant(statement, wish, now)
             self._client.post_line("statements", envelope.to_line())
-            grant, answer = envelope.statement_id, self._prepared(offer_document(wish))
+            grant, answer = envelope.statement_id, self._prepared(wish)
         if "transfer" in answer:
             return read_transfer(answer["transfer"], self.url)
-        envelope, statement = self._signer.offer(answer, wish, now, payload_id=row.payload_id, grant=grant)
+        statement = self._signer.read(answer)
+        envelope = self._signer.offer(statement, wish, now, payload_id=row.payload_id, grant=grant)
         self._client.post_line("statements", envelope.to_line())
         return transfer_of(
             envelope.statement_id, statement.predicate, title=row.title, created=statement.time, node=self.id
         )
 
-    def _prepared(self, document: Mapping[str, Any]) -> dict[str, Any]:
+    def _prepared(self, wish: JudgementWish | OfferWish) -> dict[str, Any]:
         with _as_here():
-            return self._client.post_json("statements/prepare", document)
+            return self._client.post_line("statements/prepare", wish.to_bytes())
 
     def _dataset(self, package: PackageId, named: str) -> str:
         """The id of a dataset that is named by it, its path or the end of it: by the record, whose bytes are proven."""

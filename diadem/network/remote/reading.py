@@ -1,19 +1,22 @@
-"""What a node answers, as values: rows, judgements, doubts. From somebody else, so its form is checked."""
+"""What a node answers, as values: rows, judgements, doubts. From somebody else, so its form is checked.
+
+Each is read straight into its class. A node may be of a later version, and say more than is known here.
+"""
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
-from diadem.catalogue.results import DatasetRow, PackageRow, SearchResult, WiderSearch
-from diadem.errors import DiademError, DocumentError
+from diadem.catalogue.results import PackageRow, SearchResult
+from diadem.errors import DocumentError, UsageError
 from diadem.model.assessments import Assessment, current, disputes
+from diadem.model.documents import Document, document_of
 from diadem.model.lineage import Caution
 from diadem.model.manifest import PackageId
-from diadem.model.times import read_time
-from diadem.model.transfers import State, Transfer
+from diadem.model.transfers import Transfer
 from diadem.node.quality.assess import Assessments
 
 T = TypeVar("T")
@@ -44,114 +47,89 @@ class PackageFacts:
     warnings: tuple[Caution, ...]
 
 
+class _Judged(Document, frozen=True, forbid_unknown_fields=False):
+    """All assessments of a package, each with the ``path`` of its dataset."""
+
+    package: str
+    assessments: tuple[dict[str, Any], ...]
+
+
+class _Doubt(Document, frozen=True, forbid_unknown_fields=False):
+    """A `Caution` as it is told."""
+
+    package: str
+    path: str
+    assessment: dict[str, Any]
+    disputed: bool
+    way: tuple[str, ...]
+
+
+class _Facts(Document, frozen=True, forbid_unknown_fields=False):
+    """`PackageFacts` as they are told."""
+
+    package: PackageRow
+    continued_by: tuple[PackageId, ...]
+    amended: bool
+    assessments: _Judged
+    warnings: tuple[_Doubt, ...]
+
+
 def read_facts(document: Mapping[str, Any], url: str) -> PackageFacts:
     """What is told of a package. Raises `DocumentError`."""
-    return _read(lambda: _facts(document), url)
-
-
-def read_result(document: Mapping[str, Any], url: str) -> SearchResult:
-    """A page of a search. Raises `DocumentError`."""
-    return _read(lambda: _result(document), url)
-
-
-def read_transfer(document: Any, url: str) -> Transfer:
-    """A transfer of which the node tells. Raises `DocumentError`."""
-    return _read(lambda: _transfer(document), url)
-
-
-def _read(read: Callable[[], T], url: str) -> T:
-    try:
-        return read()
-    except (KeyError, TypeError, ValueError, AttributeError, DiademError) as error:
-        raise DocumentError(
-            "the answer is not what this version of DIADEM understands", where=url, next="Update DIADEM."
-        ) from error
-
-
-def _facts(said: Mapping[str, Any]) -> PackageFacts:
+    said = _read(_Facts, document, url)
+    told = said.assessments.assessments
+    judged = tuple(_assessment(one, order, url) for order, one in enumerate(told))
+    counting = tuple(current(judged))
+    paths = {one.dataset: str(more["path"]) for one, more in zip(judged, told, strict=True) if more.get("path")}
     return PackageFacts(
-        row=_row(said["package"]),
-        continued_by=tuple(PackageId(one) for one in said["continued_by"]),
-        amended=bool(said["amended"]),
-        assessments=_assessments(said["assessments"]),
-        warnings=tuple(map(_caution, said["warnings"])),
-    )
-
-
-def _result(said: Mapping[str, Any]) -> SearchResult:
-    return SearchResult(
-        query=str(said["query"]),
-        rows=tuple(map(_row, said["rows"])),
-        total=int(said["total"]),
-        exact=bool(said["exact"]),
-        hint=str(said["hint"]),
-        names=tuple(map(str, said["names"])),
-        offset=int(said["offset"]),
-        wider=tuple(
-            WiderSearch(str(one["query"]), str(one["left_out"]), int(one["total"]), bool(one["exact"]))
-            for one in said.get("wider", ())  # an earlier version does not say
+        row=_named(said.package, url),
+        continued_by=said.continued_by,
+        amended=said.amended,
+        assessments=Assessments(said.assessments.package, judged, counting, tuple(disputes(counting)), paths),
+        warnings=tuple(
+            Caution(one.package, one.path, _assessment(one.assessment, 0, url), one.disputed, one.way)
+            for one in said.warnings
         ),
     )
 
 
-def _row(said: Mapping[str, Any]) -> PackageRow:
-    texts = ("payload_id", "title", "instrument", "sample", "operator", "owner", "path")
-    plain: dict[str, Any] = {name: str(said[name]) for name in texts}
-    plain |= {name: int(said[name]) for name in ("datasets", "files", "bytes", "matching", "omitted")}
-    plain |= {name: tuple(map(str, said[name])) for name in ("formats", "stores", "quality", "warnings")}
-    return PackageRow(
-        id=str(PackageId(said["id"])),
-        session=str(said["session"]),
-        continues=None if said["continues"] is None else str(said["continues"]),
-        date=datetime.date.fromisoformat(said["date"]) if said["date"] else None,
-        until=datetime.date.fromisoformat(said["until"]) if said.get("until") else None,
-        ingested_at=read_time(said["ingested_at"]) if said["ingested_at"] else None,
-        matched=tuple(DatasetRow(str(one["id"]), str(one["path"])) for one in said["matched"]),
-        issues={str(code): int(count) for code, count in said["issues"].items()},
-        tombstone=said["tombstone"],
-        **plain,
-    )
+def read_result(document: Mapping[str, Any], url: str) -> SearchResult:
+    """A page of a search. Raises `DocumentError`."""
+    said = _read(SearchResult, document, url)
+    return replace(said, rows=tuple(_named(row, url) for row in said.rows))
 
 
-def _assessments(said: Mapping[str, Any]) -> Assessments:
-    found = [_assessment(one, order) for order, one in enumerate(said["assessments"])]
-    counting = current(found)
-    paths = {str(one["dataset"]): str(one["path"]) for one in said["assessments"] if one["path"]}
-    return Assessments(str(said["package"]), tuple(found), tuple(counting), tuple(disputes(counting)), paths)
+def read_transfer(document: Any, url: str) -> Transfer:
+    """A transfer of which the node tells. Raises `DocumentError`."""
+    said = _read(Transfer, document, url)
+    _require_zone(url, said.expires, said.created)
+    return said
 
 
-def _assessment(said: Mapping[str, Any], order: int) -> Assessment:
-    left_out = ("statement_id", "order", "value", "evidence")
-    texts = {name: str(said[name]) for name in Assessment.__dataclass_fields__ if name not in left_out}
-    value = None if said["value"] is None else float(said["value"])
-    return Assessment(
-        statement_id=str(said["statement"]),
-        order=order,
-        value=value,
-        evidence=tuple(map(str, said["evidence"])),
-        **texts,
-    )
+def _assessment(said: Mapping[str, Any], order: int, url: str) -> Assessment:
+    return _read(Assessment, {**said, "statement_id": said.get("statement"), "order": order}, url)
 
 
-def _caution(said: Mapping[str, Any]) -> Caution:
-    return Caution(
-        package=str(said["package"]),
-        path=str(said["path"]),
-        assessment=_assessment(said["assessment"], 0),
-        disputed=bool(said["disputed"]),
-        way=tuple(map(str, said["way"])),
-    )
+def _named(row: PackageRow, url: str) -> PackageRow:
+    """The row, whose id is one."""
+    _require_zone(url, row.ingested_at)
+    try:
+        return replace(row, id=str(PackageId(row.id)))
+    except UsageError as error:
+        raise _odd(error.message, url) from None
 
 
-def _transfer(said: Mapping[str, Any]) -> Transfer:
-    texts = ("id", "direction", "package", "payload_id", "title", "peer", "sender", "recipient", "comment", "offer")
-    plain: dict[str, Any] = {name: str(said[name]) for name in (*texts, "grant", "error", "next")}
-    return Transfer(
-        state=State(said["state"]),
-        bytes=int(said["bytes"]),
-        files=int(said["files"]),
-        routes=tuple(map(str, said["routes"])),
-        expires=read_time(said["expires"]),
-        created=read_time(said["created"]),
-        **plain,
+def _require_zone(url: str, *moments: datetime | None) -> None:
+    if any(moment is not None and moment.tzinfo is None for moment in moments):
+        raise _odd("a moment has no time zone", url)
+
+
+def _read(kind: type[T], document: Any, url: str) -> T:
+    found: T = document_of(kind, document, fault=lambda words, at="": _odd(f"{at}: {words}" if at else words, url))
+    return found
+
+
+def _odd(words: str, url: str) -> DocumentError:
+    return DocumentError(
+        f"the answer is not what this version of DIADEM understands: {words}", where=url, next="Update DIADEM."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,13 +42,23 @@ class Signer:
     by: str
     node: str
 
-    def assessment(self, answer: Mapping[str, Any], package: PackageId, asked: Judgement) -> tuple[Envelope, Statement]:
-        """A judgement that the node has prepared, signed; only where it says what was asked for.
+    def read(self, answer: Mapping[str, Any]) -> Statement:
+        """What the node has written out; nothing of it is believed. Raises `Refused` for what is no statement."""
+        payload = answer.get("payload")
+        if not isinstance(payload, str) or answer.get("type") != PAYLOAD_TYPE:
+            raise _refused("it is not a statement")
+        try:
+            return read_statement(payload.encode("utf-8"))
+        except DiademError as error:
+            raise _refused(error.message) from error
+
+    def assessment(self, statement: Statement, package: PackageId, asked: Judgement) -> Envelope:
+        """A judgement that the node has written out, signed; only where it says what was asked for.
 
         Parameters
         ----------
-        answer : mapping
-            What the node answered.
+        statement : Statement
+            What the node has written out.
         package : PackageId
             Of what.
         asked : Judgement
@@ -60,15 +69,15 @@ class Signer:
         Refused
             It says something else. Nothing was signed.
         """
-        statement = self._read(answer, "assessment", [Subject.package(package)])
+        self._require(statement, "assessment", [Subject.package(package)])
         return self._signed(statement, _judged(statement.predicate, asked))
 
-    def grant(self, answer: Mapping[str, Any], asked: OfferWish, now: datetime) -> tuple[Envelope, Statement]:
+    def grant(self, statement: Statement, asked: OfferWish, now: datetime) -> Envelope:
         """The grant that an offer needs, signed; only where it opens this package to this person for this long."""
-        statement = self._read(answer, "grant", [Subject.package(asked.package)])
-        said, until = statement.predicate, now + timedelta(seconds=asked.seconds) + FETCHING
+        self._require(statement, "grant", [Subject.package(asked.package)])
+        said, until = statement.predicate, now + timedelta(seconds=asked.offer.seconds) + FETCHING
         fits = {
-            "to": said.get("to") == asked.to,
+            "to": said.get("to") == asked.offer.to,
             "recipient": bool(said.get("recipient")),
             "rights": said.get("rights") == ["read"],
             "scope": said.get("scope") == "package",
@@ -77,14 +86,14 @@ class Signer:
         return self._signed(statement, fits)
 
     def offer(
-        self, answer: Mapping[str, Any], asked: OfferWish, now: datetime, *, payload_id: str, grant: str = ""
-    ) -> tuple[Envelope, Statement]:
-        """An offer that the node has prepared, signed; only where it offers this package to this person.
+        self, statement: Statement, asked: OfferWish, now: datetime, *, payload_id: str, grant: str = ""
+    ) -> Envelope:
+        """An offer that the node has written out, signed; only where it offers this package to this person.
 
         Parameters
         ----------
-        answer : mapping
-            What the node answered.
+        statement : Statement
+            What the node has written out.
         asked : OfferWish
             What was asked for.
         now : datetime
@@ -94,56 +103,38 @@ class Signer:
         grant : str
             Id of the grant that was signed for it just now; "" where one stood already.
         """
-        transfer = _named(answer)
-        statement = self._read(answer, "offer", [Subject.package(asked.package), transfer_subject(transfer)])
         said = statement.predicate
+        transfer = str(said.get("transfer"))  # the node makes it up: any will do
+        self._require(statement, "offer", [Subject.package(asked.package), transfer_subject(transfer)])
         fits = {
             "transfer": said.get("transfer") == transfer,
             "package": said.get("package") == asked.package,
             "payload_id": said.get("payload_id") == payload_id,
-            "to": said.get("to") == asked.to,
+            "to": said.get("to") == asked.offer.to,
             "recipient": bool(said.get("recipient")),
             "grant": said.get("grant") == grant if grant else bool(said.get("grant")),
-            "routes": _is_route(said.get("routes"), asked.route, local=said.get("recipient") == self.node),
-            "expires": _ends(said, now + timedelta(seconds=asked.seconds)),
-            "comment": said.get("comment", "") == asked.comment,
+            "routes": _is_route(said.get("routes"), asked.offer.route, local=said.get("recipient") == self.node),
+            "expires": _ends(said, now + timedelta(seconds=asked.offer.seconds)),
+            "comment": said.get("comment", "") == asked.offer.comment,
             "bytes": type(said.get("bytes")) is int,
             "files": type(said.get("files")) is int,
         }
         return self._signed(statement, fits)
 
-    def _read(self, answer: Mapping[str, Any], kind: str, subjects: Sequence[Subject]) -> Statement:
-        payload = answer.get("payload")
-        if not isinstance(payload, str) or answer.get("type") != PAYLOAD_TYPE:
-            raise _refused("it is not a statement")
-        try:
-            statement = read_statement(payload.encode("utf-8"))
-        except DiademError as error:
-            raise _refused(error.message) from error
+    def _require(self, statement: Statement, kind: str, subjects: Sequence[Subject]) -> None:
         if statement.kind != kind or list(statement.subjects) != list(subjects):
             raise _refused(f"it is not the {kind} for {subjects[0].name[:19]}…")
         if statement.node != self.node:
             raise _refused("it is for the log of another node")
-        return statement
 
-    def _signed(self, statement: Statement, fits: Mapping[str, bool]) -> tuple[Envelope, Statement]:
+    def _signed(self, statement: Statement, fits: Mapping[str, bool]) -> Envelope:
         """The statement, signed, where each member fits; one that nobody asked for does not."""
         said = statement.predicate
         compared = {**fits, "by": said.get("by") == self.by}
         compared |= dict.fromkeys(sorted(said.keys() - compared.keys() - ADDED), False)
         if wrong := [name for name, good in compared.items() if not good]:
             raise _refused(f"it says something else as {', '.join(wrong)}")
-        return sign(statement.to_payload(), [self.key]), statement
-
-
-def _named(answer: Mapping[str, Any]) -> str:
-    """The transfer that an offer says that it is of; any that is well formed will do, for the node makes it up."""
-    try:
-        document = json.loads(str(answer.get("payload")))
-        found = str(document["predicate"]["transfer"])
-    except (ValueError, KeyError, TypeError):
-        raise _refused("it is not an offer") from None
-    return found
+        return sign(statement.to_payload(), [self.key])
 
 
 def _ends(said: Mapping[str, Any], until: datetime) -> bool:

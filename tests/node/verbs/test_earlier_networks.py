@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.network.book_file import open_book
+from diadem.network.book_file import VERSION, open_book
 from diadem.network.desk import desk_of
 from diadem.network.relay_book import relay_book
 from tests.cli.inside import said, said_json
@@ -61,12 +62,46 @@ def test_what_was_offered_and_not_told_is_still_known(tmp_path: Path, facts: dic
     with opened(tmp_path / "hu-berlin", facts) as node:
         states = {one.id: str(one.state) for one in node.transfers}
         assert states == {facts["carried"]: "transferring", facts["waiting"]: "offered", facts["untold"]: "offered"}
-        assert [one.id for one in desk_of(node.context).book.to_post()] == [facts["message"]]
+        assert [one.id for one in desk_of(node.context).outbox.waiting()] == [facts["message"]]
         assert [str(event.state) for event in node.transfers.show(facts["waiting"]).events] == ["drafted", "offered"]
         relay = relay_book(node.context).get(facts["carried"])
         assert relay is not None
         assert (relay.relay, relay.recipient) == (facts["relay"], facts["recipient"])
     assert books(folder) == {NOW}
+    assert rows(folder, NOW) == before
+
+
+def meeting(nonce: str, **members: str) -> tuple[Any, ...]:
+    """A row of an introduction that waits, as earlier versions kept it: signed, and in a table of its own."""
+    said = {"chain": "{}", "note": "{}", "nonce": nonce, "seen": "", "to": "ab" * 32, "token": ""} | members
+    form = f"diadem-introduction/{2 if 'number' in said else 1}"
+    payload = base64.b64encode(json.dumps(said | {"format": form}).encode()).decode()
+    body = json.dumps({"payload": payload, "payloadType": "", "signatures": []}).encode()
+    return (nonce, "ab" * 32, "cd" * 32, "", body, members.get("token", ""), "", "2126-03-14T09:00:00Z", "")
+
+
+def test_introductions_that_waited_in_a_table_of_their_own_wait_in_the_outbox(
+    tmp_path: Path, facts: dict[str, Any]
+) -> None:
+    folder = tmp_path / "hu-berlin/node/network"
+    joins = {"token": "12" * 16, "commitment": "ef" * 32, "number": ""}
+    kept = [meeting("01" * 16), meeting("02" * 16, **joins), meeting("03" * 16, token="34" * 16)]
+    with closing(sqlite3.connect(folder / "routes.sqlite")) as file:
+        file.executemany("INSERT INTO meetings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", kept)
+        file.commit()
+    before = sum(rows(folder, name) for name in BEFORE)
+    with opened(tmp_path / "hu-berlin", facts) as node:
+        outbox = desk_of(node.context).outbox
+        waiting = {one.id[:2]: one for one in outbox.introductions(peer="ab" * 32)}
+        assert [one.id for one in outbox.waiting()] == [facts["message"]]
+    assert {name: one.said.token for name, one in waiting.items()} == {"01": "", "02": "12" * 16, "03": ""}
+    assert {name: one.refused[:29] for name, one in waiting.items()} == {
+        "01": "",
+        "02": "",
+        "03": "it was made by an earlier ver",
+    }
+    assert {(one.hub, one.said.chain) for one in waiting.values()} == {("cd" * 32, b"{}")}
+    assert waiting["02"].said.commitment == "ef" * 32
     assert rows(folder, NOW) == before
 
 
@@ -205,7 +240,7 @@ def test_what_another_book_left_beside_itself_is_not_played_into_it(tmp_path: Pa
     other = tmp_path / "other"
     with open_book(other) as file, file.writing() as connection:
         connection.execute("INSERT INTO taken VALUES ('of another book', '')")
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     with open_book(other) as file:
         with file.writing() as connection:
             connection.execute("INSERT INTO taken VALUES ('of another one', '')")

@@ -1,18 +1,21 @@
-"""Where one pushed package is put together: what is here of it, and who may be at it at once."""
+"""One package that is pushed here: who may be at it at once, its windows as they come, and the thread that lands it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, DigestMismatch
 from diadem.model.transfers import Transfer
-from diadem.network.landing import FATAL, Landing
+from diadem.network.exchange import Response
+from diadem.network.limits import PORTION
+from diadem.network.receiving import FATAL, Receiving
+from diadem.network.windows import Span, chunks
 
 _LOG: Final = logging.getLogger("diadem.network.http")
 #: Windows that can be taken in at once: two of the same never are.
@@ -21,21 +24,72 @@ _TURNS: Final = 8
 _LONGEST: Final = 300.0
 
 
+#: Proves and keeps whole leaves: the spans and their bytes. Raises `DigestMismatch` of one that is wrong, after all.
+Keep = Callable[[Sequence[Span], memoryview], None]
+
+
+class WindowIntake:
+    """A part of a window, taken in as it comes: what came before the line was cut is kept.
+
+    Implements `diadem.network.exchange.Intake`.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        What comes.
+    leaf_size : int
+        Bytes of a leaf.
+    keep : callable
+        What becomes of leaves that came whole.
+    end : callable
+        Called when all came; the answer.
+    """
+
+    def __init__(self, spans: Sequence[Span], leaf_size: int, keep: Keep, end: Callable[[], Response]) -> None:
+        self._chunks = chunks(spans, leaf_size, max(PORTION, leaf_size))
+        self._keep, self._end = keep, end
+        self._chunk = next(self._chunks, [])
+        self._held = bytearray()
+        self._wrong: DigestMismatch | None = None
+
+    def take(self, data: bytes) -> None:
+        """Bytes that came; leaves that are whole now are proven and kept."""
+        self._held += data
+        while self._chunk and len(self._held) >= (size := sum(span.length for span in self._chunk)):
+            with memoryview(self._held) as view, view[:size] as portion:
+                try:
+                    self._keep(self._chunk, portion)
+                except DigestMismatch as error:
+                    self._wrong = self._wrong or error.with_traceback(None)
+            del self._held[:size]
+            self._chunk = next(self._chunks, [])
+
+    def end(self) -> Response:
+        """All came.
+
+        Raises
+        ------
+        DigestMismatch
+            A leaf was wrong; the others are kept.
+        """
+        if self._wrong is not None:
+            raise self._wrong
+        return self._end()
+
+
 class PushedPackage:
     """One package that is being pushed here.
 
     Parameters
     ----------
-    landing : Landing
+    receiving : Receiving
         Of its transfer.
     """
 
-    def __init__(self, landing: Landing) -> None:
-        self.landing = landing
+    def __init__(self, receiving: Receiving) -> None:
+        self.receiving = receiving
         #: Whether it was let go: who waited for it opens it anew.
         self.gone = False
-        #: The transfer, once the package landed.
-        self.landed: Transfer | None = None
         #: What will be known of the landing, while a thread is at it.
         self.lands: Future[Transfer] | None = None
         #: Why it did not land, until it is begun again; and whether the sender has heard of that.
@@ -46,15 +100,10 @@ class PushedPackage:
         self._turns = tuple(threading.Lock() for _ in range(_TURNS))
         self._count = threading.Lock()
 
-    def begin(self, tags: bytes) -> None:
-        """Make ready for windows: the tag files are here."""
-        self.landing.begin(tags)
-        self.landing.follow()
-
     def close(self) -> None:
         """Leave it as it is, to go on later."""
         self.gone = True
-        self.landing.close()
+        self.receiving.close()
 
     # -- landing ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,157 @@
+"""Meeting a node through a hub, and telling peers this node's newest card and note.
+
+The nodes are not there at the same time: what is not answered is put down again from the outbox, always the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from diadem.errors import NotFound, Refused, Unreachable
+from diadem.model.peers import Peer, PeerState
+from diadem.model.tickets import Ticket
+from diadem.network.asking import TOGETHER, do_all
+from diadem.network.desk import Desk
+from diadem.network.mail.delivery import begin_introduction, put_introduction
+from diadem.network.mail.outbox import PendingIntroduction, outbox_of
+from diadem.network.mail.pickup import pick_up
+from diadem.network.peer_verbs import PeerVerbs
+from diadem.network.peering import introduce, join_request
+from diadem.network.route_book import route_book
+from diadem.network.routing import common_hubs, hub_for, two_hubs
+from diadem.node.context import Context
+from diadem.node.peers.book import peer_book
+from diadem.node.peers.notes import endpoint_note, own_hubs
+from diadem.trust.hashing import sha256_hex
+
+#: How long a peer that is known is asked for its newest card.
+_ASKED: Final = timedelta(days=14)
+#: Between two times that a peer is told, whatever changes meanwhile and whether it answers or not.
+_REST: Final = timedelta(minutes=10)
+#: So often a peer that can be called is asked for what is new there.
+_ASK: Final = timedelta(days=1)
+_NEXT: Final = "To continue, keep this running: diadem serve; or look again later: diadem transfer sync, diadem peer ls"
+
+
+class NotYet(Unreachable):
+    """What was asked over a hub is not answered yet. It is not lost: the answer is taken when it comes."""
+
+    code = "not-yet"
+
+
+def join(desk: Desk, ticket: Ticket, name: str, *, patience: float) -> Peer:
+    """Come to know the node that made a ticket, through a hub: the same is put down as where something lies there.
+
+    Raises
+    ------
+    Refused
+        There is no common hub, or the ticket cannot be used.
+    Unreachable
+        The hub does not answer.
+    NotYet
+        The other node has not answered so many seconds later.
+    """
+    known, text = desk.outbox.introduction(ticket.node), ticket.to_text()
+    try:
+        if known is None or known.ticket != text or known.refused:
+            hub, said = _hub_of_ticket(desk, ticket), join_request(desk.context, ticket)
+            known = PendingIntroduction(ticket.node, hub.id, said, ticket.expires, text, name)
+            begin_introduction(desk, known)
+        elif desk.outbox.is_due_at_hub(known.id, desk.now):
+            put_introduction(desk, known)
+    except NotFound:
+        raise NotYet(
+            f"the hub accepts nothing for '{ticket.name}' with this ticket: it was used, has ended, or the hub has not"
+            " heard of it yet",
+            next=_NEXT,
+        ) from None
+    return _awaited(desk, known, ticket.name, patience)
+
+
+def refresh(desk: Desk, peer: Peer, *, patience: float) -> Peer:
+    """Exchange newest keys and addresses with a peer, through a hub. Raises as `join`."""
+    hub = hub_for(desk, peer.id)
+    pending = PendingIntroduction(peer.id, hub.id, introduce(desk.context, peer), desk.now + _ASKED)
+    begin_introduction(desk, pending)
+    return _awaited(desk, pending, peer.name, patience)
+
+
+def _hub_of_ticket(desk: Desk, ticket: Ticket) -> Peer:
+    """The hub where the node that made a ticket is met.
+
+    Raises
+    ------
+    Refused
+        It and this node have no hub in common.
+    """
+    ours = own_hubs(desk.context, peer_book(desk.context))
+    shared = sorted((hub for hub in ours if hub.id in {one.node for one in ticket.hubs}), key=lambda hub: hub.id)
+    if shared:
+        return shared[0]
+    raise Refused(
+        two_hubs(ticket.name, [hub.name for hub in ticket.hubs], [hub.name for hub in ours]),
+        where=", ".join(url for hub in ticket.hubs for url in hub.urls) or None,
+        next="Become a peer of its hub first: ask the people of the hub for a ticket."
+        if ticket.hubs
+        else "Ask for a ticket with an address that this node can call.",
+    )
+
+
+def _awaited(desk: Desk, pending: PendingIntroduction, name: str, patience: float) -> Peer:
+    """The peer, once its answer came; picked up here, or by the node's service."""
+    peers, until = peer_book(desk.context), time.monotonic() + patience
+    hub = peers.get(pending.hub)
+    while True:
+        pick_up(desk, hub, wait=max(0.0, min(5.0, until - time.monotonic())))
+        now = desk.outbox.introduction(pending.peer)
+        if now is None or (now.ticket if pending.ticket else now.id) != (pending.ticket or pending.id):
+            return peers.get(pending.peer)
+        if now.refused:
+            desk.outbox.remove(now.id)
+            raise Refused(now.refused, next="Ask its people.")
+        if time.monotonic() >= until:
+            raise NotYet(f"'{name}' has not answered yet: it was asked through the hub '{hub.name}'", next=_NEXT)
+        time.sleep(0.2)  # for a hub that lets nobody wait
+
+
+def tell_notes(peers: PeerVerbs) -> int:
+    """Exchange cards and notes with each peer that does not have this node's newest note; how many were asked.
+
+    Parameters
+    ----------
+    peers : PeerVerbs
+        Of this node. Who is reached over a hub answers later: the caller has no patience.
+    """
+    context, routes = peers.context, route_book(peers.context)
+    newest, now = sha256_hex(endpoint_note(context, peer_book(context))), context.clock()
+    asked, later = 0, list[Callable[[], object]]()
+    for peer in sorted(peers.ls(), key=lambda peer: not peer.is_hub):  # a hub lets this node in by its newest key only
+        if peer.state is not PeerState.CONFIRMED or not (peer.has_address or common_hubs(context, peer)):
+            continue
+        told, at, tried = routes.told_note(peer.id)
+        stale = peer.has_address and (at is None or at + _ASK < now)
+        if (
+            (told == newest and not stale)
+            or (tried is not None and tried + _REST > now)
+            or _lies(context, peer, newest)
+        ):
+            continue
+        routes.try_note(peer.id, now)
+        ask = partial(peers.refresh, peer.name)  # not there, or not yet: it is told the next time, or when it answers
+        if peer.is_hub:
+            do_all([ask], TOGETHER)
+        else:
+            later.append(ask)
+        asked += 1
+    do_all(later, TOGETHER)
+    return asked
+
+
+def _lies(context: Context, peer: Peer, newest: str) -> bool:
+    """Whether the newest note lies at a hub for a peer, and is put down again until it answers."""
+    pending = outbox_of(context).introduction(peer.id)
+    return pending is not None and not pending.refused and sha256_hex(pending.said.note) == newest
