@@ -105,6 +105,11 @@ class PeerClient(Closing):
         self._pool = Pool(urls, tls_pins, name=self._name, most=idle)
         self._offset, self._settled = 0.0, False
 
+    @property
+    def round_trip(self) -> float:
+        """Seconds to it and back, as far as is known; infinite before it was reached."""
+        return self._pool.round_trip
+
     def get_json(self, path: str, query: Mapping[str, str] | None = None, *, wait: float = 0.0) -> dict[str, Any]:
         """The JSON object at a path; {} where there is nothing (204).
 
@@ -432,6 +437,11 @@ class PeerLink:
     """A way to a peer over HTTPS. Implements `diadem.network.link.Link`."""
 
     client: PeerClient
+
+    @property
+    def round_trip(self) -> float:
+        """See `Link.round_trip`."""
+        return self.client.round_trip
 
     def post_message(self, data: bytes) -> bytes:
         """See `Link.post_message`."""

@@ -17,8 +17,12 @@ from diadem.network.receiving import Receiving
 from diadem.network.windows import RUN, Span, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
-#: Connections where nobody says, and at most.
+#: Connections at most, and to a peer that is not near.
 CONNECTIONS: Final = 8
+#: Connections to a peer that is near, and the seconds to it and back below which it is: more only come in each other's
+#: way, and what two bring comes nearly in order, so that it is hashed in the memory into which it came.
+_NEAR_CONNECTIONS: Final = 2
+_NEAR: Final = 0.002
 #: Windows that are fetched with one request: the first, and the end (exclusive).
 Run = tuple[int, int]
 #: How often a leaf is asked for again when it came wrong.
@@ -39,15 +43,15 @@ class FetchOptions:
 
     Attributes
     ----------
-    connections : int
-        At once.
+    connections : int or None
+        At once; None for as many as the way to the sender asks for.
     max_rate : float or None
         Bytes a second at most.
     waits : tuple of float
         Seconds between two tries to reach the sender.
     """
 
-    connections: int = CONNECTIONS
+    connections: int | None = None
     max_rate: float | None = None
     waits: tuple[float, ...] = WAITS
 
@@ -73,7 +77,10 @@ class Fetch:
         assert receiving.plan is not None
         self._receiving, self._link, self._waits = receiving, link, options.waits
         self._plan, self._marks = receiving.plan, receiving.arrival.marks
-        self._connections = max(1, min(options.connections, CONNECTIONS))
+        fitting = options.connections or (_NEAR_CONNECTIONS if link.round_trip < _NEAR else CONNECTIONS)
+        self._connections = max(1, min(fitting, CONNECTIONS))
+        #: Windows of one request: of few connections all that is under way lies close together.
+        self._most = RUN // self._connections if self._connections <= _NEAR_CONNECTIONS else RUN
         rate = options.max_rate
         self._pace = Pace(rate) if rate else None
         #: Bytes that may wait unread on a connection; 0 for as many as the system finds good.
@@ -121,7 +128,7 @@ class Fetch:
         first = end = self._ahead
         if first is None or end is None:
             return None
-        most = min(RUN, (len(self._plan) - first) // self._connections)
+        most = min(self._most, (len(self._plan) - first) // self._connections)
         while self._ahead == end:
             self._ahead, end = next(self._queue, None), end + 1
             if end - first >= most:
@@ -147,8 +154,8 @@ class Fetch:
             before = self._marks.count
             try:
                 size, of = max(PORTION, self._plan.leaf_size), self._receiving.peer
-                with TRANSFERS.room(size, of=of, require_going=self._crew.require_going) as (buffer,):
-                    self._read(missing, memoryview(buffer))
+                with TRANSFERS.room(size, of=of, require_going=self._crew.require_going) as held:
+                    self._read(missing, held)
                 return bool(self._missing_from(run))
             except Unreachable:
                 fruitless = 0 if self._marks.count > before else fruitless + 1
@@ -173,8 +180,8 @@ class Fetch:
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
-    def _read(self, missing: list[tuple[int, list[Span]]], buffer: memoryview) -> None:
-        """Read what is missing of windows that follow each other, and keep what is right.
+    def _read(self, missing: list[tuple[int, list[Span]]], held: list[bytearray]) -> None:
+        """Read what is missing of windows that follow each other, into the buffer held, and keep what is right.
 
         A peer of an earlier version sends no more than the first of them has.
         """
@@ -184,12 +191,12 @@ class Fetch:
             if self._unread:
                 incoming.hold(self._unread)
             for window, spans in missing:
-                for number, chunk in enumerate(chunks(spans, self._plan.leaf_size, len(buffer))):
-                    data = buffer[: sum(span.length for span in chunk)]
+                for number, chunk in enumerate(chunks(spans, self._plan.leaf_size, len(held[0]))):
+                    data = memoryview(held[0])[: sum(span.length for span in chunk)]
                     if not self._fill(incoming, data, whole=window == first or number > 0):
                         return
-                    self._take(chunk, data)
-            if incoming.readinto(buffer[:1]):
+                    self._take(chunk, data, held)
+            if incoming.readinto(memoryview(bytearray(1))):
                 message = f"{self._receiving.peer} sends more bytes than were asked for"
                 raise DigestMismatch(message, where=missing[-1][1][-1].entry.path, next=_MEND)
 
@@ -208,11 +215,11 @@ class Fetch:
             buffer, whole = buffer[count:], True
         return True
 
-    def _take(self, spans: Sequence[Span], data: memoryview) -> None:
+    def _take(self, spans: Sequence[Span], data: memoryview, held: list[bytearray]) -> None:
         """Keep the leaves of some spans that are right; the others are asked for again, but not often."""
         self._crew.require_aboard()
         receiving = self._receiving
-        taken = receiving.take(spans, data)
+        taken = receiving.take(spans, data, held)
         done = self._plan.bytes - receiving.missing
         receiving.listener(Progress("fetch", done, self._plan.bytes, spans[-1].entry.name))
         receiving.require_right(taken, tries=_TRIES, advice=_MEND)

@@ -245,7 +245,7 @@ class Receiving:
         if RECORD_PATH not in opened.manifest:
             raise PackageError(f"the package of {self.peer} has no record", where=TAGMANIFEST, next=_DO_NOT_TRUST)
         self.arrival.begin(opened)
-        self.opened, self.plan = opened, WindowPlan(opened.manifest)
+        self.opened, self.plan = opened, self.arrival.plan
         return opened
 
     def _require_as_offered(self, opened: TagFiles, tagmanifest: bytes) -> None:
@@ -272,13 +272,16 @@ class Receiving:
         self.missing = missing_bytes(self.arrival)
         return self._follower
 
-    def take(self, spans: Sequence[Span], data: memoryview) -> Taken:
-        """Prove the leaves of spans that follow each other, and keep those that are right and missing."""
+    def take(self, spans: Sequence[Span], data: memoryview, held: list[bytearray] | None = None) -> Taken:
+        """Prove the leaves of spans that follow each other, and keep those that are right and missing.
+
+        A buffer that is `held`, in which the data lie, may be exchanged for another one: see `take_spans`.
+        """
         assert self._follower is not None
         first, last = _first_leaf(spans[0]), spans[-1]
         before = bytes(self.arrival.marks.proven[first : _first_leaf(last) + last.leaves])
         try:
-            taken = take_spans(self.arrival, self._follower, spans, data)
+            taken = take_spans(self.arrival, self._follower, spans, data, held)
         except BaseException:  # the disk is full: what was kept before it was counts
             self.count(Counts(), kept=self._kept_since(spans, before))
             raise

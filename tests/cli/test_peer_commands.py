@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
+from msgspec import structs
 
 from diadem.errors import Refused
 from diadem.model.peers import NOTE_TYPE, Contact
@@ -102,7 +103,7 @@ class Middle:
         own = (context.settings.id, self.key.public.to_text())
         bound = commitment(inviter=hu.id, joiner=own, token_hash=self.caught.token_hash, number=by or number)
         asked = join_request(context, self.caught)
-        said = replace(asked, commitment=bound, number=number if revealed else "")
+        said = structs.replace(asked, commitment=bound, number=number if revealed else "")
         answer = Mail.from_line(answer_join(hu.context, signed(context, hu.id, said), self.key.public.key_id)).content
         assert isinstance(answer, Welcome)
         return answer
@@ -119,7 +120,7 @@ class Middle:
         self.asked.append(said)
         context, state = self.town.node("oslo").context, "pending" if said.number else BEGUN
         note = endpoint_note(context, peer_book(context))
-        answer = Welcome(said.nonce, state, own_card(context), note, self.number)
+        answer = Welcome(said.nonce, own_card(context).decode(), note.decode(), state=state, number=self.number)
         return cast("dict[str, Any]", json.loads(signed(context, mail.sender, answer)))
 
     def close(self) -> None:

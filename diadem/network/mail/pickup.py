@@ -270,9 +270,9 @@ def _take_introduction(desk: Desk, hub: Peer, said: Mail) -> None:
         It does not prove who it is from: nobody is answered.
     """
     assert isinstance(said.content, Introduction)
-    card = prove_card(said.content.chain, said.sender)
+    card = prove_card(said.content.card, said.sender)
     said.require_from(card.online, card.name)
-    to = (said.sender, open_note(said.content.note, card.online, card.node).age)
+    to = (said.sender, open_note(said.content.endpoint, card.online, card.node).age)
     answer: Content
     try:
         answer = answer_introduction(desk.context, said, card.online.key_id)
@@ -294,7 +294,7 @@ def _take_welcome(desk: Desk, said: Mail, welcome: Welcome) -> None:
     pending = desk.outbox.introduction(said.sender)
     if pending is None or pending.id != welcome.nonce:
         return
-    card = prove_card(welcome.chain, said.sender)
+    card = prove_card(welcome.card, said.sender)
     said.require_from(card.online, card.name)
     try:
         if pending.ticket:
