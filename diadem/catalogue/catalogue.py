@@ -254,6 +254,7 @@ class Catalogue(Closing):
         self.enter([packages.prepare(entry) for entry in entries])  # reads the records, while others may write
 
     enter = _writes(packages.enter)
+    enter_owed = _writes(packages.enter_owed)
     note_ingests = _writes(packages.note_ingests)
     tombstone = _writes(packages.tombstone)
     get = _reads(package_rows.get)
@@ -262,6 +263,7 @@ class Catalogue(Closing):
     is_whole = _reads(packages.is_whole)
     count = _reads(packages.count)
     unread = _reads(packages.unread)
+    owed = _reads(packages.owed)
     of_payload = _reads(packages.of_payload)
     by_traces = _reads(packages.by_traces)
     continued = _reads(packages.continued)

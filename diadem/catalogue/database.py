@@ -37,7 +37,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from diadem.catalogue.package_key import EVERYTHING, Stretch
-from diadem.catalogue.tables import VERSION, metadata, packages, schema_version
+from diadem.catalogue.tables import ADDED, VERSION, metadata, packages, packages_owed, schema_version
 from diadem.catalogue.words import Wording, Words
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.plain_text import count_text, duration_words
@@ -111,14 +111,15 @@ class Database(ABC):
             self.make()
         with self.transaction(writing=False, new=True) as connection:
             found = _version(connection)
+        if found == VERSION - 1 and not read_only:
+            found = self._add_what_is_new()
         if found == 0 and not read_only:
             with self.transaction(writing=True, new=True) as connection:
                 if _version(connection) == 0:  # else another process has just made them
                     for statement in _statements(connection.dialect):
                         connection.exec_driver_sql(statement)
                     self.create_texts(connection)
-                    now = time_text(datetime.datetime.now(datetime.UTC))
-                    connection.execute(insert(schema_version), {"version": VERSION, "applied_at": now})
+                    _note_version(connection)
             return
         if found > VERSION:
             raise OfLaterVersion(
@@ -143,6 +144,16 @@ class Database(ABC):
                 where=self.address,
                 next=f"It is a cache, rebuilt from log and stores: {_rebuild_time(count)}. Run: diadem reindex",
             )
+
+    def _add_what_is_new(self) -> int:
+        """Raise the tables of the version before by what they lack; their version now."""
+        with self.transaction(writing=True, new=True) as connection:
+            if _version(connection) == VERSION - 1:  # else another process has just done so
+                for statement in ADDED:
+                    connection.exec_driver_sql(statement)
+                packages_owed.create(connection)
+                _note_version(connection)
+            return _version(connection)
 
     @contextmanager
     def transaction(self, *, writing: bool, new: bool = False) -> Iterator[Connection]:
@@ -318,6 +329,11 @@ def _version(connection: Connection) -> int:
     if not inspect(connection).has_table(schema_version.name):
         return 0
     return int(connection.scalar(select(func.max(schema_version.c.version))) or 0)
+
+
+def _note_version(connection: Connection) -> None:
+    now = time_text(datetime.datetime.now(datetime.UTC))
+    connection.execute(insert(schema_version), {"version": VERSION, "applied_at": now})
 
 
 # Addresses

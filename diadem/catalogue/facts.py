@@ -60,6 +60,8 @@ class PackageEntry:
     #: By bag path, kept so that lost ones can be written again; some up to `packages.KEPT` bytes.
     tag_files: Mapping[str, builtins.bytes] = field(default_factory=dict)
     traces: frozenset[int] = frozenset()  # see `traces_of`
+    #: Its datasets, and all that is told of its files, are entered later: until then it has none in the catalogue.
+    owed: bool = False
     #: Day of archiving, as its bag says: where the name has this one and nothing else tells, the session's is unknown.
     archived: datetime.date | None = None
 
@@ -127,10 +129,10 @@ def gather(entry: PackageEntry) -> Facts:
         facts.say(ABOUT, title)
     facts.say(OWNER, entry.owner)
     _head(facts, entry.record)
-    known = _datasets(facts, entry.record)
+    known = set() if entry.owed else _datasets(facts, entry.record)
     for key, day in zip((SESSION_DATE, SESSION_END), session_span(entry, facts), strict=True):
         facts.say(key, day.isoformat() if day else None)
-    for path in _payload_paths(entry.tag_files):
+    for path in () if entry.owed else _payload_paths(entry.tag_files):
         if path not in known:
             facts.say(FILE, path)
     return facts

@@ -91,6 +91,7 @@ def _package_row(entry: PackageEntry, facts: Facts, date: day | None) -> dict[st
         "operator": named(facts.values("person.operator")),
         "formats": json.dumps(sorted(facts.values(FORMAT))),
         "tombstone": None,
+        "owed": entry.owed,
     }
 
 
@@ -197,7 +198,7 @@ def tombstone(
     _clear(connection, seq)
     said = {"reason": reason, "at": time_text(at), "statement_id": statement_id}
     changed = update(tables.packages).where(_packages.seq == seq)
-    connection.execute(changed, {"tombstone": json.dumps(said, sort_keys=True)})
+    connection.execute(changed, {"tombstone": json.dumps(said, sort_keys=True), "owed": False})
 
 
 # Looked up
@@ -214,10 +215,13 @@ def has(connection: Connection, package_id: str) -> bool:
 
 
 def is_whole(connection: Connection, package_id: str) -> bool:
-    """Whether it has an owner and datasets of a package that was not deleted; False also where it has none."""
+    """Whether it has an owner and datasets of a package that was not deleted; False also where it has none.
+
+    Datasets that are owed count: they are entered in any case.
+    """
     rule = (_packages.id == package_id.removeprefix(PREFIX), _packages.tombstone.is_(None))
-    row = connection.execute(select(_packages.owner, _packages.datasets).where(*rule)).first()
-    return row is not None and bool(row.owner) and bool(row.datasets)
+    row = connection.execute(select(_packages.owner, _packages.datasets, _packages.owed).where(*rule)).first()
+    return row is not None and bool(row.owner) and bool(row.datasets or row.owed)
 
 
 def count(connection: Connection) -> int:
@@ -227,7 +231,23 @@ def count(connection: Connection) -> int:
 
 def unread(connection: Connection) -> list[str]:
     """Ids of packages that were entered as the log says, for none of their copies could be read."""
-    return _ids(connection, _packages.datasets == 0)
+    return _ids(connection, and_(_packages.datasets == 0, _packages.owed.is_(False)))
+
+
+def owed(connection: Connection) -> list[str]:
+    """Ids of packages whose datasets are still to be entered."""
+    rows = select(_packages.id).where(_packages.owed.is_(True)).order_by(_packages.seq)
+    return [PREFIX + found for found in connection.scalars(rows)]
+
+
+def enter_owed(connection: Connection, package_id: str, prepared: Prepared | None) -> None:
+    """Enter the datasets of a package, unless they were meanwhile, or it was deleted.
+
+    `prepared` is None where no copy can be read now: then it is one of those that are `unread`.
+    """
+    changed = update(tables.packages).where(_packages.id == PackageId(package_id).hex, _packages.owed.is_(True))
+    if connection.execute(changed, {"owed": False}).rowcount and prepared is not None:
+        enter(connection, [prepared])
 
 
 def of_payload(connection: Connection, payload_id: str) -> list[str]:

@@ -79,8 +79,10 @@ class ListOf(TypeDecorator[Sequence[Any]]):
 
 metadata = MetaData()
 #: The one version of the tables, raised by one with every change of them, or of what stands in them. A catalogue is a
-#: cache: one of another version is built anew.
-VERSION: Final = 6
+#: cache: one of another version is built anew, unless no more than `ADDED` is missing in it.
+VERSION: Final = 7
+#: What makes tables of the version before those of this one.
+ADDED: Final = ("ALTER TABLE packages ADD COLUMN owed BOOLEAN DEFAULT FALSE NOT NULL",)
 
 
 def _compact(name: str, *parts: SchemaItem) -> Table:
@@ -122,7 +124,12 @@ packages = Table(
     Column("operator", ByteText, nullable=False),
     Column("formats", ByteText, nullable=False),  # JSON list
     Column("tombstone", ByteText),  # JSON: reason, statement, at
+    Column("owed", Boolean, nullable=False),  # its datasets are still to be entered; the last, see `ADDED`
     Index("packages_alive", "tombstone"),  # those without one are counted by it
+)
+# Of the few that are owed, so that each opening of a node learns of them without going through all packages.
+packages_owed = Index(
+    "packages_owed", packages.c.seq, sqlite_where=packages.c.owed.is_(True), postgresql_where=packages.c.owed.is_(True)
 )
 
 keys = Table(

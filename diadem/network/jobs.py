@@ -117,6 +117,7 @@ def jobs(context: Context) -> list[Job]:
         Job("routes", partial(_switch, desk), every=30.0),
         Job("notes", partial(_notes, context), every=60.0),
         Job("mirrors", partial(_mirrors, context), every=60.0),
+        Job("datasets", partial(_datasets, context)),
         *hub,
     ]
 
@@ -141,6 +142,12 @@ def _mirrors(context: Context, _: threading.Event) -> bool:
     from diadem.node.mirrors import mirror
 
     mirror(context)
+    return False
+
+
+def _datasets(context: Context, _: threading.Event) -> bool:
+    """Of what was pushed here, or was left by a process that was killed."""
+    context.follower.enter_owed()
     return False
 
 

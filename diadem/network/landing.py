@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from diadem.archive.package import Package
 from diadem.custody import statements
@@ -21,6 +22,10 @@ from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.addresses import local_path
 from diadem.store.contract import Added
+
+#: Datasets of a package that are entered before its receipt is stated, which takes a twentieth of a second. Those of a
+#: larger one follow when its sender knows that it is here.
+_AT_ONCE: Final = 500
 
 
 def place_of(desk: Desk, transfer: Transfer) -> Path:
@@ -62,7 +67,10 @@ def published_package(desk: Desk, transfer: Transfer) -> TagFiles:
 
 
 def land_package(desk: Desk, transfer: Transfer, arrival: Arrival, opened: TagFiles, *, listener: Listener) -> Transfer:
-    """Give what was verified its place, enter it, and say so; it is taken out again where the transfer is over."""
+    """Give what was verified its place, enter it, and say so; it is taken out again where the transfer is over.
+
+    Datasets of a large package may still be owed to the catalogue then: see `diadem.node.follow.follow`.
+    """
     context = desk.context
     store = context.stores.open(transfer.store)
     added = land(store, arrival, opened, _path(desk, transfer, opened), listener=listener)
@@ -97,7 +105,7 @@ def _entered(desk: Desk, transfer: Transfer, opened: TagFiles, added: Added) -> 
     if not context.catalogue.has(package_id):
         package = Package(context.stores.open(name).bundle(added.path), opened=opened)
         taken = {"owner": transfer.recipient, "source": f"received from the node {transfer.peer}"}
-        context.catalogue.add_package(package_entry(package, added.path, taken))
+        context.catalogue.add_package(package_entry(package, added.path, taken, owed=len(package) > _AT_ONCE))
         context.follower.derive(package_id)
     known = context.catalogue.replicas(package_id)
     if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from diadem.model.transfers import Offer, Transfer
     from diadem.network.disk.exporting import Exported
     from diadem.network.disk.importing import Imported
-    from diadem.network.hub.seen import HubSeen
+    from diadem.network.hub.status import HubStatus
     from diadem.network.rules import RuleVerbs
     from diadem.network.transfer_verbs import TransferVerbs
     from diadem.node.context import Context
@@ -52,12 +52,12 @@ class NetworkVerbs:
 
         return RuleVerbs(self.context)
 
-    def hub(self) -> HubSeen | None:
+    def hub(self) -> HubStatus | None:
         """What waits here for others if this node is a hub; None if it is not and never was."""
         from diadem.network.hub.hub import has_hub, hub_of
-        from diadem.network.hub.seen import look
+        from diadem.network.hub.status import hub_status
 
-        return look(self.context, hub_of(self.context)) if has_hub(self.context) else None
+        return hub_status(self.context, hub_of(self.context)) if has_hub(self.context) else None
 
     def send(
         self,
@@ -269,7 +269,9 @@ class NetworkVerbs:
             return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
         desk = desk_of(self.context)
         done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
-        return replace(done, offered=told(desk, done.transfer))
+        transfer = told(desk, done.transfer)
+        desk.context.follower.enter_owed(listener)
+        return replace(done, offered=transfer)
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
         """Decline an offer; the sender sees the reason.

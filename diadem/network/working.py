@@ -111,14 +111,20 @@ def fetched(
 def awaited(
     desk: Desk, transfer: Transfer, options: FetchOptions, listener: Listener, *, by_hand: bool = False
 ) -> Transfer:
-    """As `fetched`; where another process of this node is at it, its progress is told until it ends."""
+    """As `fetched`; where another process of this node is at it, its progress is told until it ends.
+
+    What landed is in the catalogue then, with all its datasets.
+    """
     while True:
         try:
-            return fetched(desk, transfer, options, listener, by_hand=by_hand)
+            there = fetched(desk, transfer, options, listener, by_hand=by_hand)
         except BeingFetched:
             transfer = desk.book.get(transfer.id)
             listener(Progress("fetch", transfer.done, transfer.bytes, "by another process of this node"))
             time.sleep(_LOOK)
+        else:
+            desk.context.follower.enter_owed(listener)
+            return there
 
 
 def collected(
@@ -166,7 +172,10 @@ def fetch_all(
     peer: str | None = None,
     stop: threading.Event | None = None,
 ) -> list[Transfer]:
-    """Fetch everything that is accepted and not here, one after the other; what fails says why in the book."""
+    """Fetch everything that is accepted and not here, one after the other; what fails says why in the book.
+
+    Each is told before the datasets of all are entered.
+    """
     done = []
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
@@ -183,6 +192,8 @@ def fetch_all(
             if not isinstance(error, Unreachable | Refused):
                 desk.book.change(transfer.id, error=error.message, next=error.next or "")
             done.append(desk.book.get(transfer.id))
+    if done:
+        desk.context.follower.enter_owed(listener)
     return done
 
 

@@ -209,6 +209,8 @@ def _catalogue(context: Context) -> Iterator[Check]:
         yield Check("catalogue", "wrong", f"{missing} statements are not in the catalogue", "diadem reindex")
     else:
         yield Check("catalogue", "ok", f"{count_text(context.catalogue.count(), 'package')}; up to date with the log")
+    if owed := context.catalogue.owed():
+        yield Check("catalogue", "note", f"the datasets of {count_text(len(owed), 'package')} are still being entered")
 
 
 #: Rules of the policy that are about stores.

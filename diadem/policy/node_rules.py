@@ -305,6 +305,21 @@ def log(case: Case) -> Answer:
 
 @rule(
     NODE,
+    "catalogue.owed",
+    "catalogue",
+    "No search finds a dataset that is not in the catalogue yet.",
+    quiet=True,
+)
+def catalogue(case: Case) -> Answer:
+    """Every package is in it with its datasets."""
+    if not case.node.owed:
+        return Holds("has every dataset")
+    what = count_text(case.node.owed, "package")
+    return [finding(Severity.INFO, f"the datasets of {what} are still being entered; until then no search finds them")]
+
+
+@rule(
+    NODE,
     "recovery.unconfirmed",
     "recovery file",
     "If this machine is lost, only the recovery file can restore the node.",

@@ -54,7 +54,7 @@ def test_a_later_version_is_refused(address: str) -> None:
 
 
 def test_an_earlier_version_is_told_and_never_half_raised(address: str) -> None:
-    set_version(address, VERSION - 1)
+    set_version(address, VERSION - 2)
     before = content(address)
     with pytest.raises(IntegrityError, match="an earlier version of DIADEM made the catalogue") as told:
         Catalogue.open(address)
@@ -62,6 +62,24 @@ def test_an_earlier_version_is_told_and_never_half_raised(address: str) -> None:
     with pytest.raises(Refused, match="an earlier one"):
         Catalogue.open(address, read_only=True)
     assert content(address) == before
+
+
+def test_of_the_version_before_what_is_new_is_added(address: str) -> None:
+    with Catalogue.open(address) as catalogue, catalogue.writing() as connection:
+        connection.exec_driver_sql("DROP INDEX packages_owed")
+        connection.exec_driver_sql("ALTER TABLE packages DROP COLUMN owed")
+    set_version(address, VERSION - 1)
+    before = content(address)
+    with pytest.raises(Refused, match="an earlier one"):
+        Catalogue.open(address, read_only=True)
+    assert content(address) == before
+    for _ in range(2):
+        with Catalogue.open(address) as found:
+            assert found.search("one").total == 1
+            assert found.owed() == []
+    with Catalogue.open(address) as found:
+        found.add_package(entry("two"))
+        assert rows(found, "SELECT owed FROM packages") == [(False,), (False,)]
 
 
 @pytest.fixture

@@ -285,7 +285,7 @@ def put_sealed(
     data = seal_mail(one, desk.context.keys.open("online"), to[1])
     try:
         tell_hub(desk, hub)  # else what answers it would find no box
-        desk.hub(hub.id).put_message(to[0], one.id, data, invitation=invitation)
+        desk.hub(hub.id).put(to[0], one.id, data, invitation=invitation)
     except DiademError as error:
         book.failed(to[0], through(hub), now, error.message)
         if isinstance(error, Unreachable) and not isinstance(error, CarrierFull):

@@ -22,11 +22,13 @@ from diadem.store.bags import MemoryBundle
 from diadem.terms.fields import field_keys
 
 
-def package_entry(package: Package, found_at: str, ingest: Mapping[str, Any] | None) -> PackageEntry:
+def package_entry(
+    package: Package, found_at: str, ingest: Mapping[str, Any] | None, *, owed: bool = False
+) -> PackageEntry:
     """What the catalogue keeps of a package, by any sound copy of it, the path of that one, and the ingest.
 
     `ingest` is the predicate; None where there is none, of a package that somebody copied in. Its path in the stores is
-    the one that it was made with, which another copy may not have got.
+    the one that it was made with, which another copy may not have got. With `owed` its datasets and tag files follow.
     """
     record = package.record
     said = ingest or {}
@@ -46,7 +48,8 @@ def package_entry(package: Package, found_at: str, ingest: Mapping[str, Any] | N
         predecessor=stated.get(CONTINUES),
         omitted=int(stated.get("Diadem-Omitted", 0)),
         record=record,
-        tag_files=tag_files(package.bundle),
+        tag_files={} if owed else tag_files(package.bundle),
+        owed=owed,
         traces=traces_of(package.files, str(said.get("source", ""))),
         archived=_day(stated.get("Bagging-Date", "")),
     )

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
+from diadem.catalogue.packages import Prepared, prepare
 from diadem.custody.log import Ledger
 from diadem.custody.log_entry import Entry
-from diadem.errors import DiademError, DocumentError
+from diadem.errors import DiademError, DocumentError, Refused, Unreachable
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
 from diadem.model.manifest import PREFIX
 from diadem.model.ownership import Succession
+from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.sample_statements import Stated, sample_of
 from diadem.model.samples import is_sample_id
@@ -31,7 +33,7 @@ from diadem.model.statement_kinds import COPY_KINDS
 from diadem.model.statements import Subject
 from diadem.model.times import read_time
 from diadem.node.follow.package_log import COPY_MISSING, PackageLog
-from diadem.node.locks import held
+from diadem.node.locks import held, node_lock
 from diadem.node.stores import StoreSet
 from diadem.serialization.validation import validate_statement
 
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.model.ports import Bundle
 
-_REPLACING = "catalogue"
+_REPLACING, _OWED = "catalogue", "catalogue-owed"
 #: Statements that are compared with the catalogue at once.
 _PAGE = 500
 
@@ -96,11 +98,18 @@ class Follower:
         return max(0, self.ledger.total - self.catalogue.count_statements())
 
     def catch_up(self) -> int:
-        """Enter statements that the catalogue does not know; returns how many packages were looked at again."""
-        count = self.behind()
-        if not count:
-            return 0
+        """Enter statements that the catalogue does not know; returns how many packages were looked at again.
 
+        Then what a process that was killed still owed, unless another one is at it. Where there is no room for that, it
+        stays owed, and what is there can be read.
+        """
+        count = self.behind()
+        looked = self._catch_up(count) if count else 0
+        with contextlib.suppress(Refused, Unreachable):
+            self.enter_owed(wait=False)
+        return looked
+
+    def _catch_up(self, count: int) -> int:
         packages: dict[str, None] = {}
         for entry in self._missing(count):
             named = _packages(entry)
@@ -117,6 +126,22 @@ class Follower:
         for package_id in unread:
             self.derive(package_id)
         return len(unread) - len(self.catalogue.unread()) if unread else 0
+
+    def enter_owed(self, listener: Listener = silent, *, wait: bool = True) -> None:
+        """Enter datasets of packages that the catalogue does not have yet; afterwards every search finds them.
+
+        Where another process is at it, `wait` until it is done; else leave it to that one.
+        """
+        if not self.catalogue.owed():
+            return
+        with _alone(self.folder, wait=wait) as alone:
+            owed = self.catalogue.owed() if alone else []
+            for done, package_id in enumerate(owed):
+                listener(Progress("enter", done, len(owed), package_id, unit="packages"))
+                prepared = self._read(PackageLog(self.ledger, package_id))  # takes long, while others may write
+                self.catalogue.enter_owed(package_id, prepared)
+            if owed:
+                listener(Progress("enter", len(owed), len(owed), owed[-1], unit="packages"))
 
     def _missing(self, count: int) -> Iterable[Entry]:
         """Statements that the catalogue does not know, looked for from the end: mostly they are the last ones."""
@@ -150,17 +175,24 @@ class Follower:
 
     def _enter(self, log: PackageLog) -> None:
         """Enter a package from the first copy that can be read, else as the log says: it is never forgotten."""
-        from diadem.node.follow.catalogue_rows import entry_from_log, package_entry
+        from diadem.node.follow.catalogue_rows import entry_from_log
 
         ingest = log.ingest()
+        if (prepared := self._read(log)) is not None:
+            self.catalogue.enter([prepared])
+        elif ingest is not None and not self.catalogue.has(log.id):
+            self.catalogue.add_package(entry_from_log(log.id, ingest, {}))
+
+    def _read(self, log: PackageLog) -> Prepared | None:
+        """A package as its first copy that can be read says; None where there is none."""
+        from diadem.node.follow.catalogue_rows import package_entry
+
         for entry in log.entries:
             if entry.statement.kind in COPY_KINDS:
                 with contextlib.suppress(DiademError, OSError):
                     package, path = self._opened(log.id, entry.statement.predicate)
-                    self.catalogue.add_package(package_entry(package, path, ingest))
-                    return
-        if ingest is not None and not self.catalogue.has(log.id):
-            self.catalogue.add_package(entry_from_log(log.id, ingest, {}))
+                    return prepare(package_entry(package, path, log.ingest()))
+        return None
 
     def _opened(self, package_id: str, said: Mapping[str, Any]) -> tuple[Package, str]:
         """The copy that a statement names, and its path."""
@@ -188,6 +220,23 @@ class Follower:
                 with contextlib.suppress(DiademError, OSError):
                     root = AdoptedFolders(self.folder / "adopted").location(package_id).root
                     self.catalogue.set_replica(package_id, replica.store, root, state=replica.state)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """While nobody else enters what is owed; False where somebody does, and is not waited for."""
+    if wait:
+        with held(folder, _OWED):
+            yield True
+        return
+    lock = node_lock(folder, _OWED)
+    if not lock.acquire():
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.remove()
 
 
 def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> None:

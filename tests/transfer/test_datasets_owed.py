@@ -1,0 +1,163 @@
+"""A package with very many datasets: its receipt is stated first, then they are entered; who is killed goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.model.ports import Progress, silent
+from diadem.model.transfers import State
+from diadem.network.jobs import jobs
+from diadem.network.pushing import push_package
+from diadem.network.serving import Serving
+from diadem.node.node import Node
+from tests.node.verbs.agreeing import memory
+from tests.transfer.pair import Pair
+from tests.transfer.towns import Town
+
+pytestmark = pytest.mark.catalogue
+
+COUNT = 600
+FILES = {f"frame_{number:04d}.dat": b"%d" % number for number in range(COUNT)}
+
+
+def datasets(node: Node, asked: str = "") -> int:
+    return sum(row.datasets for row in node.search(asked).rows)
+
+
+def require_as_made_anew(node: Node) -> None:
+    """The log holds, and the catalogue is the one that a reindex makes."""
+    assert node.context.ledger.check() == ()
+    before = memory(node)
+    assert node.reindex().notes == ()
+    assert memory(node) == before
+
+
+def at_entering(then: Callable[[], object]) -> Callable[[Progress], None]:
+    """Do something once, when the receipt is stated and told, and no dataset is entered."""
+    done: list[Progress] = []
+
+    def listen(progress: Progress) -> None:
+        if progress.stage == "enter" and not done:
+            done.append(progress)
+            then()
+
+    return listen
+
+
+def offered(pair: Pair) -> str:
+    return pair.a.node.send(pair.a.archived("session", FILES), "marie@nmi").id
+
+
+def test_the_sender_has_its_receipt_before_they_are_entered(pair: Pair) -> None:
+    sent, seen = offered(pair), []
+
+    def look() -> None:
+        assert pair.a.desk.book.get(sent).state is State.CLOSED
+        with diadem.open_node(pair.b.node.path) as other:
+            (row,) = other.search("session").rows
+            seen.append((row.id, row.datasets, len(other.search("frame_0007").rows)))
+            (finding,) = (one for one in other.status().findings if one.rule == "catalogue.owed")
+            assert "1 package" in finding.message
+            assert any("still being entered" in check["message"] for check in other.doctor()["checks"])
+            assert diadem.verify(other.get(row.id)).ok
+
+    done = pair.b.node.accept(sent, listener=at_entering(look))
+    assert seen == [(done.package, 0, 0)]
+    assert datasets(pair.b.node, "frame_0007") == COUNT
+    assert "catalogue.owed" not in {one.rule for one in pair.b.node.status().findings}
+    require_as_made_anew(pair.b.node)
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_what_the_catalogue_has_is_what_a_reindex_makes(pair: Pair, small: bool) -> None:
+    package = pair.a.archived("session", dict(list(FILES.items())[:5]) if small else FILES)
+    pair.a.node.assess(package, "limited", purpose="teaching", comment="dark")
+    pair.b.node.accept(pair.a.node.send(package, "marie@nmi").id)
+    require_as_made_anew(pair.b.node)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_killed_between_them_the_next_command_enters_them(town: Town, tmp_path: Path) -> None:
+    town.meet("hu-berlin", "nmi")
+    source, disk = tmp_path / "session", tmp_path / "disk"
+    source.mkdir()
+    for name, data in FILES.items():
+        (source / name).write_bytes(data)
+    package = str(town.node("hu-berlin").archive(source, now=True).package.id)
+    town.node("hu-berlin").export_disk(package, "alice@nmi", disk)
+    node = town.node("nmi")
+    folder = node.path
+    node.close()
+    code = """if True:
+        import os, signal, sys, diadem
+        def listen(progress):
+            if progress.stage == "enter":
+                os.kill(os.getpid(), signal.SIGKILL)
+        diadem.open_node(sys.argv[1]).import_(sys.argv[2], listener=listen)
+    """
+    ended = subprocess.run([sys.executable, "-c", code, str(folder), str(disk)], env=os.environ, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    with diadem.open_node(folder) as again:
+        assert len(again.context.ledger.of_kind("receipt")) == 1
+        assert [(row.id, row.datasets) for row in again.search("frame_0007").rows] == [(package, COUNT)]
+        require_as_made_anew(again)
+
+
+def test_a_reindex_meanwhile_changes_nothing(pair: Pair) -> None:
+    sent = offered(pair)
+
+    def reindex() -> None:
+        with diadem.open_node(pair.b.node.path) as other:
+            assert other.reindex().packages == 1
+            assert datasets(other) == COUNT
+
+    pair.b.node.accept(sent, listener=at_entering(reindex))
+    assert datasets(pair.b.node) == COUNT
+    require_as_made_anew(pair.b.node)
+
+
+def test_a_package_that_is_deleted_meanwhile_does_not_come_back(pair: Pair) -> None:
+    sent = offered(pair)
+    (pair.b.node.path / "policy.toml").write_text("[retention]\nyears = 0\n", "utf-8")
+
+    def delete() -> None:
+        with diadem.open_node(pair.b.node.path) as other:
+            other.delete(pair.b.desk.book.get(sent).package, reason="a test")
+
+    pair.b.node.accept(sent, listener=at_entering(delete))
+    assert list(pair.b.node.search("").rows) == []
+    assert pair.b.node.context.catalogue.owed() == []
+    require_as_made_anew(pair.b.node)
+
+
+def test_what_is_said_meanwhile_holds_for_them_too(pair: Pair) -> None:
+    sent = offered(pair)
+
+    def judge() -> None:
+        with diadem.open_node(pair.b.node.path) as other:
+            other.assess(pair.b.desk.book.get(sent).package, "reject", purpose="imaging", comment="empty")
+
+    pair.b.node.accept(sent, listener=at_entering(judge))
+    assert datasets(pair.b.node, "verdict:reject") == COUNT
+    require_as_made_anew(pair.b.node)
+
+
+def test_of_what_was_pushed_the_service_enters_them(pair: Pair) -> None:
+    sent = offered(pair)
+    pair.b.node.accept(sent, wait=False)
+    push_package(pair.a.desk, Serving(pair.a.desk), sent, listener=silent)
+    assert pair.b.desk.book.get(sent).state is State.RECEIVED
+    assert datasets(pair.b.node, "frame_0007") == 0
+    (job,) = (one for one in jobs(pair.b.node.context) if one.name == "datasets")
+    job.run(threading.Event())
+    assert datasets(pair.b.node, "frame_0007") == COUNT
+    require_as_made_anew(pair.b.node)
