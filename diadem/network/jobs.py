@@ -20,8 +20,8 @@ from diadem.network.errands import Errands
 from diadem.network.handlers.windows import serving_of
 from diadem.network.hub.hub import has_hub, hub_of
 from diadem.network.mail.delivery import deliver_all
-from diadem.network.mail.introductions import tell_notes
 from diadem.network.mail.pickup import collect, pick_up
+from diadem.network.notes_told import tell_notes
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.pull import FetchOptions
 from diadem.network.relay.carriers import to_clear

@@ -143,9 +143,10 @@ def fetch_carried(
     relay = relay_book(desk.context).get(transfer.id)
     if relay is None:
         raise Refused("no carrier was agreed for this transfer", next="Ask for a new offer.")
-    if transfer.route == HUB:
-        permit(desk, transfer, relay)
-    way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
+    allow = partial(permit, desk, transfer, relay)
+    if transfer.route == HUB and not relay.hub:
+        allow()
+    way = Collecting(carrier_for(desk, transfer, permit=allow), relay, [relay.identity], wait=wait)
     done = collect_package(desk, transfer.id, way, listener=listener, stop=stop)
     done = ask_where_silent(desk, done, way.carrier.label, by_hand=by_hand)
     clear(desk, transfer.peer)
@@ -358,7 +359,7 @@ class Synced(Display):
 def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
     """Messages out and in, bytes in and out, and once more messages: what was received is told at once."""
     from diadem.network.handlers.windows import serving_of
-    from diadem.network.mail.introductions import tell_notes
+    from diadem.network.notes_told import tell_notes
     from diadem.network.peer_verbs import PeerVerbs
     from diadem.network.switching import switch_all
 
