@@ -12,11 +12,12 @@ import threading
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from diadem.model.manifest import FileEntry, leaf_count
+from diadem.model.manifest import DIGEST_SIZE, FileEntry, leaf_count
 from diadem.network.arrival import Arrival
 from diadem.network.limits import PORTION
 from diadem.network.memory import TRANSFERS, Memory
 from diadem.network.windows import Span
+from diadem.trust.hashing import leaf_digest
 
 #: Bytes that are read again at once.
 _BLOCK: Final = 4 << 20
@@ -48,15 +49,15 @@ def take_spans(
     kept = again = gathered = 0
     wrong: list[tuple[Span, int]] = []
     small: list[tuple[int, memoryview]] = []
-    proven, leaves, begin = arrival.marks.proven, arrival.leaves, spans[0].at
+    proven, digests, begin = arrival.marks.proven, arrival.leaves.digests, spans[0].at
     for span in spans:
         part = data[span.at - begin : span.at - begin + span.length]
         if span.leaves > 1 or not span.is_whole:
             taken = _take_span(arrival, follower, span, part, held if len(spans) == 1 else None)
             kept, again, wrong = kept + taken.kept, again + taken.again, [*wrong, *taken.wrong]
-        elif proven[span.entry.first_leaf]:
+        elif proven[leaf := span.entry.first_leaf]:
             again += span.length
-        elif leaves.proves(span.entry, 0, part):
+        elif leaf_digest(part) == digests[DIGEST_SIZE * leaf : DIGEST_SIZE * (leaf + 1)]:
             small.append((span.number, part))
             gathered += span.length
             if gathered >= PORTION:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -241,8 +240,7 @@ class PeerVerbs(DisplayList):
         with closing(self.connect(contact, self.context.keys.open("online"))) as poster:
 
             def answered(said: Introduction) -> tuple[Introduction, Mail]:
-                line = signed(self.context, contact.node, said)
-                answer = poster.post_json(JOIN_PATH, json.loads(line), introduce=True)
+                answer = poster.post_line(JOIN_PATH, signed(self.context, contact.node, said), introduce=True)
                 return said, Mail.from_line(encode(answer, where="introduction"))
 
             try:

@@ -30,8 +30,12 @@ from diadem.network.tag_parts import limit_of
 from diadem.network.windows import RUN, Span, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
-#: Connections where nobody says, and at most.
+#: Connections at most, and to a peer that is not near.
 CONNECTIONS: Final = 8
+#: Connections to a peer that is near, and the seconds to it and back below which it is: more only come in each other's
+#: way, and what two bring comes nearly in order, so that it is hashed in the memory into which it came.
+_NEAR_CONNECTIONS: Final = 2
+_NEAR: Final = 0.002
 #: Windows that are fetched with one request: the first, and the end (exclusive).
 Run = tuple[int, int]
 #: How often a leaf is asked for again when it came wrong.
@@ -55,15 +59,15 @@ class FetchOptions:
 
     Attributes
     ----------
-    connections : int
-        At once.
+    connections : int or None
+        At once; None for as many as the way to the sender asks for.
     max_rate : float or None
         Bytes a second at most.
     waits : tuple of float
         Seconds between two tries to reach the sender.
     """
 
-    connections: int = CONNECTIONS
+    connections: int | None = None
     max_rate: float | None = None
     waits: tuple[float, ...] = WAITS
 
@@ -192,7 +196,10 @@ class Fetch:
         assert receiving.plan is not None
         self._receiving, self._link, self._waits = receiving, link, options.waits
         self._plan, self._marks = receiving.plan, receiving.arrival.marks
-        self._connections = max(1, min(options.connections, CONNECTIONS))
+        fitting = options.connections or (_NEAR_CONNECTIONS if link.round_trip < _NEAR else CONNECTIONS)
+        self._connections = max(1, min(fitting, CONNECTIONS))
+        #: Windows of one request: of few connections all that is under way lies close together.
+        self._most = RUN // self._connections if self._connections <= _NEAR_CONNECTIONS else RUN
         rate = options.max_rate
         self._pace = Pace(rate) if rate else None
         #: Bytes that may wait unread on a connection; 0 for as many as the system finds good.
@@ -240,7 +247,7 @@ class Fetch:
         first = end = self._ahead
         if first is None or end is None:
             return None
-        most = min(RUN, (len(self._plan) - first) // self._connections)
+        most = min(self._most, (len(self._plan) - first) // self._connections)
         while self._ahead == end:
             self._ahead, end = next(self._queue, None), end + 1
             if end - first >= most:

@@ -246,7 +246,7 @@ class Receiving:
         if RECORD_PATH not in opened.manifest:
             raise PackageError(f"the package of {self.peer} has no record", where=TAGMANIFEST, next=_DO_NOT_TRUST)
         self.arrival.begin(opened)
-        self.opened, self.plan = opened, WindowPlan(opened.manifest)
+        self.opened, self.plan = opened, self.arrival.plan
 
     def _require_as_offered(self, opened: TagFiles, tagmanifest: bytes) -> None:
         tags = [self.arrival.tag_digest(path) for _, path in tag_files(tagmanifest)]

@@ -88,14 +88,13 @@ def fetched(
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
         See `diadem.network.pull.receive_package`.
     """
+    transfer = told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
     carried = transfer.route != DIRECT
     if not moving or transfer.route == DISK or (not carried and desk.brings(transfer.peer)):
-        return told(desk, transfer)
+        return transfer
     if carried:
-        told(desk, transfer)
         return told(desk, collected(desk, transfer, listener, stop, by_hand=by_hand))
-    told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     routes = route_book(desk.context)
     try:
         landed = receive_package(desk, transfer.id, options, listener=listener, stop=stop)

@@ -266,9 +266,9 @@ def read_again(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_what_comes_in_order_is_hashed_in_memory_and_read_again_without_room(
     packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    here, memory = arrive(packed, tmp_path), Memory(room)
+    memory, read = Memory(room), read_again(monkeypatch)
     monkeypatch.setattr("diadem.network.receiving.Follower", partial(Follower, memory=memory))
-    read = read_again(monkeypatch)
+    here = arrive(packed, tmp_path)
     assert run(here, Source(packed.bag, None), connections=1) == set()
     assert sum(read) == (0 if room else 8 * LEAF + 9), "of a.bin and c.bin; the others came whole"
     assert memory.take(room // 2), "all of it was given back"
@@ -278,19 +278,30 @@ def test_what_comes_in_order_is_hashed_in_memory_and_read_again_without_room(
 def test_what_an_earlier_run_wrote_is_hashed_as_the_disk_gives_it_back(
     packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = open_tag_files(LocalBundle(packed.bag))
-    number = next(at for at, entry in enumerate(opened.manifest) if entry.name == "a.bin")
-    here, data = arrive(packed, tmp_path), (packed.bag / "data" / "a.bin").read_bytes()
-    here.arrival.put(number, 0, memoryview(data)[: 2 * LEAF])
-    here.arrival.close()  # synced: it is trusted
-    with open(here.arrival.bag / "data" / "a.bin", "r+b") as file:
+    arrival, data = arrive(packed, tmp_path).arrival, (packed.bag / "data" / "a.bin").read_bytes()
+    number = next(at for at, entry in enumerate(arrival.manifest) if entry.name == "a.bin")
+    arrival.put(number, 0, memoryview(data)[: 2 * LEAF])
+    arrival.close()  # synced: it is trusted
+    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
         file.write(b"\0\0\0")
-    again = arrive(packed, tmp_path)
-    read = read_again(monkeypatch)
+    again, read = arrive(packed, tmp_path), read_again(monkeypatch)
     assert run(again, Source(packed.bag, None), connections=1) == {number}
     assert sum(read) >= 2 * LEAF + 5 * LEAF + 9, "the beginning, and all of it before it was called wrong"
     assert run(again, Source(packed.bag, None)) == set()
     again.arrival.remove()
+
+
+def test_what_was_hashed_is_not_hashed_again_in_the_next_run(packed: Packed, tmp_path: Path) -> None:
+    here = arrive(packed, tmp_path)
+    arrival = here.arrival
+    assert run(here, Source(packed.bag, None)) == set()
+    arrival.forget(len(arrival.manifest) // 2)
+    hashed = bytes(arrival.marks.hashed)
+    assert hashed.count(0) == 1
+    end_at_once(arrival, random.Random(0))
+    again = arrive(packed, tmp_path).arrival
+    assert bytes(again.marks.hashed) == hashed
+    again.remove()
 
 
 def test_a_file_is_wrong_only_where_the_disk_gives_it_back_wrong(

@@ -173,6 +173,25 @@ def test_who_accepts_waits_while_the_service_fetches_it(pair: Pair) -> None:
     assert len(pair.b.node.context.ledger.of_kind("receipt")) == 1
 
 
+@pytest.mark.parametrize(("round_trip", "most"), [(0.0001, 2), (0.05, 8)])
+def test_a_peer_that_is_near_needs_few_connections(pair: Pair, round_trip: float, most: int) -> None:
+    transfer = accepted(pair, {"scan.bin": random.Random(1).randbytes(40 * MIB)})
+    asking, waited, lock = set[str](), threading.Event(), threading.Lock()
+
+    def together(kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window":
+            with lock:
+                asking.add(threading.current_thread().name)
+                if len(asking) == most:
+                    waited.set()
+            assert waited.wait(30)
+        return data
+
+    pair.b.wire.spoil, pair.b.wire.round_trip = together, round_trip
+    done = receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=silent)
+    assert (done.state, len(asking)) == (State.RECEIVED, most)
+
+
 def test_wrong_leaves_come_again_and_too_often_stop_it(pair: Pair) -> None:
     transfer = accepted(pair)
     times = {"count": 2}

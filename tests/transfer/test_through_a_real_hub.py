@@ -186,6 +186,6 @@ def hub_for_both(fjord: Fjord) -> str:
     for name, other in (SPOKES, SPOKES[::-1]):
         context = fjord.node(name).context
         found.add(hub_for(desk_of(context), fjord.node(other).id).id)
-        assert desk_of(context).hub(fjord.node(HUB).id).messages() == []
+        assert desk_of(context).hub(fjord.node(HUB).id).ls(context.settings.id) == []
     (hub,) = found
     return hub

@@ -154,4 +154,4 @@ def tell_notes(peers: PeerVerbs) -> int:
 def _lies(context: Context, peer: Peer, newest: str) -> bool:
     """Whether the newest note lies at a hub for a peer, and is put down again until it answers."""
     pending = outbox_of(context).introduction(peer.id)
-    return pending is not None and not pending.refused and sha256_hex(pending.said.note) == newest
+    return pending is not None and not pending.refused and sha256_hex(pending.said.endpoint) == newest

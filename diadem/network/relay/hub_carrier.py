@@ -37,7 +37,7 @@ class HubCarrier:
         What lies there was sealed anew since, so that it has other bytes; how many, this node does not know any more.
         """
         try:
-            note = self.client.put_object(relay, name, data).note
+            note = self.client.put(relay, name, data).note
         except NotFound as error:
             raise NotFound(
                 "its recipient has not permitted this at the hub, or has ended it there",
@@ -54,7 +54,7 @@ class HubCarrier:
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:
         """See `Carrier.ls`; nothing where the relay has ended."""
         try:
-            found = self.client.objects(relay, wait=wait)
+            found = self.client.ls(relay, wait=wait)
         except NotFound:
             return ()
         self._listed.update({one.name: one for one in found})
@@ -62,7 +62,7 @@ class HubCarrier:
 
     def get(self, relay: str, name: str) -> bytearray:
         """See `Carrier.get`."""
-        return self.client.object(relay, name)
+        return self.client.get(relay, name)
 
     def remove(self, relay: str, names: Sequence[str]) -> None:
         """See `Carrier.remove`; where the relay has ended nothing is left to remove.
@@ -74,7 +74,7 @@ class HubCarrier:
             self.tally.add(relay, [(one.name, one.sha256, one.size) for one in listed], sure=False)
         asked = {row[0]: row for row in self.tally.rows(sure=False)}
         with contextlib.suppress(NotFound):
-            notes = self.client.taken_objects(relay, [*dict.fromkeys([*names, *asked])])
+            notes = self.client.taken(relay, [*dict.fromkeys([*names, *asked])])
             taken = {name for noted in notes for name in noted.note.names}
             self.tally.add(relay, [row for name, row in asked.items() if name in taken], sure=True)
             self.tally.forget(asked.keys() - taken)
