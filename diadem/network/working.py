@@ -144,9 +144,10 @@ def collected(
     relay = relay_book(desk.context).get(transfer.id)
     if relay is None:
         raise Refused("no carrier was agreed for this transfer", next="Ask for a new offer.")
-    if transfer.route == HUB:
-        permit(desk, transfer, relay)
-    way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
+    allow = partial(permit, desk, transfer, relay)
+    if transfer.route == HUB and not relay.hub:
+        allow()
+    way = Collecting(carrier_for(desk, transfer, permit=allow), relay, [relay.identity], wait=wait)
     done = collect_package(desk, transfer.id, way, listener=listener, stop=stop)
     done = ask_where_silent(desk, done, way.carrier.label, by_hand=by_hand)
     clear(desk, transfer.peer)

@@ -30,11 +30,11 @@ class BytesOnly(Wire):
         raise Unreachable("no address")
 
 
-def archived(star: Town) -> str:
+def archived(star: Town, name: str = "session", *, data: bytes = bytes(range(256)) * 20) -> str:
     """A package of hu-berlin."""
-    folder = star.root / "session"
+    folder = star.root / name
     folder.mkdir(parents=True)
-    (folder / "scan.bin").write_bytes(bytes(range(256)) * 20)
+    (folder / "scan.bin").write_bytes(data)
     return str(star.node("hu-berlin").archive(folder, now=True).package.id)
 
 

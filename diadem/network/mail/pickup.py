@@ -147,7 +147,10 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
     early, gone = list[str](), list[str]()
     for name in chain((one.name for one in waiting), early):
         if not book.was_taken(name):
-            data = bytes(boxes.get(desk.node, name))
+            try:
+                data = bytes(boxes.get(desk.node, name))
+            except NotFound:  # the hub has lost it since; who put it there puts it there again
+                continue
             try:
                 _take(desk, hub, name, data)
             except (Unreachable, StoreError) as error:  # nobody's message keeps those of others waiting
