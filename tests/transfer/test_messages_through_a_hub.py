@@ -12,9 +12,9 @@ import pytest
 from diadem.errors import NotFound, Unreachable
 from diadem.model.policy import Incoming
 from diadem.model.transfers import State
+from diadem.network.envelope import Mail, open_mail, seal_mail
 from diadem.network.mail import pickup
 from diadem.network.mail.delivery import deliver_all
-from diadem.network.mail.envelope import Mail, open_mail, seal_mail
 from diadem.network.messages import WANTED
 from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.peers.notes import age_recipient

@@ -28,13 +28,13 @@ from diadem.model.tickets import Ticket
 from diadem.model.times import time_text
 from diadem.model.transfers import new_id
 from diadem.network.desk import Desk
+from diadem.network.envelope import Answer, Content, Introduction, Mail, Welcome, open_mail
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_ANSWER, MAX_SEALED
 from diadem.network.link import Link
 from diadem.network.mail.delivery import UNPROVEN, begin_introduction, put_sealed, take_answer, tell_hub
-from diadem.network.mail.envelope import Answer, Content, Introduction, Mail, Welcome, open_mail
-from diadem.network.mail.outbox import KEPT, Outgoing, PendingIntroduction
 from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, Message
+from diadem.network.outbox import KEPT, Outgoing, PendingIntroduction
 from diadem.network.peering import answer_introduction, finish_introduction, finish_join, introduce, join_request
 from diadem.network.route_book import route_book
 from diadem.node.peers.book import peer_book
