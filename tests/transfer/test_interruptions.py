@@ -310,8 +310,11 @@ def test_a_buffer_is_used_again_only_when_who_lent_it_has_written_it(packed: Pac
     while not arrival.marks.hashed[number]:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert slow == data[:LEAF]
-    assert not any(free is slow for free in follower._free)
+    third = next(at for at, entry in enumerate(arrival.manifest) if entry.name == "c.bin")
+    others = [[bytearray(LEAF)] for _ in range(3)]
+    for leaf, other in enumerate(others):
+        assert follower.lend(third, leaf, memoryview(other[0]), other) is not None
+    assert not any(other[0] is slow for other in others)
     follower.stop()
     assert memory.take(1 << 29), "all of it was given back"
     arrival.remove()
