@@ -206,7 +206,7 @@ def _mapped(facts: Facts, said: Mapping[str, Any], places: Mapping[str, str]) ->
 def _datasets(facts: Facts, record: Record) -> set[str]:
     """What the datasets say; returns the paths of their files."""
     known: set[str] = set()
-    for number, dataset in enumerate(record.datasets, 1):
+    for number, dataset in enumerate(record.datasets.loose, 1):  # their package is not asked for anything
         document = dataset.document
         facts.datasets.append((dataset.id, storable(_files(facts, document["files"], number, known))))
         for signal in document.get("signals", ()):

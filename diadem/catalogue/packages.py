@@ -28,6 +28,8 @@ from diadem.model.times import time_text
 #: Bytes up to which files are kept. A larger `diadem/vendor.zip` is made again only by reading the payload; pictures do
 #: not compress, and each store has a snapshot of all that is kept.
 KEPT: Final = {VENDOR_PATH: 4 << 20, PREVIEWS_PATH: 64 << 10}
+#: Digests make up most of these files, and do not compress: more effort takes three times as long for a fiftieth.
+_LEVEL: Final = 1
 #: Tables whose rows follow from the record of a package and from what is said of it.
 _OF_RECORD: Final = (
     tables.numbers, tables.phrases, tables.datasets, tables.tag_files, tables.traces, tables.assessments,
@@ -66,7 +68,7 @@ def prepare(entry: PackageEntry) -> Prepared:
         numbers=[fact for fact in every if not isinstance(fact.value, str)],
         phrases=[(fact, padded(fact.value)) for fact in every if isinstance(fact.value, str)],
         datasets=facts.datasets,
-        tag_files=[(path, len(data), zlib.compress(data)) for path, data in kept.items()],
+        tag_files=[(path, len(data), zlib.compress(data, _LEVEL)) for path, data in kept.items()],
         traces=entry.traces,
     )
 

@@ -31,9 +31,9 @@ def accept(desk: Desk, transfer_id: str, *, store: str | None = None) -> Transfe
     StoreError
         No store has room for it.
     """
-    transfer = desk.mine(transfer_id)
-    with desk.turn(transfer.id):
-        return accept_offer(desk, desk.mine(transfer.id), store=store, rule=None)
+    whole = desk.book.get(transfer_id).id
+    with desk.turn(whole):
+        return accept_offer(desk, desk.mine(whole), store=store, rule=None)
 
 
 def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rule | None) -> Transfer:
@@ -169,9 +169,9 @@ def decline(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
     NotFound, Refused
         There is no such offer, it is for somebody else, or it was answered.
     """
-    transfer = desk.mine(transfer_id)
-    with desk.turn(transfer.id):
-        transfer = desk.mine(transfer.id)
+    whole = desk.book.get(transfer_id).id
+    with desk.turn(whole):
+        transfer = desk.mine(whole)
         if transfer.state is not State.OFFERED:
             raise Refused(f"the offer is {transfer.state}", next="To end a transfer: diadem transfer cancel ID")
         return _take_back(desk, transfer, State.DECLINED, reason)
@@ -185,9 +185,9 @@ def cancel(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
     NotFound, Refused
         There is none, it is not the user's, or it is over.
     """
-    found = desk.refreshed(desk.book.get(transfer_id))
-    with desk.turn(found.id):
-        transfer = desk.refreshed(desk.book.get(found.id))
+    whole = desk.book.get(transfer_id).id
+    with desk.turn(whole):
+        transfer = desk.refreshed(desk.book.get(whole))
         if desk.context.address not in (transfer.sender, transfer.recipient):
             raise Refused("this transfer is neither from you nor for you", next="Work as its user: --user")
         if transfer.state in (State.RECEIVED, State.CLOSED) or desk.said(transfer.id, "receipt"):

@@ -50,8 +50,8 @@ Body = Data | Callable[[], Iterable[Data]]
 class Poster(Protocol):
     """Of a client what peering needs, which tests give without sockets."""
 
-    def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
-        """See `PeerClient.post_json`."""
+    def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
+        """See `PeerClient.post_line`."""
         ...
 
     def close(self) -> None:

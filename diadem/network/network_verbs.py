@@ -151,12 +151,15 @@ class NetworkVerbs:
         IntegrityError
             What arrived is not what was offered. Nothing was stored.
         """
+        from diadem.model.routes import HUB
         from diadem.network.accepting import accept
         from diadem.network.desk import desk_of
         from diadem.network.working import FetchOptions, agreed, awaited
 
         desk = desk_of(self.context)
-        accepted = agreed(desk, accept(desk, offer, store=store))
+        accepted = accept(desk, offer, store=store)
+        if not wait or accepted.route == HUB:  # else nobody but its sender is told, which comes before the first byte
+            accepted = agreed(desk, accepted)
         return awaited(desk, accepted, FetchOptions(max_rate=max_rate), listener) if wait else accepted
 
     def export_disk(

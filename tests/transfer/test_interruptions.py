@@ -22,9 +22,9 @@ from diadem.model.transfers import Transfer
 from diadem.network.arrival import Arrival, land
 from diadem.network.crew import waits_for, waits_no_more
 from diadem.network.desk import Desk
-from diadem.network.fetching import Fetch, FetchOptions
 from diadem.network.intake import Follower
 from diadem.network.memory import Memory
+from diadem.network.pull import Fetch, FetchOptions
 from diadem.network.receiving import Receiving, missing_bytes
 from diadem.network.tag_parts import tag_files
 from diadem.network.windows import WindowPlan

@@ -12,7 +12,7 @@ from diadem.model.carriers import OBJECT
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.network.desk import desk_of
-from diadem.network.mail.introductions import tell_notes
+from diadem.network.notes_told import tell_notes
 from diadem.network.relay_book import relay_book
 from diadem.network.routing import common_hubs
 from diadem.node.context import Context
@@ -121,6 +121,33 @@ def test_a_package_goes_over_the_hub_that_works(coast: Coast) -> None:
         (relayed,) = entry.statement.predicate["relayed"]
         assert relayed["hub"] == coast.node(coast.hubs[1]).id
         assert node.custody(sent.package).ok
+
+
+def test_an_introduction_whose_hub_is_down_keeps_no_message_waiting_and_is_put_down_later(coast: Coast) -> None:
+    berlin, nmi = (coast.node(name) for name in SPOKES)
+    coast.down.add(coast.hubs[0])
+    (refreshed,) = replace(coast.town.peers("hu-berlin"), patience=0.0).refresh("nmi")
+    assert "nobody listens there" in refreshed.problem
+    sent = berlin.send(archived(coast.town), "alice@nmi")
+    assert [offer.id for offer in nmi.inbox()] == [sent.id]
+    outbox = desk_of(berlin.context).outbox
+    (pending,) = outbox.introductions()
+    assert outbox.puts(pending.id) == []
+    coast.down.clear()
+    rounds(coast, "hu-berlin", "nmi", "hu-berlin")
+    assert outbox.introductions() == []
+
+
+def test_an_introduction_goes_to_no_hub_that_was_dropped(coast: Coast) -> None:
+    berlin, hub = coast.node("hu-berlin"), coast.hubs[0]
+    coast.down.add(hub)
+    peers = replace(coast.town.peers("hu-berlin"), patience=0.0)
+    peers.refresh("nmi")
+    peers.drop(hub, "it is closed")
+    coast.down.clear()
+    rounds(coast, "hu-berlin")
+    outbox = desk_of(berlin.context).outbox
+    assert [outbox.puts(one.id) for one in outbox.introductions()] == [[]]
 
 
 def test_what_lies_at_a_hub_that_is_away_for_long_is_put_down_at_the_other(coast: Coast) -> None:

@@ -12,7 +12,8 @@ from diadem.model.carriers import MAX_OBJECT, Carried
 from diadem.network.client import PeerClient
 from diadem.network.exchange import JSON
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
-from diadem.network.limits import MAX_CHAIN, MAX_NAMES
+from diadem.network.limits import MAX_NAMES
+from diadem.trust.base64_text import from_base64
 from diadem.trust.http_signature import body_digest
 from diadem.trust.keys import PublicKey
 
@@ -57,6 +58,8 @@ class HubClient:
     ) -> None:
         self.node, self.hub = node, hub
         self._client, self._key, self._keep = client, key, keep
+        #: Messages that came with the list of those that wait, until they are asked for.
+        self._came: dict[str, bytearray] = {}
 
     def status(self) -> dict[str, Any]:
         """What the hub allows this node, and holds for it: ``limits`` and ``used``."""
@@ -110,6 +113,8 @@ class HubClient:
         found = self._client.get_json(_mailbox(mailbox), query, wait=wait).get("objects", [])
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise _odd()
+        if mailbox == self.node:
+            self._came = {_text(one, "name"): _data(one) for one in found if "data" in one}
         return [Carried(_text(one, "name"), _count(one, "bytes"), _text(one, "sha256")) for one in found]
 
     def get(self, mailbox: str, name: str) -> bytearray:
@@ -120,7 +125,10 @@ class HubClient:
         NotFound
             It is gone, or was never there.
         """
-        return self._bytes(f"{_mailbox(mailbox)}/{name}", MAX_OBJECT)
+        if mailbox == self.node and (came := self._came.pop(name, None)) is not None:
+            return came
+        with self._client.stream(f"{_mailbox(mailbox)}/{name}") as stream:
+            return stream.read(MAX_OBJECT)
 
     def taken(self, mailbox: str, names: Sequence[str]) -> list[Noted]:
         """Let objects be deleted that this node has; the hub's notes that it has delivered them."""
@@ -130,19 +138,26 @@ class HubClient:
             for some in (list(names[at : at + MAX_NAMES]) for at in range(0, len(names), MAX_NAMES))
         ]
 
-    def end(self, relay: str) -> Noted:
-        """End a relay; the hub's note of what it has deleted that had not been taken."""
-        return self._noted(self._client.post_json(f"{_mailbox(relay)}/end", {}), DELETED, relay)
+    def end(self, relay: str) -> bytes:
+        """End a relay, whatever had not been taken; what the hub's log says of it, see `keep_hub_chain`.
 
-    def chain(self, relay: str) -> bytes:
-        """What the hub's log says of a relay of this node's, once it has ended; see `keep_hub_chain`."""
-        return bytes(self._bytes(f"{_mailbox(relay)}/chain", MAX_CHAIN))
+        Returns
+        -------
+        bytes
+            Nothing where it never carried anything.
+
+        Raises
+        ------
+        NotFound
+            This node has no part in such a relay.
+        Refused
+            The hub cannot prove yet what it said; it has ended.
+        """
+        answer = self._client.post_json(f"{_mailbox(relay)}/end", {})
+        self._noted(answer, DELETED, relay)
+        return _text(answer, "chain").encode("utf-8")
 
     # -- what is answered --------------------------------------------------------------------------------------------
-
-    def _bytes(self, path: str, most: int) -> bytearray:
-        with self._client.stream(path) as stream:
-            return stream.read(most)
 
     def _noted(
         self,
@@ -195,6 +210,13 @@ def _count(found: Mapping[str, Any], name: str) -> int:
     if type(value) is not int or value < 0:
         raise _odd()
     return value
+
+
+def _data(found: Mapping[str, Any]) -> bytearray:
+    try:
+        return bytearray(from_base64(_text(found, "data")))
+    except ValueError:
+        raise _odd() from None
 
 
 def _odd() -> Unreachable:
