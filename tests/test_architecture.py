@@ -37,6 +37,6 @@ def test_an_import_against_the_direction_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tasks.py"), "layers"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert "One direction BROKEN" in done.stdout
+    assert "BROKEN" in done.stdout
     (tmp_path / "rooms" / "below.py").write_text("")
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
