@@ -19,7 +19,7 @@ from diadem.network.book import TransferBook
 from diadem.network.book_file import FOLDER, network_book
 from diadem.network.evidence import ChainShelf
 from diadem.network.link import Link
-from diadem.network.mail.outbox import Outbox, Outgoing, outbox_of
+from diadem.network.outbox import Outbox, Outgoing, outbox_of
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.trust.keys import PublicKey

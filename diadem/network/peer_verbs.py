@@ -26,7 +26,7 @@ from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 if TYPE_CHECKING:
     from diadem.network.carrier_verbs import CarrierVerbs
     from diadem.network.client import Connect
-    from diadem.network.mail.envelope import Introduction, Mail
+    from diadem.network.envelope import Introduction, Mail
 
 #: Where introductions go.
 JOIN_PATH = "peer/join"
@@ -232,7 +232,7 @@ class PeerVerbs(DisplayList):
 
     def _asked(self, contact: Contact, asking: Callable[..., Introduction]) -> tuple[Introduction, Mail]:
         """What was asked, and the answer; a node that misses the proof of a checkpoint that it has is shown it."""
-        from diadem.network.mail.envelope import Mail
+        from diadem.network.envelope import Mail
         from diadem.network.peering import signed
 
         if not contact.urls:

@@ -16,7 +16,7 @@ from diadem.model.peers import EndpointNote, Peer, PeerState
 from diadem.model.tickets import FOR_PEER, Ticket, hash_token
 from diadem.model.times import time_text
 from diadem.model.transfers import new_id
-from diadem.network.mail.envelope import BEGUN, Introduction, Mail, Welcome
+from diadem.network.envelope import BEGUN, Introduction, Mail, Welcome
 from diadem.network.route_book import route_book
 from diadem.node.config import checked_name
 from diadem.node.context import Context

@@ -14,7 +14,7 @@ from msgspec import structs
 from diadem.errors import Refused
 from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.tickets import Ticket
-from diadem.network.mail.envelope import BEGUN, Introduction, Mail, Welcome
+from diadem.network.envelope import BEGUN, Introduction, Mail, Welcome
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.peering import answer_join, join_request, signed
 from diadem.node.config import ServerSettings

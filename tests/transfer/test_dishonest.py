@@ -19,7 +19,7 @@ from diadem.model.transfers import Counts, State, Transfer, new_id
 from diadem.network import messages
 from diadem.network.incoming import receive
 from diadem.network.mail.delivery import message_of
-from diadem.network.mail.outbox import Outgoing
+from diadem.network.outbox import Outgoing
 from diadem.network.pull import FetchOptions, receive_package
 from tests.transfer.pair import Pair, Side
 

@@ -12,7 +12,7 @@ from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
 from diadem.network.askers import find_asker
-from diadem.network.mail.envelope import Introduction, Mail
+from diadem.network.envelope import Introduction, Mail
 from diadem.network.peering import answer_join, finish_join, introduce, join_request, signed
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.cards import own_card

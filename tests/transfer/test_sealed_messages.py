@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused
 from diadem.model.canonical import encode
-from diadem.network.mail.envelope import (
+from diadem.network.envelope import (
     ANSWER,
     BEGUN,
     INTRODUCTION,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,8 @@ from diadem.model.transfers import State
 from diadem.network.accepting import accept
 from diadem.network.desk import desk_of
 from diadem.network.relay_book import relay_book
+from diadem.network.rounds import tell
 from diadem.network.routing import hub_for
-from diadem.network.working import told
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.trust.http_signature import body_digest
@@ -170,7 +172,7 @@ def test_what_no_hub_was_told_of_is_put_down_later(fjord: Fjord) -> None:
     sent = berlin.send(archived(fjord), "alice@nmi")
     nmi.inbox()
     desk = desk_of(nmi.context)
-    told(desk, accept(desk, sent.id, store=None))  # as where the hub was away just then
+    tell(desk, accept(desk, sent.id, store=None))  # as where the hub was away just then
     berlin.transfers.sync()
     waiting = berlin.transfers.show(sent.id).transfer
     assert "its recipient has not permitted" in waiting.error
@@ -178,6 +180,40 @@ def test_what_no_hub_was_told_of_is_put_down_later(fjord: Fjord) -> None:
     nmi.transfers.sync()
     berlin.transfers.sync()
     assert [one.state for one in nmi.transfers.sync().moved] == [State.RECEIVED]
+
+
+def test_a_message_that_the_hub_lost_keeps_no_other_waiting(fjord: Fjord) -> None:
+    berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
+    nmi.transfers.sync()
+    package, other = archived(fjord), archived(fjord, "another session", data=b"other")
+    berlin.send(package, "alice@nmi")
+    (lost,) = Oslo(fjord).carried()
+    (Oslo(fjord).folder / lost).unlink()
+    second = berlin.send(other, "alice@nmi")
+    assert [offer.id for offer in nmi.inbox()] == [second.id]
+
+
+def test_of_each_side_a_hub_is_asked_little(fjord: Fjord, monkeypatch: pytest.MonkeyPatch) -> None:
+    berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
+    for node in (nmi, berlin):
+        node.transfers.sync()
+    asked: Counter[str] = Counter()
+    ask = Harbour.ask
+
+    def counted(self: Harbour, who: str, method: str, path: str, body: bytes = b"", **more: Any) -> Answer:
+        asked[who] += path.startswith("hub/")
+        return ask(self, who, method, path, body, **more)
+
+    monkeypatch.setattr(Harbour, "ask", counted)
+    package = archived(fjord, data=random.Random(1).randbytes(33 << 20))
+    sent = berlin.send(package, "alice@nmi")
+    nmi.inbox()
+    nmi.accept(sent.id, wait=False)
+    for node in (berlin, nmi, berlin, nmi):
+        node.transfers.sync()
+    assert [node.transfers.show(sent.id).transfer.state for node in (berlin, nmi)] == [State.CLOSED] * 2
+    windows = 3
+    assert asked == {"hu-berlin": 12 + windows, "nmi": 16 + windows}
 
 
 def hub_for_both(fjord: Fjord) -> str:

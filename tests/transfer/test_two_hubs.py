@@ -12,7 +12,7 @@ from diadem.model.carriers import OBJECT
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.network.desk import desk_of
-from diadem.network.mail.introductions import tell_notes
+from diadem.network.notes_told import tell_notes
 from diadem.network.relay_book import relay_book
 from diadem.network.routing import common_hubs
 from diadem.node.context import Context

@@ -5,21 +5,48 @@ Where this node is no hub, and for whoever has no part in what is asked for, the
 
 from __future__ import annotations
 
-from typing import Any, Final
+import contextlib
+from typing import Annotated, ClassVar, Final
 
-from diadem.errors import PackageError, Unreachable, UsageError
+from msgspec import Meta, field
+
+from diadem.errors import NotFound, PackageError, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT
-from diadem.model.peer_checks import HEX, matches
+from diadem.model.documents import Document, NodeId
+from diadem.model.ports import RangeReader
 from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, route
 from diadem.network.hub.hub import Hub, hub_of, spoke_of
+from diadem.network.hub.mailboxes import Held
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED
-from diadem.network.limits import MAX_EMPTY, MAX_INVITATIONS, MAX_LIST, MAX_NAMES, MAX_SENDERS
+from diadem.network.limits import MAX_EMPTY, MAX_GIVEN_AT_ONCE, MAX_INVITATIONS, MAX_LIST, MAX_NAMES, MAX_SENDERS
 from diadem.network.relay.hub_evidence import relay_chain
 from diadem.store.bags import open_below
 from diadem.store.system import long_path
+from diadem.trust.base64_text import to_base64
 from diadem.trust.http_signature import digest_of
 
 _MAILBOX: Final = "hub/mailboxes/{mailbox}"
+
+
+class _Body(Document, frozen=True):
+    """What a spoke says."""
+
+    WHAT: ClassVar[str] = "request body"
+    ADVICE: ClassVar[str] = "Update DIADEM here and at the hub."
+    LIMIT: ClassVar[int] = MAX_LIST
+
+
+class Senders(_Body, frozen=True):
+    """Who may put messages into a box: ids of nodes, and SHA-256 of secrets of tickets that are open."""
+
+    nodes: Annotated[tuple[NodeId, ...], Meta(max_length=MAX_SENDERS)] = field(name="from")
+    invitations: Annotated[tuple[NodeId, ...], Meta(max_length=MAX_INVITATIONS)]
+
+
+class Taken(_Body, frozen=True):
+    """Which objects a spoke has."""
+
+    names: Annotated[tuple[str, ...], Meta(max_length=MAX_NAMES)]
 
 
 @route("GET", "hub", answers={200: "limits, and what is used"})
@@ -40,10 +67,8 @@ def open_mailbox(request: Request, services: Services) -> Response:
     spoke, hub = _asked(request, services)
     mailbox, expires = request.params["mailbox"], ""
     if mailbox == spoke:
-        nodes, invitations = _lists(request, **{"from": MAX_SENDERS, "invitations": MAX_INVITATIONS})
-        if not all(matches(HEX, one) for one in (*nodes, *invitations)):
-            raise UsageError("ids of nodes and hashes of invitations have 64 hex digits", where="request body")
-        hub.mailboxes.allow(spoke, nodes, invitations)
+        said = Senders.from_bytes(request.body)
+        hub.mailboxes.allow(spoke, said.nodes, said.invitations)
     else:
         expires = hub.permit(request.known_asker, mailbox, request.body)
     return Response.json({"mailbox": mailbox, "expires": expires})
@@ -78,12 +103,19 @@ def put_object(request: Request, services: Services) -> Response:
     waits=True,
 )
 def list_objects(request: Request, services: Services) -> Response:
-    """The sealed objects that wait in your box, or in a relay of yours."""
+    """The sealed objects that wait in your box, with the first of them, or in a relay of yours."""
     spoke, hub = _asked(request, services)
-    waiting = hub.mailboxes.ls(spoke, request.params["mailbox"])
+    mailbox = request.params["mailbox"]
+    waiting = hub.mailboxes.ls(spoke, mailbox)
     if not waiting:
         return Response(204)
-    told = [{"name": one.name, "bytes": one.bytes, "sha256": one.sha256, "at": one.at} for one in waiting]
+    told, left = [], MAX_GIVEN_AT_ONCE if mailbox == spoke else 0
+    for one in waiting:
+        told.append({"name": one.name, "bytes": one.bytes, "sha256": one.sha256, "at": one.at})
+        if one.bytes <= left:
+            with contextlib.suppress(NotFound, Unreachable), _reader(hub, spoke, mailbox, one.name) as reader:
+                told[-1]["data"] = to_base64(reader.read_at(0, one.bytes))
+                left -= one.bytes
     return Response.json({"objects": told})
 
 
@@ -91,12 +123,8 @@ def list_objects(request: Request, services: Services) -> Response:
 def give_object(request: Request, services: Services) -> Response:
     """A sealed object for you, from the file that was looked at."""
     spoke, hub = _asked(request, services)
-    path, size = hub.mailboxes.find(spoke, *_place(request))
-    try:
-        reader = open_below(long_path(str(path.parent)), [path.name], path.name)
-    except (OSError, PackageError):
-        raise Unreachable("what is asked for cannot be read now", next="Try again later.") from None
-    return Response.of_file(reader, request, size=size)
+    reader = _reader(hub, spoke, *_place(request))
+    return Response.of_file(reader, request, size=reader.size)
 
 
 @route("POST", _MAILBOX + "/taken", body=MAX_LIST, answers={200: "a signed note"})
@@ -104,25 +132,23 @@ def take_objects(request: Request, services: Services) -> Response:
     """Say which objects you have: they are deleted."""
     spoke, hub = _asked(request, services)
     mailbox = request.params["mailbox"]
-    (names,) = _lists(request, names=MAX_NAMES)
-    gone = hub.mailboxes.taken(spoke, mailbox, names)
+    gone = hub.mailboxes.taken(spoke, mailbox, Taken.from_bytes(request.body).names)
     return Response.json({DELIVERED: hub.note(DELIVERED, [one.row for one in gone], mailbox)})
 
 
-@route("POST", _MAILBOX + "/end", body=MAX_EMPTY, answers={200: "a signed note"})
+@route("POST", _MAILBOX + "/end", body=MAX_EMPTY, answers={200: "a signed note, and chain.json"})
 def end_relay(request: Request, services: Services) -> Response:
-    """End a relay: everything of it is deleted, and what became of it is stated."""
+    """End a relay: all of it is deleted; what became of it, as this hub's log says. The other side is told the same."""
     spoke, hub = _asked(request, services)
     mailbox = request.params["mailbox"]
-    gone = hub.endings.end(spoke, mailbox)
-    return Response.json({DELETED: hub.note(DELETED, [one.row for one in gone], mailbox)})
-
-
-@route("GET", _MAILBOX + "/chain", answers={200: "chain.json"})
-def give_chain(request: Request, services: Services) -> Response:
-    """What this hub's log says of a relay of yours."""
-    spoke, hub = _asked(request, services)
-    return Response.line(relay_chain(hub.context, request.params["mailbox"], spoke))
+    gone: list[Held] | None = None
+    with contextlib.suppress(NotFound):  # forgotten, maybe, since it was stated
+        gone = hub.endings.end(spoke, mailbox)
+    chain = relay_chain(hub.context, mailbox, spoke)
+    if gone is None and not chain:
+        raise NotFound("there is no such mailbox")
+    note = hub.note(DELETED, [one.row for one in gone or ()], mailbox)
+    return Response.json({DELETED: note, "chain": chain.decode("utf-8")})
 
 
 # -- what was asked --------------------------------------------------------------------------------------------------
@@ -133,18 +159,16 @@ def _asked(request: Request, services: Services) -> tuple[str, Hub]:
     return spoke, hub_of(services.context)
 
 
+def _reader(hub: Hub, owner: str, mailbox: str, name: str) -> RangeReader:
+    path, size = hub.mailboxes.find(owner, mailbox, name)
+    try:
+        reader = open_below(long_path(str(path.parent)), [path.name], path.name)
+    except (OSError, PackageError):
+        reader = None
+    if reader is None or reader.size != size:
+        raise Unreachable("what is asked for cannot be read now", next="Try again later.")
+    return reader
+
+
 def _place(request: Request) -> tuple[str, str]:
     return request.params["mailbox"], request.params["object"]
-
-
-def _lists(request: Request, **most: int) -> list[list[str]]:
-    """The lists of texts of a body that has these and nothing else."""
-    said: dict[str, Any] = request.document()
-    fine = said.keys() == most.keys() and all(
-        isinstance(found, list) and len(found) <= most[name] and all(isinstance(one, str) for one in found)
-        for name, found in said.items()
-    )
-    if not fine:
-        told = " and ".join(f"at most {number} {name}" for name, number in most.items())
-        raise UsageError(f"lists of {told} are expected", where="request body")
-    return [said[name] for name in most]

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET, UnsetType, field
+
 from diadem.errors import DocumentError, IntegrityError, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import MAX_OBJECT, Carried
+from diadem.model.documents import Count, Document
 from diadem.network.client import PeerClient
 from diadem.network.exchange import JSON
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
-from diadem.network.limits import MAX_CHAIN, MAX_NAMES
+from diadem.network.limits import MAX_NAMES
 from diadem.trust.http_signature import body_digest
 from diadem.trust.keys import PublicKey
 
@@ -31,6 +34,36 @@ class Noted:
 
     note: Note
     line: str
+
+
+class _Answer(Document, frozen=True, forbid_unknown_fields=False):
+    """Of a hub, which may be of a later version and say more."""
+
+    @classmethod
+    def fault(cls, message: str, at: str = "") -> Unreachable:
+        """It is tried again: maybe after an update."""
+        words = f"{at}: {message}" if at else message
+        return Unreachable(f"the hub's answer is not understood: {words}", next="Update DIADEM here and at the hub.")
+
+
+class _Permitted(_Answer, frozen=True):
+    expires: str
+
+
+class _Ended(_Answer, frozen=True):
+    chain: str
+
+
+class _Object(_Answer, frozen=True):
+    name: str
+    size: Count = field(name="bytes")
+    sha256: str
+    #: Of a small one, in base64.
+    data: bytes | UnsetType = UNSET
+
+
+class _Objects(_Answer, frozen=True):
+    objects: tuple[_Object, ...] = ()
 
 
 def forget(_: Noted) -> None:
@@ -57,6 +90,8 @@ class HubClient:
     ) -> None:
         self.node, self.hub = node, hub
         self._client, self._key, self._keep = client, key, keep
+        #: Messages that came with the list of those that wait, until they are asked for.
+        self._came: dict[str, bytearray] = {}
 
     def status(self) -> dict[str, Any]:
         """What the hub allows this node, and holds for it: ``limits`` and ``used``."""
@@ -85,7 +120,7 @@ class HubClient:
         NotFound
             The sender is no spoke of it.
         """
-        return _text(self._client.put(_mailbox(relay), line, media=JSON), "expires")
+        return _Permitted.of(self._client.put(_mailbox(relay), line, media=JSON)).expires
 
     def put(self, mailbox: str, name: str, data: bytes | bytearray, *, invitation: str = "") -> Noted:
         """Put a sealed object there; the hub's note that it has it.
@@ -107,10 +142,10 @@ class HubClient:
     def ls(self, mailbox: str, *, wait: float = 0) -> list[Carried]:
         """What waits there, the oldest first, some at a time; within `wait` seconds."""
         query = {"wait": str(min(99, int(wait)))} if wait >= 1 else None
-        found = self._client.get_json(_mailbox(mailbox), query, wait=wait).get("objects", [])
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise _odd()
-        return [Carried(_text(one, "name"), _count(one, "bytes"), _text(one, "sha256")) for one in found]
+        found = _Objects.of(self._client.get_json(_mailbox(mailbox), query, wait=wait)).objects
+        if mailbox == self.node:
+            self._came = {one.name: bytearray(one.data) for one in found if one.data is not UNSET}
+        return [Carried(one.name, one.size, one.sha256) for one in found]
 
     def get(self, mailbox: str, name: str) -> bytearray:
         """A sealed object for this node. It is not hashed: its seal shows whether it is what was sent.
@@ -120,7 +155,10 @@ class HubClient:
         NotFound
             It is gone, or was never there.
         """
-        return self._bytes(f"{_mailbox(mailbox)}/{name}", MAX_OBJECT)
+        if mailbox == self.node and (came := self._came.pop(name, None)) is not None:
+            return came
+        with self._client.stream(f"{_mailbox(mailbox)}/{name}") as stream:
+            return stream.read(MAX_OBJECT)
 
     def taken(self, mailbox: str, names: Sequence[str]) -> list[Noted]:
         """Let objects be deleted that this node has; the hub's notes that it has delivered them."""
@@ -130,19 +168,26 @@ class HubClient:
             for some in (list(names[at : at + MAX_NAMES]) for at in range(0, len(names), MAX_NAMES))
         ]
 
-    def end(self, relay: str) -> Noted:
-        """End a relay; the hub's note of what it has deleted that had not been taken."""
-        return self._noted(self._client.post_json(f"{_mailbox(relay)}/end", {}), DELETED, relay)
+    def end(self, relay: str) -> bytes:
+        """End a relay, whatever had not been taken; what the hub's log says of it, see `keep_hub_chain`.
 
-    def chain(self, relay: str) -> bytes:
-        """What the hub's log says of a relay of this node's, once it has ended; see `keep_hub_chain`."""
-        return bytes(self._bytes(f"{_mailbox(relay)}/chain", MAX_CHAIN))
+        Returns
+        -------
+        bytes
+            Nothing where it never carried anything.
+
+        Raises
+        ------
+        NotFound
+            This node has no part in such a relay.
+        Refused
+            The hub cannot prove yet what it said; it has ended.
+        """
+        answer = self._client.post_json(f"{_mailbox(relay)}/end", {})
+        self._noted(answer, DELETED, relay)
+        return _Ended.of(answer).chain.encode("utf-8")
 
     # -- what is answered --------------------------------------------------------------------------------------------
-
-    def _bytes(self, path: str, most: int) -> bytearray:
-        with self._client.stream(path) as stream:
-            return stream.read(most)
 
     def _noted(
         self,
@@ -160,7 +205,9 @@ class HubClient:
         IntegrityError
             It does not: the hub says something else than it should, and that is not retried.
         """
-        line = _text(answer, said)
+        line = answer.get(said)
+        if not isinstance(line, str):
+            raise _Answer.fault(f"'{said}' is missing")
         try:
             note = open_note(line, hub=self.hub, key=self._key)
         except DocumentError as error:
@@ -181,21 +228,3 @@ class HubClient:
 
 def _mailbox(mailbox: str) -> str:
     return f"hub/mailboxes/{mailbox}"
-
-
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
-    if not isinstance(value, str):
-        raise _odd()
-    return value
-
-
-def _count(found: Mapping[str, Any], name: str) -> int:
-    value = found.get(name)
-    if type(value) is not int or value < 0:
-        raise _odd()
-    return value
-
-
-def _odd() -> Unreachable:
-    return Unreachable("the hub's answer is not understood", next="Update DIADEM here and at the hub.")

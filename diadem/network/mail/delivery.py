@@ -21,13 +21,13 @@ from diadem.model.times import read_time, time_text
 from diadem.model.transfers import new_id
 from diadem.network.closing import corrections_now
 from diadem.network.desk import Desk
+from diadem.network.envelope import Answer, Content, Mail, seal_mail
 from diadem.network.evidence import own_chain
 from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.limits import MAX_ANSWER, MAX_INVITATIONS, MAX_SENDERS
 from diadem.network.link import Link
-from diadem.network.mail.envelope import Answer, Content, Mail, seal_mail
-from diadem.network.mail.outbox import Outgoing, PendingIntroduction, Put, outbox_of
 from diadem.network.messages import OFFER, UNSIGNED, Message
+from diadem.network.outbox import Outgoing, PendingIntroduction, Put, outbox_of
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, through, ways
 from diadem.network.wire import no_answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,10 +25,13 @@ class HubCarrier:
         Asks the hub.
     tally : Tally
         Counts along.
+    permit : callable or None
+        Lets the sender put something there, at its recipient: called where the hub knows nothing of the relay.
     """
 
     client: HubClient
     tally: Tally
+    permit: Callable[[], object] | None = None
     _listed: dict[str, Carried] = field(default_factory=dict, init=False, repr=False)
 
     def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
@@ -52,10 +55,12 @@ class HubCarrier:
         self.tally.add(relay, [(name, note.sha256[0], note.size)], sure=True)
 
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:
-        """See `Carrier.ls`; nothing where the relay has ended."""
+        """See `Carrier.ls`; nothing where the relay has ended, or was not permitted until now."""
         try:
             found = self.client.ls(relay, wait=wait)
         except NotFound:
+            if self.permit is not None:  # the hub was away when it was accepted, or its disk is an older one
+                self.permit()
             return ()
         self._listed.update({one.name: one for one in found})
         return found

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import pytest
 
 from diadem.model.canonical import encode
+from diadem.network.handlers import hub as handlers
 from diadem.network.hub import mailboxes
 from diadem.network.hub.notes import open_note
 from diadem.network.limits import MAX_SEALED, MESSAGES_BY_INVITATION, SHARE_OF_BOX
+from diadem.trust.base64_text import to_base64
 from tests.transfer.hub.harbour import HUB, RULES, A, Answer, B, C, Harbour, sha256
 
 INVITATION = sha256(b"the secret of a ticket")
@@ -56,6 +58,18 @@ def test_a_message_waits_until_its_owner_has_it(harbour: Harbour) -> None:
     assert harbour.ask(B, "GET", f"hub/mailboxes/{harbour.id(B)}").status == 204
     assert harbour.ask(B, "GET", f"hub/mailboxes/{harbour.id(B)}/{second}").nothing
     assert harbour.carried() == []
+
+
+def test_small_messages_come_with_the_list(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "MAX_GIVEN_AT_ONCE", 10)
+    allow(harbour, A)
+    for number, data in enumerate([b"sealed", b"sealed too", b"more"]):
+        send(harbour, data, id_=str(number) * 32)
+    told = harbour.ask(B, "GET", f"hub/mailboxes/{harbour.id(B)}").said["objects"]
+    assert [one.get("data") for one in told] == [to_base64(b"sealed"), None, to_base64(b"more")]
+    relay = harbour.opened()
+    harbour.put(relay, "2-0-1", b"sealed")
+    assert "data" not in harbour.ask(B, "GET", f"hub/mailboxes/{relay}").said["objects"][0]
 
 
 def test_a_message_is_put_once(harbour: Harbour) -> None:
@@ -185,7 +199,6 @@ def test_a_box_is_not_ended_nor_opened_by_a_permit(harbour: Harbour) -> None:
     box = harbour.id(B)
     for who in (A, B, C):
         assert harbour.ask(who, "POST", f"hub/mailboxes/{box}/end", b"{}").nothing
-        assert harbour.ask(who, "GET", f"hub/mailboxes/{box}/chain").nothing
     _, line = harbour.permit_line(B, C)
     assert harbour.ask(C, "PUT", f"hub/mailboxes/{box}", line).nothing
     assert waiting(harbour) == ["0" * 32]

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from diadem.errors import DocumentError
+from diadem.errors import DocumentError, StoreError
 from diadem.model.peers import PeerState
 from diadem.model.statements import parse_time
 from diadem.network.hub.notes import Note, open_note
+from diadem.node.context import Context
 from diadem.trust.envelope import sign
 from tests.transfer.hub.harbour import HUB, A, Answer, B, C, Harbour, sha256
 
@@ -100,7 +101,7 @@ def test_whoever_has_no_part_in_a_relay_learns_nothing(harbour: Harbour, who: st
     relay = harbour.opened()
     harbour.put(relay, "0-0-1", b"one")
     unknown = "0" * 32
-    asked = [("GET", "/0-0-1", b""), ("POST", "/taken", b'{"names":["0-0-1"]}'), ("GET", "/chain", b"")]
+    asked = [("GET", "/0-0-1", b""), ("POST", "/taken", b'{"names":["0-0-1"]}')]
     if who == C:
         asked += [("GET", "", b""), ("POST", "/end", b"{}"), ("PUT", "/0-1-1", b"x")]
     for method, path, body in asked:
@@ -161,10 +162,12 @@ def test_the_end_is_stated_once_with_what_was_taken_and_what_was_not(harbour: Ha
     assert len(said_of(harbour, relay)) == 2
     assert harbour.put(relay, "2-9-1", b"late").nothing
     for who in (A, B):
-        chain = harbour.ask(who, "GET", f"hub/mailboxes/{relay}/chain")
-        assert chain.status == 200
-        assert json.loads(chain.body)
-    assert harbour.ask(C, "GET", f"hub/mailboxes/{relay}/chain").nothing
+        assert json.loads(harbour.end(relay, who=who).said["chain"])["node"] == harbour.id(HUB)
+    assert harbour.end(relay, who=C).nothing
+    with harbour.hub.file.writing() as connection:  # it is months ago
+        connection.execute("DELETE FROM mailboxes")
+    assert json.loads(harbour.end(relay, who=A).said["chain"])
+    assert harbour.end(relay, who=C).nothing
 
 
 def test_what_a_process_left_unsaid_is_said_by_the_next_sweep(harbour: Harbour) -> None:
@@ -183,9 +186,27 @@ def test_what_a_process_left_unsaid_is_said_by_the_next_sweep(harbour: Harbour) 
     assert len(said_of(harbour, relay)) == 1
 
 
+def test_who_ends_what_cannot_be_stated_now_is_told_to_ask_again(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = harbour.opened()
+    harbour.put(relay, "2-0-1", b"one")
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("the log cannot be written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "say", away)
+        assert harbour.end(relay, who=A).status == 503
+    assert harbour.carried() == []
+    assert harbour.put(relay, "2-1-1", b"two").nothing
+    assert json.loads(harbour.end(relay, who=A).said["chain"])
+    assert [said["event"] for said in said_of(harbour, relay)] == ["deleted"]
+
+
 def test_of_a_relay_that_nobody_used_nothing_is_said(harbour: Harbour) -> None:
     relay = harbour.opened()
-    assert harbour.end(relay).status == 200
+    assert harbour.end(relay).said["chain"] == ""
     assert said_of(harbour, relay) == []
 
 

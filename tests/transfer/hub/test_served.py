@@ -90,7 +90,7 @@ def hub_process(town_of_hub: Town, tmp_path_factory: pytest.TempPathFactory) -> 
     """The hub, put in order after a crash, and listening."""
     harbour = Harbour(town_of_hub)
     folder, (port, numbers) = harbour.context.folder, free_ports(2)
-    (harbour.folder / "coming" / ("0" * 32)).write_bytes(b"half of it")
+    (harbour.hub.file.path.parent / "coming" / ("0" * 32)).write_bytes(b"half of it")
     policy = default_policy()
     for old, new in LIMITS.items():
         assert old in policy
@@ -160,10 +160,10 @@ def test_from_one_spoke_to_the_other(served: Served, tmp_path: Path) -> None:
     receiver.end(relay)
     sender.end(relay)
     assert served.notes[-1].note.said == "deleted"
-    assert json.loads(served.spoke(A).chain(relay))
+    assert json.loads(served.spoke(A).end(relay))
     assert list(receiver.ls("0" * 32)) == []
     with pytest.raises(NotFound):
-        served.spoke(C).chain(relay)
+        served.spoke(C).end(relay)
 
 
 def test_whoever_waits_hears_of_it(served: Served) -> None:

@@ -20,7 +20,7 @@ from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
-    from diadem.network.mail.envelope import Introduction
+    from diadem.network.envelope import Introduction
 
 #: Of a row that is an introduction; a control message has its own.
 INTRODUCTION: Final = "introduction"
@@ -206,7 +206,7 @@ def _members(one: PendingIntroduction) -> dict[str, Any]:
 
 
 def _pending(row: Outgoing) -> PendingIntroduction:
-    from diadem.network.mail.envelope import Introduction  # what seals is imported where something is sealed
+    from diadem.network.envelope import Introduction  # what seals is imported where something is sealed
 
     about = dict(row.about)
     said, ends = Introduction.of(about.pop("said")), read_time(about.pop("ends"))
