@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,7 +35,6 @@ from tests.consoles import given_here
 HERE = Path(__file__).resolve().parent
 #: MiB a second of each side, and bytes of memory of each process.
 RATE, MEMORY = 200.0, 250e6
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 @dataclass(frozen=True)
@@ -68,39 +68,47 @@ class Harbour:
         return self._answered(*words, "--node", self.work / node)
 
     def _answered(self, *words: str | Path) -> dict[str, object]:
-        code, text = given_here([*map(str, words), "--json"], self._environment(), self.work)
+        code, text = given_here([*map(str, words), "--json"], self.environment(), self.work)
         if code:
             raise RuntimeError(f"{words[:2]} ended with {code}:\n{text}")
         found: dict[str, object] = json.loads(text)
         return found
 
-    def _command(self, *words: str | Path) -> list[str | Path]:
+    def command(self, *words: str | Path) -> list[str | Path]:
+        """DIADEM in a process of its own."""
         return [sys.executable, "-m", "diadem", *words]
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """For each command."""
         own = {"DIADEM_CONFIG": str(self.work / "config"), "DIADEM_RECOVERY_PASSPHRASE": ""}
         return {**os.environ, **own, "PYTHONPATH": str(HERE.parent)}
 
     def begin(self) -> None:
         """Serve the hub."""
-        self._made("hub", "institute-hub", "operator")
-        here, log = f"127.0.0.1:{_free_port()}", self.work / "serve.log"
-        words = ("serve", "--hub", "--listen", here, "--url", f"https://{here}", "--node", self.work / "hub")
+        self.made("hub", "institute-hub", "operator")
+        self._server = self.served("hub", "--hub")
+
+    def served(self, node: str, *words: str, address: bool = True) -> subprocess.Popen[bytes]:
+        """A process that serves a node, at an address or calling others only, once it does."""
+        here, log = f"127.0.0.1:{_free_port()}" if address else "none", self.work / f"{node}-serve.log"
+        found = ("--url", f"https://{here}") if address else ()
+        command = self.command("serve", *words, "--listen", here, *found, "--node", self.work / node)
         with log.open("wb") as sink:
-            self._server = subprocess.Popen(self._command(*words), env=self._environment(), stdout=sink, stderr=sink)
-        while "listening" not in log.read_text("utf-8", "replace"):
-            if self._server.poll() is not None:
+            server = subprocess.Popen(command, env=self.environment(), stdout=sink, stderr=sink)
+        while not re.search("listening|calls others", log.read_text("utf-8", "replace")):
+            if server.poll() is not None:
                 raise RuntimeError(log.read_text("utf-8", "replace"))
             time.sleep(0.1)
-        time.sleep(1.0)  # its worker
+        return server
 
-    def _made(self, node: str, name: str, user: str) -> None:
+    def made(self, node: str, name: str, user: str) -> None:
+        """A new node."""
         place = self.work / node
         diadem.Node.create(place, name=name, user=user, store=f"{place}-store").close()
 
     def spoke(self, node: str, name: str, user: str) -> None:
         """A new node, that knows the hub."""
-        self._made(node, name, user)
+        self.made(node, name, user)
         ticket = str(self.said("hub", "peer", "invite")["ticket"])
         words = self.said(node, "peer", "join", ticket)["peer"]
         assert isinstance(words, dict)
@@ -113,8 +121,8 @@ class Harbour:
         node = next(str(peer["id"]) for peer in known if peer["name"] == name)
         ticket = str(self.said(one, "peer", "invite", "--for", node)["ticket"])
         joining = subprocess.Popen(
-            [str(word) for word in self._command("peer", "join", ticket, "--node", self.work / two)],
-            env=self._environment(),
+            [str(word) for word in self.command("peer", "join", ticket, "--node", self.work / two)],
+            env=self.environment(),
             stdout=subprocess.DEVNULL,
         )
         while joining.poll() is None:
@@ -127,8 +135,9 @@ class Harbour:
         settle()
         note, before = self.work / "note.json", self._hub()
         script = f'"$@" && sync -f {self.work / node}-store'
-        words = [sys.executable, HERE / "child.py", note, "cli", "transfer", "sync", "--node", self.work / node]
-        done: Run = run(["sh", "-euc", script, "sh", *words, "--json", "--quiet"], env=self._environment())
+        words: list[str | Path] = [sys.executable, HERE / "child.py", note, "cli", "transfer", "sync"]
+        words += ["--node", self.work / node, "--json", "--quiet"]
+        done: Run = run(["sh", "-euc", script, "sh", *words], env=self.environment())
         after = self._hub()
         peak = float(json.loads(note.read_text())["peak"] or 0)
         return Side(done.wall, done.cpu or 0.0, after[0] - before[0], peak, after[1])
@@ -136,8 +145,7 @@ class Harbour:
     def _hub(self) -> tuple[float, float]:
         """CPU seconds of the hub's processes so far, and the largest memory of one of them."""
         assert self._server is not None
-        found = list(_processes(self._server.pid))
-        return sum(cpu for cpu, _ in found), max((peak for _, peak in found), default=0.0)
+        return machine.used_below(self._server.pid)
 
     def end(self) -> None:
         """End the hub."""
@@ -149,19 +157,6 @@ class Harbour:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as one:
         return int(one.getsockname()[1])
-
-
-def _processes(process: int) -> Iterator[tuple[float, float]]:
-    """CPU seconds and peak memory of a process and of all below it, where the system tells."""
-    folder = Path(f"/proc/{process}")
-    if not folder.exists():
-        return
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-    peak = next(int(line.split()[1]) for line in (folder / "status").read_text().splitlines() if "VmHWM" in line)
-    yield (int(fields[11]) + int(fields[12])) / _TICKS, peak * 1024.0
-    for task in (folder / "task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from _processes(int(child))
 
 
 def one_round(harbour: Harbour, package: str, number: int) -> dict[str, Side]:

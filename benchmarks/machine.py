@@ -7,11 +7,13 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 def describe(folder: Path) -> dict[str, object]:
@@ -85,3 +87,27 @@ def peak_memory() -> int | None:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def used_below(process: int) -> tuple[float, float]:
+    """CPU seconds so far of a process and all below it, and the largest peak memory of one of them, in bytes.
+
+    Those of children that ended count, as soon as their parent has waited for them.
+    """
+    found = list(_processes(process))
+    return sum(cpu for cpu, _ in found), max((peak for _, peak in found), default=0.0)
+
+
+def _processes(process: int) -> Iterator[tuple[float, float]]:
+    """CPU seconds and peak memory of each, where the system tells."""
+    folder = Path(f"/proc/{process}")
+    try:
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        lines = (folder / "status").read_text().splitlines()
+        tasks = [(task / "children").read_text().split() for task in (folder / "task").iterdir()]
+    except OSError:  # it has just ended, or the system has no such files
+        return
+    peak = next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+    yield sum(map(int, fields[11:15])) / _TICKS, peak * 1024.0
+    for child in (child for children in tasks for child in children):
+        yield from _processes(int(child))

@@ -15,9 +15,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from timing import Contender, Run, run
+import machine
+from timing import Contender, both_sides, run
 
 from diadem.testing.faults import remove
 
@@ -84,7 +86,8 @@ class Servers:
         time.sleep(1)
 
     def _web(self) -> None:
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.work / "tls.key"]
+        curve: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        key = [*curve, "-nodes", "-keyout", self.work / "tls.key"]
         run(["openssl", "req", "-x509", *key, "-out", self.work / "tls.crt", "-subj", "/CN=bench", "-days", "9"])
         (self.work / "nginx").write_text(
             f"daemon off; pid {self.work}/pid; error_log stderr error; user root; worker_processes 2;\n"
@@ -98,6 +101,10 @@ class Servers:
     def _spawn(self, *command: str | Path) -> None:
         log = (self.work / "servers.log").open("ab")
         self._running.append(subprocess.Popen(self.sender.words(*command), stdout=log, stderr=log))
+
+    def cpu(self) -> float:
+        """CPU seconds of the servers so far."""
+        return sum(machine.used_below(one.pid)[0] for one in self._running)
 
     def stop(self) -> None:
         """End the servers."""
@@ -149,16 +156,12 @@ def contenders(given: Servers, receiver: Place, target: Path, *, many: bool) -> 
         fetched = f"mkdir -p {target} && curl -s -k {names}"
         scripts.append(("curl", "nginx + curl", fetched))
         scripts.append(("curl", f"nginx + curl{CHECKED}", f"{fetched} && {check}"))
-    return [_timed(title, script, receiver, target) for program, title, script in scripts if find(program)]
+    return [_timed(title, script, receiver, target, given) for program, title, script in scripts if find(program)]
 
 
-def _timed(title: str, script: str, receiver: Place, target: Path) -> Contender:
+def _timed(title: str, script: str, receiver: Place, target: Path, given: Servers) -> Contender:
     words = receiver.words("sh", "-euc", f"{script} && sync -f {target}")
-
-    def work() -> Run:
-        return run(words)
-
-    return Contender(title, work, lambda: _cleared(target))
+    return Contender(title, partial(both_sides, lambda: run(words), given.cpu), partial(_cleared, target))
 
 
 def _cleared(*folders: Path) -> None:

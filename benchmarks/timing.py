@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 #: Above this ratio of a peer's slowest to its fastest run the disk decides, and only CPU seconds are claimed.
@@ -51,6 +51,13 @@ def run(
     if child.returncode not in allowed:
         raise RuntimeError(f"{command[:3]} … ended with {child.returncode}:\n{complaint[-2000:]}{text[-2000:]}")
     return Run(wall, cpu, child.returncode, text)
+
+
+def both_sides(work: Callable[[], Run], server: Callable[[], float]) -> Run:
+    """A run with the CPU seconds that the other side took for it."""
+    before = server()
+    done = work()
+    return done if done.cpu is None else replace(done, cpu=done.cpu + server() - before)
 
 
 def _wait(child: subprocess.Popen[bytes]) -> float | None:

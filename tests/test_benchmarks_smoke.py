@@ -172,6 +172,13 @@ def test_all_of_them(tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "imports.json").exists()
 
 
+def test_transfers_at_once(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "at_once.py", *TINY, "--many", "2", "--few", "1")
+    assert "8 transfers of 1 MiB" in printed
+    assert {"serve, hub", "serve, a", "serve, b", "serve, c", "serve, d", "accept, 3"} <= document["peaks"].keys()
+    assert all(peak > 10e6 for peak in document["peaks"].values())
+
+
 def test_hub(tmp_path: Path) -> None:
     printed, document = run(tmp_path, "hub.py", *TINY)
     assert [row["what"].partition(",")[0] for row in document["rows"]] == ["send", "receive"]

@@ -14,13 +14,36 @@ from functools import partial
 from typing import Final
 
 from diadem.errors import DiademError
-from diadem.network.desk import Desk
+from diadem.model.transfers import LOCAL, MOVING
+from diadem.network.desk import Desk, desk_of
+from diadem.network.errands import Errands
+from diadem.network.handlers.windows import serving_of
 from diadem.network.hub.hub import has_hub, hub_of
+from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.pickup import collect, pick_up
+from diadem.network.notes_told import tell_notes
+from diadem.network.peer_verbs import PeerVerbs
+from diadem.network.pull import FetchOptions
+from diadem.network.relay.carriers import to_clear
+from diadem.network.relay.requesting import request
+from diadem.network.rounds import move_bytes, tidy
+from diadem.network.routing import is_resting
+from diadem.network.serving import Serving
+from diadem.network.switching import switch_all
 from diadem.node.context import Context
+from diadem.node.mirrors import mirror
+from diadem.node.peers.book import peer_book
+from diadem.node.peers.notes import own_hubs
 
 #: Below the listener's, whose lines go to standard error.
 _LOG: Final = logging.getLogger("diadem.network.http.jobs")
 _HUB_LOG: Final = logging.getLogger("diadem.network.http.hub")
+#: Seconds that a hub lets this node wait for something new.
+WAIT: Final = 25.0
+#: Seconds after nothing came, for a hub that lets nobody wait.
+_PAUSE: Final = 0.5
+#: Seconds after a hub did not answer: the first time, and at most.
+_FIRST, _LONGEST = 2.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +123,103 @@ class JobRunner:
                 wait = 0.0 if more else job.every
 
 
+class Messages(Errands):
+    """Hands over what is due to each peer, and asks for what waits there.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the node that serves.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__("messages")
+        self._desk = desk
+
+    def run(self, stop: threading.Event) -> bool:
+        """Begin with each peer to which something is due, or that is asked; one that has just failed rests a while.
+
+        Raises what an earlier run failed with at this node itself.
+        """
+        desk = self._desk
+        due = set(desk.outbox.peers(due=desk.now))
+        asked = {peer for peer in desk.polled() if not is_resting(desk.context, peer)}
+        tidy(desk)
+        self.begin(due | asked, self._talk, stop)
+        return False
+
+    def _talk(self, peer: str, stop: threading.Event) -> None:
+        desk = self._desk
+        while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
+            if not desk.outbox.waiting(due=desk.now, peer=peer):
+                break
+        if not stop.is_set() and peer in desk.polled():
+            collect(desk, peer)
+
+
+class Movers(Errands):
+    """Fetches and pushes what was accepted.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the node that serves.
+    serving : Serving
+        What is pushed.
+    """
+
+    def __init__(self, desk: Desk, serving: Serving) -> None:
+        super().__init__("mover")
+        self._desk, self._serving = desk, serving
+
+    def run(self, stop: threading.Event) -> bool:
+        """Begin with each peer that has something under way. Raises what an earlier run failed with at this node."""
+        moving = self._desk.book.all(states=MOVING)
+        busy = {one.peer for one in moving if one.direction != LOCAL and not one.paused}
+        self.begin(busy | {one.peer for one in to_clear(self._desk)}, self._move, stop)
+        return False
+
+    def _move(self, peer: str, stop: threading.Event) -> None:
+        move_bytes(self._desk, self._serving, FetchOptions(), peer=peer, stop=stop)
+
+
+class HubPoller(Errands):
+    """Waits at each of the node's hubs for what comes.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the node that serves.
+    wait : float
+        Seconds that a hub lets this node wait.
+    """
+
+    def __init__(self, desk: Desk, *, wait: float = WAIT) -> None:
+        super().__init__("box at")
+        self._desk, self._wait = desk, wait
+
+    def run(self, stop: threading.Event) -> bool:
+        """Begin at each hub at which nobody waits."""
+        hubs = own_hubs(self._desk.context, peer_book(self._desk.context))
+        self.begin([hub.id for hub in hubs], self._poll, stop)
+        return False
+
+    def _poll(self, hub: str, stop: threading.Event) -> None:
+        rest, book = _FIRST, peer_book(self._desk.context)
+        while not stop.is_set() and (known := book.get(hub)).is_hub:
+            try:
+                if not pick_up(self._desk, known, wait=self._wait):
+                    stop.wait(_PAUSE)
+                rest = _FIRST
+            except DiademError:  # the book of routes has it
+                stop.wait(rest)
+                rest = min(_LONGEST, 2 * rest)
+
+
 def jobs(context: Context) -> list[Job]:
     """What a node that serves does again and again."""
-    from diadem.network.desk import desk_of
-    from diadem.network.handlers.windows import serving_of
-    from diadem.network.mail.pickup import HubPoller
-    from diadem.network.working import Messages, Movers
-
-    desk = desk_of(context)
-    messages, movers = Messages(desk), Movers(desk, serving_of(context))
+    desk, serving = desk_of(context), serving_of(context)
+    messages, movers = Messages(desk), Movers(desk, serving)
     hub = [Job("hub", partial(_sweep_hub, context), every=60.0)] if has_hub(context) else []
     return [
         Job("messages", messages.run, messages.settle),
@@ -123,24 +234,16 @@ def jobs(context: Context) -> list[Job]:
 
 
 def _switch(desk: Desk, _: threading.Event) -> bool:
-    from diadem.network.relay.requesting import request
-    from diadem.network.switching import switch_all
-
     switch_all(desk, request)
     return False
 
 
 def _notes(context: Context, _: threading.Event) -> bool:
-    from diadem.network.notes_told import tell_notes
-    from diadem.network.peer_verbs import PeerVerbs
-
     tell_notes(PeerVerbs(context, patience=0.0))
     return False
 
 
 def _mirrors(context: Context, _: threading.Event) -> bool:
-    from diadem.node.mirrors import mirror
-
     mirror(context)
     return False
 

@@ -19,8 +19,6 @@ from diadem.network.limits import TRANSFER_MEMORY
 
 #: Seconds between two looks, while one waits, at whether it still should.
 _LOOK: Final = 0.25
-#: What `take` leaves for those who cannot do without: one in so many bytes.
-_LEFT: Final = 4
 
 
 class NoRoom(Exception):
@@ -42,7 +40,8 @@ class Memory:
     Parameters
     ----------
     size : int
-        Bytes. Who wants more waits until nobody else holds any.
+        Bytes. Half of it is never taken by those who can do without, so whoever cannot has a turn; who wants more than
+        that half, for a single thing that is as large, counts as half.
     share : int, optional
         Bytes that one holds whose name is told, so that who is slow or gone keeps no other waiting; half of all by
         default.
@@ -52,7 +51,7 @@ class Memory:
         self._size, self._share = size, share or size // 2
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
-        self._used = 0
+        self._used = self._taken = 0
         self._waiting: list[_Waiting] = []
         #: Buffers that were used, and the bytes of them: with those in use never more than there may be.
         self._kept: list[bytearray] = []
@@ -115,9 +114,10 @@ class Memory:
     def take(self, size: int, of: str = "") -> bool:
         """Take room for what can also be done without, where there is plenty and nobody waits; `give` it back."""
         with self._lock:
-            plenty = self._used + size <= self._size - self._size // _LEFT
+            plenty = self._taken + size <= self._size // 2 and self._used + size <= self._size
             if self._waiting or not plenty or self._is_beyond(size, of):
                 return False
+            self._taken += size
             self._hold(size, of)
             self._drop()
             return True
@@ -125,12 +125,13 @@ class Memory:
     def give(self, size: int, of: str = "") -> None:
         """Give back what was taken."""
         with self._lock:
+            self._taken -= size
             self._release(size, of)
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
     def _ask(self, size: int, of: str, wake: Callable[[], object]) -> _Waiting:
-        one = _Waiting(min(size, self._size), of, wake)
+        one = _Waiting(min(size, self._size // 2), of, wake)
         with self._lock:
             self._waiting.append(one)
             self._let_in()

@@ -97,10 +97,10 @@ class NetworkVerbs:
         """
         from diadem.network.desk import desk_of
         from diadem.network.offering import send
-        from diadem.network.working import told
+        from diadem.network.rounds import tell
 
         desk = desk_of(self.context)
-        return told(desk, send(desk, package, to, expires=expires, comment=comment, route=route))
+        return tell(desk, send(desk, package, to, expires=expires, comment=comment, route=route))
 
     def inbox(self) -> list[Offer]:
         """List the offers to the current user that wait for an answer, newest first.
@@ -108,10 +108,10 @@ class NetworkVerbs:
         Peers that can be called are asked first what waits there for this node; who does not answer within five
         seconds is heard the next time.
         """
-        from diadem.network.asking import ask_peers
         from diadem.network.desk import desk_of
+        from diadem.network.rounds import exchange
 
-        ask_peers(desk_of(self.context))
+        exchange(desk_of(self.context))
         return Rows(self.transfers.inbox())
 
     def accept(
@@ -154,13 +154,14 @@ class NetworkVerbs:
         from diadem.model.routes import HUB
         from diadem.network.accepting import accept
         from diadem.network.desk import desk_of
-        from diadem.network.working import FetchOptions, agreed, awaited
+        from diadem.network.pull import FetchOptions
+        from diadem.network.rounds import fetch_or_wait, tell_acceptance
 
         desk = desk_of(self.context)
         accepted = accept(desk, offer, store=store)
         if not wait or accepted.route == HUB:  # else nobody but its sender is told, which comes before the first byte
-            accepted = agreed(desk, accepted)
-        return awaited(desk, accepted, FetchOptions(max_rate=max_rate), listener) if wait else accepted
+            accepted = tell_acceptance(desk, accepted)
+        return fetch_or_wait(desk, accepted, FetchOptions(max_rate=max_rate), listener) if wait else accepted
 
     def export_disk(
         self,
@@ -260,7 +261,7 @@ class NetworkVerbs:
         from diadem.network.desk import desk_of
         from diadem.network.disk.importing import import_disk, import_packages
         from diadem.network.disk.layout import HEADER
-        from diadem.network.working import told
+        from diadem.network.rounds import tell
 
         path = Path(folder).absolute()
         packages = [] if (path / HEADER).exists() else packages_in(path)
@@ -272,7 +273,7 @@ class NetworkVerbs:
             return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
         desk = desk_of(self.context)
         done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
-        transfer = told(desk, done.transfer)
+        transfer = tell(desk, done.transfer)
         desk.context.follower.enter_owed(listener)
         return replace(done, offered=transfer)
 
@@ -286,7 +287,7 @@ class NetworkVerbs:
         """
         from diadem.network.accepting import decline
         from diadem.network.desk import desk_of
-        from diadem.network.working import told
+        from diadem.network.rounds import tell
 
         desk = desk_of(self.context)
-        return told(desk, decline(desk, offer, reason))
+        return tell(desk, decline(desk, offer, reason))

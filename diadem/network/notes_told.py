@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from diadem.model.peers import Peer, PeerState
-from diadem.network.asking import TOGETHER, do_all
+from diadem.network.errands import TOGETHER, do_all
 from diadem.network.outbox import outbox_of
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.route_book import route_book

@@ -14,7 +14,7 @@ from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, 
 from diadem.network.desk import Desk
 
 if TYPE_CHECKING:
-    from diadem.network.syncing import Synced
+    from diadem.network.rounds import Synced
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +131,15 @@ class TransferVerbs(DisplayList):
         Synced
             What it did, and what did not answer.
         """
-        from diadem.network.syncing import sync
+        from diadem.network.rounds import sync
 
         return sync(self.desk, max_rate=max_rate, listener=listener)
 
     def ask(self) -> None:
         """Look into the boxes at the hubs, for at most five seconds."""
-        from diadem.network.asking import ask_peers
+        from diadem.network.rounds import exchange
 
-        ask_peers(self.desk, hubs_only=True)
+        exchange(self.desk, hubs_only=True)
 
     def pause(self, transfer: str) -> Transfer:
         """Pause a transfer; what has arrived is kept.
@@ -181,15 +181,15 @@ class TransferVerbs(DisplayList):
         Unreachable
             The other side does not answer; what has arrived is kept.
         """
-        from diadem.network.asking import tell_peers
+        from diadem.network.pull import FetchOptions
         from diadem.network.relay.requesting import request_anew
-        from diadem.network.working import FetchOptions, awaited, fetch_all, tidy
+        from diadem.network.rounds import fetch_all, fetch_or_wait, tell_peers, tidy
 
         if transfer is not None:
             named = self._pause(transfer, wanted=False)
             if anew:
                 named = request_anew(self.desk, named)
-            return [awaited(self.desk, named, FetchOptions(max_rate=max_rate), listener, by_hand=True)]
+            return [fetch_or_wait(self.desk, named, FetchOptions(max_rate=max_rate), listener, by_hand=True)]
         if anew:
             raise UsageError("which transfer?", next="Name it: diadem transfer resume ID --anew")
         tell_peers(self.desk)
@@ -213,9 +213,9 @@ class TransferVerbs(DisplayList):
         """
         from diadem.network.accepting import cancel
         from diadem.network.relay.carriers import clear
-        from diadem.network.working import tidy, told
+        from diadem.network.rounds import tell, tidy
 
-        done = told(self.desk, cancel(self.desk, transfer, reason))
+        done = tell(self.desk, cancel(self.desk, transfer, reason))
         tidy(self.desk)
         clear(self.desk, done.peer)
         return done

@@ -12,7 +12,7 @@ import pytest
 from diadem.model.ports import silent
 from diadem.model.transfers import State
 from diadem.network.desk import desk_of
-from diadem.network.working import collected
+from diadem.network.rounds import fetch_carried
 from diadem.trust import age_file
 from tests.hub.canaries import found_in
 from tests.hub.harbour import HUB, REASON, RECEIVED, SPOKES, Harbour, harbour
@@ -31,7 +31,8 @@ def whole_story(town: Harbour) -> dict[str, set[str]]:
     town.settle(lambda: nmi.transfers.show(revoked.id).transfer.state is State.REVOKED)
     sent = town.send(package)
     accepted = nmi.accept(sent.id, wait=False)
-    collected(desk_of(nmi.context), accepted, silent, wait=0.0)  # as `sync`, without waiting for what is not there yet
+    # as `sync`, without waiting for what is not there yet
+    fetch_carried(desk_of(nmi.context), accepted, silent, wait=0.0)
     berlin.transfers.sync()  # now all of it lies there
     held = town.nodes[HUB].hub()
     assert held is not None

@@ -237,6 +237,21 @@ def test_an_address_that_guesses_is_told_to_wait_and_a_peer_behind_it_is_not(con
     nonces.close()
 
 
+def test_where_signatures_of_a_known_key_are_guessed_none_is_looked_at_any_more(
+    context: Context, tmp_path: Path
+) -> None:
+    nonces = Nonces.open(tmp_path)
+    busy = Door(context, nonces, Limits(address_rate=0.001, address_burst=3))
+    for number in range(5):
+        wrong = busy.head()
+        wrong = replace(wrong, headers={**wrong.headers, "signature": f"diadem=:{'A' * 86}==:"})
+        assert busy.why(wrong) == (("signature", 404) if number < 3 else ("busy-address", 429))
+    assert busy.why(busy.head()) == ("busy-address", 429), "not even a right one: it would have to be computed"
+    busy.gate.admit(busy.head(key=PENDING_KEY))
+    busy.gate.admit(replace(busy.head(), address="192.0.2.8"))
+    nonces.close()
+
+
 def test_nothing_is_kept_for_an_address_or_a_key_that_asks_too_often(context: Context, tmp_path: Path) -> None:
     nonces = Nonces.open(tmp_path)
     busy = Door(context, nonces, Limits(address_rate=0.001, address_burst=3, key_rate=0.001, key_burst=1))

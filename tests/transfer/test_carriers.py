@@ -24,8 +24,10 @@ from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
+from diadem.network.jobs import Movers
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED, Message
+from diadem.network.pull import FetchOptions
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collect import Collecting, collect_package
 from diadem.network.relay.depositing import Permitted
@@ -33,8 +35,8 @@ from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.network.relay.requesting import request
 from diadem.network.relay_book import relay_book
+from diadem.network.rounds import fetch, fetch_all, fetch_carried, push_all
 from diadem.network.serving import Serving
-from diadem.network.working import FetchOptions, Movers, collected, fetch_all, fetched, push_all
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side
@@ -79,7 +81,7 @@ class Drive:
         """Let the receiver pick up what lies there, and tell the sender."""
         desk = self.pair.b.desk
         try:
-            collected(desk, self.at(self.pair.b, transfer), silent, wait=0)
+            fetch_carried(desk, self.at(self.pair.b, transfer), silent, wait=0)
         finally:
             deliver_all(desk, due=False)
         return self.at(self.pair.b, transfer)
@@ -306,7 +308,7 @@ def test_what_was_damaged_is_asked_for_again_though_the_node_stopped_at_that_mom
     victim = drive.folder() / "2-0-1.age"
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(Interrupted):
-        collected(desk, drive.at(drive.pair.b, sent.id), silent, WhenSpoilt(drive, sent.id))
+        fetch_carried(desk, drive.at(drive.pair.b, sent.id), silent, WhenSpoilt(drive, sent.id))
     drive.take(sent.id)
     assert drive.put() == ["2-0-2.age"]
     assert drive.take(sent.id).state is State.CLOSED
@@ -391,7 +393,7 @@ def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, larg
     # three windows are asked for at once, and the line is cut in the second
     b.wire.spoil = lambda kind, number, _start, data: data if (kind, number) != ("window", 0) else data[: 17 << 20]
     with pytest.raises(DiademError):
-        fetched(b.desk, drive.at(b, sent.id), FetchOptions(connections=1, waits=()), silent)
+        fetch(b.desk, drive.at(b, sent.id), FetchOptions(connections=1, waits=()), silent)
     b.wire.spoil = lambda _kind, _number, _start, data: data
     done, moved = drive.at(b, sent.id).done, b.wire.moved
     assert done > 0
@@ -406,7 +408,7 @@ def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, larg
     deliver_all(b.desk, due=False)
     assert drive.at(a, sent.id).route == "direct"
     b.wire.windows.clear()
-    done_at_last = fetched(b.desk, drive.at(b, sent.id), FetchOptions(), silent)
+    done_at_last = fetch(b.desk, drive.at(b, sent.id), FetchOptions(), silent)
     assert done_at_last.state is State.CLOSED
     assert {number for number, _ in b.wire.windows} == {2}
     assert list(drive.root.iterdir()) == []
@@ -442,7 +444,7 @@ def test_what_is_not_offered_or_not_accepted_is_not_put_down(drive: Drive, small
     assert drive.names() == [], "what was taken back does not lie there any more"
     assert drive.put() == []
     with pytest.raises(Refused, match="is revoked"):
-        collected(b.desk, drive.at(b, sent.id), silent, wait=0)
+        fetch_carried(b.desk, drive.at(b, sent.id), silent, wait=0)
 
 
 def test_a_folder_that_is_away_is_tried_again(drive: Drive, small: str) -> None:
@@ -579,6 +581,41 @@ def test_what_a_carrier_lists_and_has_lost_is_asked_for_again(drive: Drive, pack
     collect_package(desk, sent.id, Collecting(carrier, relay, [relay.identity]), listener=silent)
     deliver_all(desk, due=False)
     assert drive.put() == ["2-0-2.age"], "the other window is here"
+    assert drive.take(sent.id).state is State.CLOSED
+
+
+class Hanging(Losing):
+    """A carrier that gives nothing for a minute, as a drive that went away."""
+
+    def __init__(self, carrier: Guarded) -> None:
+        super().__init__(carrier, "")
+        self.asked, self.back = threading.Event(), threading.Event()
+
+    def get(self, relay: str, name: str) -> bytes | bytearray:
+        if name.startswith("2-"):
+            self.asked.set()
+            self.back.wait(60)
+        return super().get(relay, name)
+
+
+def test_who_picks_up_waits_for_no_carrier_that_hangs_where_it_is_to_end(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    desk, transfer = drive.pair.b.desk, drive.at(drive.pair.b, sent.id)
+    relay, stop = relay_book(desk.context).get(sent.id), threading.Event()
+    assert relay is not None
+    hanging = Hanging(carrier_for(desk, transfer))
+    way = Collecting(Guarded(cast(Carrier, hanging), "the drive"), relay, [relay.identity])
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(collect_package, desk, sent.id, way, listener=silent, stop=stop)
+        assert hanging.asked.wait(30)
+        stop.set()
+        try:
+            with pytest.raises(Interrupted):
+                work.result(20)
+        finally:
+            hanging.back.set()
+    assert drive.at(drive.pair.b, sent.id).error == ""
     assert drive.take(sent.id).state is State.CLOSED
 
 

@@ -16,7 +16,7 @@ import diadem
 from diadem.custody.statements import transfer_subject
 from diadem.errors import Refused
 from diadem.model.transfers import State
-from diadem.network.syncing import sync
+from diadem.network.rounds import sync
 from diadem.store.sqlite_file import SqliteFile
 from tests.transfer.pair import Pair, Side
 

@@ -48,9 +48,9 @@ from diadem.network.pushed import Pushed
 from diadem.network.pushed_package import PushedPackage
 from diadem.network.pushing import push_package
 from diadem.network.receiving import Receiving, missing_bytes
+from diadem.network.rounds import fetch_all, tidy
 from diadem.network.serving import Serving
 from diadem.network.windows import RUN
-from diadem.network.working import fetch_all, tidy
 from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.trust.base64_text import to_base64

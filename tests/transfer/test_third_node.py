@@ -24,12 +24,11 @@ from diadem.network import messages
 from diadem.network.desk import Desk
 from diadem.network.handlers.windows import pushed_of, serving_of
 from diadem.network.incoming import receive
-from diadem.network.jobs import jobs
+from diadem.network.jobs import Movers, jobs
 from diadem.network.link import Link
 from diadem.network.mail.delivery import acknowledged
 from diadem.network.messages import Message
 from diadem.network.wire import CONNECT
-from diadem.network.working import Movers
 from diadem.node.config import ServerSettings
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey

@@ -22,8 +22,8 @@ from diadem.model.transfers import State
 from diadem.network.accepting import accept
 from diadem.network.desk import desk_of
 from diadem.network.relay_book import relay_book
+from diadem.network.rounds import tell
 from diadem.network.routing import hub_for
-from diadem.network.working import told
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.trust.http_signature import body_digest
@@ -172,7 +172,7 @@ def test_what_no_hub_was_told_of_is_put_down_later(fjord: Fjord) -> None:
     sent = berlin.send(archived(fjord), "alice@nmi")
     nmi.inbox()
     desk = desk_of(nmi.context)
-    told(desk, accept(desk, sent.id, store=None))  # as where the hub was away just then
+    tell(desk, accept(desk, sent.id, store=None))  # as where the hub was away just then
     berlin.transfers.sync()
     waiting = berlin.transfers.show(sent.id).transfer
     assert "its recipient has not permitted" in waiting.error

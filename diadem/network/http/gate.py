@@ -2,8 +2,9 @@
 
 1. the path is one of the table;
 2. an address from which nobody known asks does not ask too often: before that nothing is computed or kept for it;
-3. where a signature is needed: it is written in our form, for this node, of now, by a key that the node knows; the key
-   does not ask too often; and the request is new;
+3. where a signature is needed: it is written in our form, for this node, of now, by a key that the node knows, and
+   holds; where wrong ones of that key came from that address too often, none is looked at. The key does not ask too
+   often; and the request is new;
 4. a peer that is not confirmed asks for nothing but what is open to it;
 5. path, query and length of the body are as the route has them.
 
@@ -131,6 +132,7 @@ class Gate:
         self._most = limits.header_bytes
         self._addresses = Buckets(limits.address_rate, limits.address_burst)
         self._keys = Buckets(limits.key_rate, limits.key_burst)
+        self._guesses = Buckets(limits.address_rate, limits.address_burst)
 
     def admit(self, head: Head) -> Admitted:
         """Let a request in.
@@ -214,8 +216,14 @@ class Gate:
                 "unsigned", problem(401, "unsigned", error.message, next=error.next), route=route
             ) from None
         asker = self._introduced(head) if route.auth == "introduced" else self._known(signed)
-        if asker is None or not holds(signed, head.method, head.path, head.query, key=PublicKey.from_text(asker.key)):
+        if asker is None:
             raise TurnedAway("signature", nothing_here(), route=route)  # nobody can ask whose keys are known here
+        guess = f"{head.address} {asker.key_id}"
+        if self._guesses.is_empty(guess):
+            raise _busy("address", route=route)
+        if not holds(signed, head.method, head.path, head.query, key=PublicKey.from_text(asker.key)):
+            self._guesses.take(guess)
+            raise TurnedAway("signature", nothing_here(), route=route)
         return signed, asker
 
     def _require_here(self, signed: SignedHead, route: Route) -> None:

@@ -93,10 +93,19 @@ class Buckets:
         """Take a token; False where the bucket is empty."""
         now = self._clock()
         with self._lock:
-            level, seen = self._levels.pop(name, (self._burst, now))
-            level = min(self._burst, level + (now - seen) * self._rate)
+            level = self._level(name, now)
+            self._levels.pop(name, None)
             allowed = level >= 1.0
             self._levels[name] = (level - 1.0 if allowed else level, now)
             if len(self._levels) > _REMEMBERED:
                 self._levels.popitem(last=False)
         return allowed
+
+    def is_empty(self, name: str) -> bool:
+        """Whether there is none to take."""
+        with self._lock:
+            return self._level(name, self._clock()) < 1.0
+
+    def _level(self, name: str, now: float) -> float:
+        level, seen = self._levels.get(name, (self._burst, now))
+        return min(self._burst, level + (now - seen) * self._rate)

@@ -6,10 +6,9 @@ Each thing is taken and answered. One that cannot be taken now keeps no other wa
 from __future__ import annotations
 
 import contextlib
-import threading
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 from diadem.errors import (
     DiademError,
@@ -39,16 +38,8 @@ from diadem.network.peering import answer_introduction, finish_introduction, fin
 from diadem.network.route_book import route_book
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.cards import own_card, prove_card
-from diadem.node.peers.notes import open_note, own_hubs
+from diadem.node.peers.notes import open_note
 from diadem.trust.keys import PublicKey
-
-#: Seconds that a hub lets this node wait for something new.
-WAIT: Final = 25.0
-#: Seconds after nothing came, for a hub that lets nobody wait.
-_PAUSE: Final = 0.5
-#: Seconds after a hub did not answer: the first time, and at most.
-_FIRST, _LONGEST = 2.0, 300.0
-
 
 # -- at a peer ------------------------------------------------------------------------------------------------------
 
@@ -326,43 +317,3 @@ def _take_refusal(desk: Desk, said: Mail, answer: Answer, pending: PendingIntrod
         begin_introduction(desk, replace(pending, said=again), seen=answer.seen)
         return
     desk.outbox.refuse(pending, f"{answer.error.get('message', 'it was refused')}")
-
-
-# -- a node that serves ----------------------------------------------------------------------------------------------
-
-
-class HubPoller:
-    """Picks up at each of the node's hubs, one thread a hub: one that does not answer keeps no other waiting.
-
-    Parameters
-    ----------
-    desk : Desk
-        Of the node that serves.
-    wait : float
-        Seconds that a hub lets this node wait.
-    """
-
-    def __init__(self, desk: Desk, *, wait: float = WAIT) -> None:
-        self._desk, self._wait = desk, wait
-        self._threads: dict[str, threading.Thread] = {}
-
-    def run(self, stop: threading.Event) -> bool:
-        """Begin at each hub at which nobody waits."""
-        for hub in own_hubs(self._desk.context, peer_book(self._desk.context)):
-            known = self._threads.get(hub.id)
-            if known is None or not known.is_alive():
-                thread = threading.Thread(target=self._poll, args=(hub, stop), name=f"box at {hub.name}", daemon=True)
-                self._threads[hub.id] = thread
-                thread.start()
-        return False
-
-    def _poll(self, hub: Peer, stop: threading.Event) -> None:
-        rest = _FIRST
-        while not stop.is_set() and peer_book(self._desk.context).get(hub.id).is_hub:
-            try:
-                if not pick_up(self._desk, hub, wait=self._wait):
-                    stop.wait(_PAUSE)
-                rest = _FIRST
-            except DiademError:  # the book of routes has it
-                stop.wait(rest)
-                rest = min(_LONGEST, 2 * rest)

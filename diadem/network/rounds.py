@@ -1,78 +1,77 @@
-"""What is to be done for transfers now, by a verb or by the node's service: tell, fetch, tidy."""
+"""What is done for transfers now, for one or for all: messages out and in, bytes in and out, what is left tidied.
+
+A verb does it once, `diadem transfer sync` goes one round, and a node that serves goes round and round, by its jobs.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from diadem.errors import DiademError, Interrupted, NotFound, Refused, StoreError, Unreachable, UsageError
+from diadem.errors import DiademError, Interrupted, NotFound, Refused, Unreachable
+from diadem.model.display import Display
+from diadem.model.peers import Peer, PeerState
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.network.arrival import BeingFetched
 from diadem.network.desk import Desk
-from diadem.network.evidence import Contradicted
+from diadem.network.errands import TOGETHER, do_all
 from diadem.network.landing import forget_arrival, place_of
 from diadem.network.mail.delivery import deliver_all
-from diadem.network.mail.pickup import collect
+from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.pull import FetchOptions, receive_package
 from diadem.network.pushing import push_package
 from diadem.network.receiving import Halted
-from diadem.network.relay.carriers import carrier_for, clear, to_clear
+from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collect import Collecting, collect_package
 from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
 from diadem.network.relay.permitting import permit
-from diadem.network.relay.requesting import give_up
+from diadem.network.relay.requesting import give_up, request
 from diadem.network.relay.silence import ask_where_silent
 from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
-from diadem.network.routing import is_resting, require_route
+from diadem.network.routing import common_hubs, require_route
 from diadem.network.serving import Serving
+from diadem.network.wire import no_answer
+from diadem.node.peers.book import peer_book
+from diadem.node.peers.notes import own_hubs
 
 #: Seconds for which a person waits for something new at a carrier, before the rest is left for later.
 _PATIENCE: Final = 2.0
 #: Seconds between two looks at what another process fetches.
 _LOOK: Final = 0.5
-#: What a peer is away for, refuses or says wrongly: no fault of this node, which goes on with others as before.
-_ITS_OWN: Final = (Unreachable, NotFound, Refused, UsageError, Contradicted, Interrupted)
-
-__all__ = [
-    "FetchOptions",
-    "Messages",
-    "Movers",
-    "agreed",
-    "awaited",
-    "fetch_all",
-    "fetched",
-    "push_all",
-    "tidy",
-    "told",
-]
+#: Seconds that peers get together while a person looks into the inbox.
+_INBOX: Final = 5.0
 
 
-def told(desk: Desk, transfer: Transfer) -> Transfer:
+# -- one transfer ------------------------------------------------------------------------------------------------------
+
+
+def tell(desk: Desk, transfer: Transfer) -> Transfer:
     """The transfer as it stands after the other side was told what it has to know, if it answers now."""
     if transfer.direction != LOCAL:
         deliver_all(desk, peer=transfer.peer, due=False)
     return desk.book.get(transfer.id)
 
 
-def agreed(desk: Desk, transfer: Transfer) -> Transfer:
+def tell_acceptance(desk: Desk, transfer: Transfer) -> Transfer:
     """The same of one that was just accepted; its hub is told too, so that it can be put down there at once."""
-    transfer = told(desk, transfer)
+    transfer = tell(desk, transfer)
     relay = relay_book(desk.context).get(transfer.id)
     if relay is None or (transfer.direction, transfer.route) != (IN, HUB) or transfer.state not in MOVING:
         return transfer
     with contextlib.suppress(DiademError):  # it is said again when something is picked up
         permit(desk, transfer, relay)
-    return told(desk, transfer)  # of another hub than the one at which its sender would begin
+    return tell(desk, transfer)  # of another hub than the one at which its sender would begin
 
 
-def fetched(
+def fetch(
     desk: Desk,
     transfer: Transfer,
     options: FetchOptions,
@@ -88,13 +87,13 @@ def fetched(
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
         See `diadem.network.pull.receive_package`.
     """
-    transfer = told(desk, transfer)  # no byte is given before the other side knows of the acceptance
+    transfer = tell(desk, transfer)  # no byte is given before the other side knows of the acceptance
     moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
     carried = transfer.route != DIRECT
     if not moving or transfer.route == DISK or (not carried and desk.brings(transfer.peer)):
         return transfer
     if carried:
-        return told(desk, collected(desk, transfer, listener, stop, by_hand=by_hand))
+        return tell(desk, fetch_carried(desk, transfer, listener, stop, by_hand=by_hand))
     routes = route_book(desk.context)
     try:
         landed = receive_package(desk, transfer.id, options, listener=listener, stop=stop)
@@ -103,19 +102,19 @@ def fetched(
         raise
     routes.worked(transfer.peer, DIRECT, desk.now)
     clear(desk, transfer.peer)
-    return told(desk, landed)
+    return tell(desk, landed)
 
 
-def awaited(
+def fetch_or_wait(
     desk: Desk, transfer: Transfer, options: FetchOptions, listener: Listener, *, by_hand: bool = False
 ) -> Transfer:
-    """As `fetched`; where another process of this node is at it, its progress is told until it ends.
+    """As `fetch`; where another process of this node is at it, its progress is told until it ends.
 
     What landed is in the catalogue then, with all its datasets.
     """
     while True:
         try:
-            there = fetched(desk, transfer, options, listener, by_hand=by_hand)
+            there = fetch(desk, transfer, options, listener, by_hand=by_hand)
         except BeingFetched:
             transfer = desk.book.get(transfer.id)
             listener(Progress("fetch", transfer.done, transfer.bytes, "by another process of this node"))
@@ -125,7 +124,7 @@ def awaited(
             return there
 
 
-def collected(
+def fetch_carried(
     desk: Desk,
     transfer: Transfer,
     listener: Listener,
@@ -163,6 +162,9 @@ def _stopped(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> Ca
     return stopped
 
 
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
 def fetch_all(
     desk: Desk,
     options: FetchOptions,
@@ -182,7 +184,7 @@ def fetch_all(
         if transfer.direction != IN or transfer.paused:
             continue
         try:
-            done.append(fetched(desk, transfer, options, listener, stop=stop))
+            done.append(fetch(desk, transfer, options, listener, stop=stop))
         except Interrupted as error:
             if not isinstance(error, Halted):
                 raise
@@ -223,6 +225,21 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
             desk.book.change(transfer.id, error=error.message, next=error.next or "")
 
 
+def move_bytes(
+    desk: Desk,
+    serving: Serving,
+    options: FetchOptions,
+    listener: Listener = silent,
+    *,
+    peer: str | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Fetch and push everything that was accepted, and let carriers forget what is over."""
+    fetch_all(desk, options, listener, peer=peer, stop=stop)
+    push_all(desk, serving, peer=peer, stop=stop)
+    clear(desk, peer)
+
+
 def tidy(desk: Desk) -> int:
     """Remove what arrived of transfers that ended before they were received; returns how many there were."""
     removed = 0
@@ -238,109 +255,125 @@ def tidy(desk: Desk) -> int:
     return removed
 
 
-class _PerPeer:
-    """Does something with peers, with each in a thread of its own: one that is slow or gone keeps no other waiting."""
+# -- messages ----------------------------------------------------------------------------------------------------------
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._threads: dict[str, threading.Thread] = {}
-        self._faults: dict[str, Exception] = {}
 
-    def begin(self, peers: Iterable[str], work: Callable[[str, threading.Event], None], stop: threading.Event) -> None:
-        """Begin with each at which no thread is; never more at once."""
-        work = partial(self._kept, work)
-        for peer in peers:
-            known = self._threads.get(peer)
-            if known is None or not known.is_alive():
-                name = f"{self._name} {peer[:12]}"
-                thread = threading.Thread(target=work, args=(peer, stop), name=name, daemon=True)
-                self._threads[peer] = thread
-                thread.start()
+class _Errand:
+    """A peer or hub that is told and asked: how much came, and what was the trouble."""
 
-    def _kept(self, work: Callable[[str, threading.Event], None], peer: str, stop: threading.Event) -> None:
-        """Do it; what the peer did not cause is kept for `faults`."""
+    def __init__(self, desk: Desk, name: str, due: Sequence[str], ask: Callable[[], int], patience: float) -> None:
+        self._desk, self._name, self._due, self._ask = desk, name, due, ask
+        self.came, self.fault = 0, list[Exception]()
+        self.trouble = f"{name} does not answer: it took longer than {patience:.0f} s"
+
+    def run(self) -> None:
+        """Hand over what is due, and take what waits."""
         try:
-            work(peer, stop)
-        except StoreError as error:
-            self._faults[peer] = error
-        except _ITS_OWN:  # the book says why; it is tried again
-            pass
+            for peer in self._due:
+                deliver_all(self._desk, peer=peer, due=False)
+            self.came, self.trouble = self._ask(), ""
+        except NotFound:
+            self.trouble = f"{self._name} has not confirmed this node, or no longer does: ask its people"
+        except DiademError as error:
+            self.trouble = no_answer(self._name, error.message)
         except Exception as error:
-            self._faults[peer] = error
-
-    def faults(self) -> list[Exception]:
-        """What failed since this was last asked, and is the fault of no peer: of this node's own book, log or code."""
-        found = list(self._faults)
-        return [self._faults.pop(peer).with_traceback(None) for peer in found]
-
-    def settle(self, seconds: float) -> None:
-        """Wait so long for those at work; the caller has set the event by which they end."""
-        until = time.monotonic() + seconds
-        for thread in list(self._threads.values()):
-            thread.join(max(0.0, until - time.monotonic()))
+            self.fault.append(error)
 
 
-class Messages(_PerPeer):
-    """Hands over what is due to each peer, and asks for what waits there, as a node that serves does again and again.
+def exchange(desk: Desk, patience: float = _INBOX, *, hubs_only: bool = False) -> tuple[int, Sequence[str]]:
+    """Hand over what is due and take what waits, at all peers and hubs at once; how many came, and who had trouble.
 
     Parameters
     ----------
     desk : Desk
-        Of the node that serves.
+        The node's.
+    patience : float
+        Seconds; who answers later is heard the next time.
+    hubs_only : bool
+        Only what lies at the hubs, and is to lie there.
     """
-
-    def __init__(self, desk: Desk) -> None:
-        super().__init__("messages")
-        self._desk = desk
-
-    def run(self, stop: threading.Event) -> bool:
-        """Begin with each peer to which something is due, or that is asked; one that has just failed rests a while.
-
-        Raises what an earlier run failed with at this node itself.
-        """
-        desk, faults = self._desk, self.faults()
-        due = set(desk.outbox.peers(due=desk.now))
-        asked = {peer for peer in desk.polled() if not is_resting(desk.context, peer)}
-        self.begin(due | asked, self._talk, stop)
-        tidy(desk)
-        if faults:
-            raise faults[0]
-        return False
-
-    def _talk(self, peer: str, stop: threading.Event) -> None:
-        desk = self._desk
-        while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
-            if not desk.outbox.waiting(due=desk.now, peer=peer):
-                break
-        if not stop.is_set() and peer in desk.polled():
-            collect(desk, peer)
+    book, called = peer_book(desk.context), [] if hubs_only else desk.reachable()
+    due, errands = dict.fromkeys(desk.outbox.peers()), list[_Errand]()
+    confirmed = [one for one in book.ls() if one.state is PeerState.CONFIRMED]
+    brought = {(one.peer, one.hub) for one in desk.outbox.introductions()}
+    for peer in called:
+        due.pop(peer, None)
+        errands.append(_Errand(desk, _named(book.get(peer)), [peer], partial(collect, desk, peer), patience))
+    for hub in own_hubs(desk.context, book):
+        shared = {one.id for one in confirmed if hub in common_hubs(desk.context, one)}
+        over = [peer for peer in due if peer in shared or (peer, hub.id) in brought]
+        for peer in over:
+            del due[peer]
+        errands.append(_Errand(desk, _named(hub), over, partial(pick_up, desk, hub), patience))
+    left = () if hubs_only else due  # there is no way to them yet: it is said in the book
+    errands += [_Errand(desk, f"'{desk.peer_name(peer)}'", [peer], lambda: 0, patience) for peer in left]
+    do_all([one.run for one in errands], patience)
+    for fault in (fault for one in errands for fault in one.fault):
+        raise fault
+    return sum(one.came for one in errands), [one.trouble for one in errands if one.trouble]
 
 
-class Movers(_PerPeer):
-    """Fetches and pushes what was accepted.
+def tell_peers(desk: Desk) -> None:
+    """Hand over everything that waits here: to all peers at once."""
+    do_all([partial(deliver_all, desk, peer=peer, due=False) for peer in desk.outbox.peers()], TOGETHER)
 
-    Parameters
+
+def _named(peer: Peer) -> str:
+    return f"the hub '{peer.name}'" if peer.is_hub else f"'{peer.name}'"
+
+
+# -- a round -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Synced(Display):
+    """What one round did.
+
+    Attributes
     ----------
-    desk : Desk
-        Of the node that serves.
-    serving : Serving
-        What is pushed.
+    came : int
+        Messages that came.
+    waiting : int
+        Messages that the other side has not answered yet.
+    moved : sequence of Transfer
+        Transfers whose bytes were to move, as they stand now.
+    trouble : sequence of str
+        Who did not answer, and what went wrong.
+    pending : sequence of str
+        Names of the nodes that wait to be confirmed here.
     """
 
-    def __init__(self, desk: Desk, serving: Serving) -> None:
-        super().__init__("mover")
-        self._desk, self._serving = desk, serving
+    came: int
+    waiting: int
+    moved: Sequence[Transfer]
+    trouble: Sequence[str]
+    pending: Sequence[str] = ()
 
-    def run(self, stop: threading.Event) -> bool:
-        """Begin with each peer that has something under way. Raises what an earlier run failed with at this node."""
-        faults, moving = self.faults(), self._desk.book.all(states=MOVING)
-        busy = {one.peer for one in moving if one.direction != LOCAL and not one.paused}
-        self.begin(busy | {one.peer for one in to_clear(self._desk)}, self._move, stop)
-        if faults:
-            raise faults[0]
-        return False
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        moved = [one.to_dict() for one in self.moved]
+        lists = {"trouble": list(self.trouble), "pending": list(self.pending)}
+        return {"came": self.came, "waiting": self.waiting, "moved": moved, **lists}
 
-    def _move(self, peer: str, stop: threading.Event) -> None:
-        fetch_all(self._desk, FetchOptions(), peer=peer, stop=stop)
-        push_all(self._desk, self._serving, peer=peer, stop=stop)
-        clear(self._desk, peer)
+
+def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
+    """Messages out and in, bytes in and out, and once more messages: what was received is told at once."""
+    from diadem.network.handlers.windows import serving_of
+    from diadem.network.notes_told import tell_notes
+    from diadem.network.peer_verbs import PeerVerbs
+    from diadem.network.switching import switch_all
+
+    tell_notes(PeerVerbs(desk.context, patience=0.0))
+    came, trouble = exchange(desk, TOGETHER)
+    switch_all(desk, request)
+    moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
+    move_bytes(desk, serving_of(desk.context), FetchOptions(max_rate=max_rate), listener)
+    if moving:
+        more, again = exchange(desk, TOGETHER)
+        came, trouble = came + more, [*trouble, *again]
+    tidy(desk)
+    clear(desk)
+    moved = [desk.book.get(one) for one in moving]
+    trouble = [*trouble, *(f"transfer {one.id[:8]}: {one.error}" for one in moved if one.error)]
+    pending = [peer.name for peer in peer_book(desk.context).ls() if peer.state is PeerState.PENDING]
+    return Synced(came, len(desk.outbox.waiting()), moved, tuple(dict.fromkeys(trouble)), pending)

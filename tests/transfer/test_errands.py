@@ -8,7 +8,7 @@ import threading
 from functools import partial
 
 from diadem.errors import Unreachable
-from diadem.network.asking import do_all
+from diadem.network.errands import do_all
 
 
 def refuse() -> None:
@@ -32,5 +32,5 @@ def test_who_has_had_no_turn_in_time_is_not_asked_later() -> None:
 
 
 def test_a_command_ends_though_a_peer_still_says_nothing() -> None:
-    program = "import threading; from diadem.network.asking import do_all; do_all([threading.Event().wait], 0.05)"
+    program = "import threading; from diadem.network.errands import do_all; do_all([threading.Event().wait], 0.05)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
