@@ -72,6 +72,16 @@ def test_help_does_not_import_the_readers() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_what_every_command_of_a_node_imports_reads_no_documents_of_others() -> None:
+    code = (
+        "import sys, diadem.node.node, diadem.network.desk, diadem.network.hub.hub, diadem.network.network_verbs\n"
+        "import diadem.network.peer_verbs, diadem.network.transfer_verbs\n"
+        "print(*sorted({'msgspec','http.server','granian'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_the_readme_and_ci_have_the_same_test_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^python -m pip install .*$", readme, re.MULTILINE)

@@ -10,6 +10,7 @@ from typing import Self
 
 from diadem.errors import UsageError
 from diadem.model.display import Display, DisplayRows, FixedRows
+from diadem.model.plain_text import one_line
 
 #: Bytes in a leaf, the unit of proof, repair and transfer. A power of two, recorded in every package.
 LEAF_SIZE = 1 << 20
@@ -44,7 +45,8 @@ class PackageId(str):
         """Accept the id with or without its prefix."""
         match = _FULL.match(text)
         if match is None:
-            raise UsageError(f"'{text}' is not a package id", next="Write diadem: and 64 lower-case hex digits.")
+            shown = one_line(text, 80)  # it may be somebody else's
+            raise UsageError(f"'{shown}' is not a package id", next="Write diadem: and 64 lower-case hex digits.")
         return super().__new__(cls, PREFIX + match.group(1))
 
     @property

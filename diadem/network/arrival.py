@@ -30,6 +30,7 @@ from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.names import require_sound_names
 from diadem.model.ports import Listener
 from diadem.network.arrival_journal import Journal
+from diadem.network.windows import WindowPlan
 from diadem.package.examine import TagFiles
 from diadem.store.bags import LocalBundle
 from diadem.store.contract import Added, Store
@@ -58,6 +59,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}")
 #: Bytes and seconds after which what was written is forced to disk and marked so.
 _SYNC_BYTES: Final = 256 << 20
 _SYNC_SECONDS: Final = 10.0
+_TIME_BY_DESCRIPTOR: Final = os.utime in os.supports_fd
 _OPEN_FLAGS: Final = (CREATE_FLAGS & ~os.O_EXCL) | os.O_CREAT
 
 
@@ -71,8 +73,10 @@ class Arrival(Stage):
     It is staged, sealed and published as any other package: see `Stage` and `FolderStore.publish`.
     """
 
+    #: Of the package, after `begin`: its files, what proves them, and its windows.
     manifest: Manifest
     leaves: Leaves
+    plan: WindowPlan
 
     @classmethod
     def open(cls, root: Path, transfer: str) -> Arrival:
@@ -158,10 +162,9 @@ class Arrival(Stage):
         Raises `PackageError`, with nothing made, where a name leads outside or is two things on some system.
         """
         require_sound_names(entry.path for entry in opened.manifest)
-        self.manifest, self.leaves = opened.manifest, opened.leaves
+        self.manifest, self.leaves, self.plan = opened.manifest, opened.leaves, WindowPlan(opened.manifest)
         self._settled = bytearray(len(self.manifest.entries))
-        first = [entry.first_leaf for entry in self.manifest]
-        first.append(len(opened.leaves))
+        first = [*(entry.first_leaf for entry in self.manifest), len(opened.leaves)]
         with translated(str(self.folder)):
             for folder in sorted({entry.path.rpartition("/")[0] for entry in self.manifest}):
                 self.target(f"{folder}/x")
@@ -270,7 +273,8 @@ class Arrival(Stage):
             descriptor = os.open(target, CREATE_FLAGS, SEALED)
         try:
             _write_all(descriptor, memoryview(data))
-            _set_time(descriptor, target, entry.mtime_ns)
+            with contextlib.suppress(OSError, OverflowError):
+                os.utime(descriptor if _TIME_BY_DESCRIPTOR else target, ns=(entry.mtime_ns, entry.mtime_ns))
             self._settled[number] = 1
         finally:
             os.close(descriptor)
@@ -420,8 +424,3 @@ def _open_again(path: str) -> int:
 def _write_all(descriptor: int, data: memoryview) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def _set_time(descriptor: int, path: str, mtime_ns: int) -> None:
-    with contextlib.suppress(OSError, OverflowError):
-        os.utime(descriptor if os.utime in os.supports_fd else long_path(path), ns=(mtime_ns, mtime_ns))

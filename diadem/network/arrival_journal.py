@@ -1,7 +1,7 @@
 """Which leaves of an arriving package are proven: a map in memory, and a file beside the package that survives.
 
 A record is appended when leaves were written (W), when everything that was written before is on the disk (S), when the
-SHA-256 of a whole file held (H), and when a file turned out to be wrong and begins anew (F). After a crash leaves that
+SHA-256 of whole files held (H), and when a file turned out to be wrong and begins anew (F). After a crash leaves that
 were written and synced are trusted; those written and not known to be synced are hashed again, and where one is wrong
 its file has an F, and behind it a W for what is right of it: the next S is of them alone. A torn end is cut off.
 """
@@ -90,8 +90,8 @@ class Journal:
             for start, length in chain.from_iterable(self._unsure[:done]):
                 self.proven[start : start + length] = b"\x01" * length
             del self._unsure[:done]
-        elif kind == _HASHED and first < len(self.hashed):
-            self.hashed[first] = 1
+        elif kind == _HASHED and first + (files := count or 1) <= len(self.hashed):  # earlier versions wrote 0 for one
+            self.hashed[first : first + files] = b"\x01" * files
         elif kind == _FORGOTTEN and first < len(self.hashed):
             self._clear(first)
             self._unsure = [[part for run in runs for part in self._outside(run, first)] for runs in self._unsure]
@@ -123,11 +123,18 @@ class Journal:
             self._written += 1
 
     def hashes_held(self, numbers: Iterable[int]) -> None:
-        """The SHA-256 of whole files are right."""
+        """The SHA-256 of whole files are right. Those that follow each other are on record together."""
         with self._lock:
+            first = end = -1
             for number in numbers:
                 self.hashed[number] = 1
-                self._append(_HASHED, 0, number)
+                if number != end:
+                    if first >= 0:
+                        self._append(_HASHED, end - first, first)
+                    first = number
+                end = number + 1
+            if first >= 0:
+                self._append(_HASHED, end - first, first)
 
     def forget(self, number: int) -> None:
         """A file is not what was proven: it begins anew."""

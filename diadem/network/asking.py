@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from diadem.errors import DiademError
-from diadem.model.peers import Peer
+from diadem.model.peers import Peer, PeerState
 from diadem.network.desk import Desk
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
@@ -93,7 +93,8 @@ def exchange_at(desk: Desk, hub: Peer) -> int:
     from diadem.network.mail.pickup import pick_up
     from diadem.network.routing import common_hubs
 
-    there = {one.id for one in peer_book(desk.context).ls() if hub in common_hubs(desk.context, one)}
+    known = [one for one in peer_book(desk.context).ls() if one.state is PeerState.CONFIRMED]
+    there = {one.id for one in known if hub in common_hubs(desk.context, one)}
     there |= {one.peer for one in desk.outbox.introductions() if one.hub == hub.id}
     for peer in desk.outbox.peers():
         if peer in there:

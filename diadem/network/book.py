@@ -17,7 +17,7 @@ from typing import Any, Final
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.times import time_text
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer, TransferEvent, way
-from diadem.network.mail.outbox import Outgoing, enqueue
+from diadem.network.outbox import Outgoing, enqueue
 from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 

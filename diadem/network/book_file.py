@@ -1,6 +1,6 @@
 """`<node>/network/network.sqlite`: all that is under way between this node and others, its tables in one place.
 
-Each subject has its class over the one connection: `diadem.network.book` transfers, `diadem.network.mail.outbox` what
+Each subject has its class over the one connection: `diadem.network.book` transfers, `diadem.network.outbox` what
 is to be told, `diadem.network.route_book` the ways to others, `diadem.network.relay_book` what goes by carriers,
 `diadem.network.stating` what waits for a signature. So what belongs together is one transaction, whatever it is about.
 

@@ -50,8 +50,8 @@ Body = Data | Callable[[], Iterable[Data]]
 class Poster(Protocol):
     """Of a client what peering needs, which tests give without sockets."""
 
-    def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
-        """See `PeerClient.post_json`."""
+    def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
+        """See `PeerClient.post_line`."""
         ...
 
     def close(self) -> None:
@@ -104,6 +104,11 @@ class PeerClient(Closing):
         self._name = name or node_id[:16]
         self._pool = Pool(urls, tls_pins, name=self._name, most=idle)
         self._offset, self._settled = 0.0, False
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds to it and back, as far as is known; infinite before it was reached."""
+        return self._pool.round_trip
 
     def get_json(self, path: str, query: Mapping[str, str] | None = None, *, wait: float = 0.0) -> dict[str, Any]:
         """The JSON object at a path; {} where there is nothing (204).
@@ -432,6 +437,11 @@ class PeerLink:
     """A way to a peer over HTTPS. Implements `diadem.network.link.Link`."""
 
     client: PeerClient
+
+    @property
+    def round_trip(self) -> float:
+        """See `Link.round_trip`."""
+        return self.client.round_trip
 
     def post_message(self, data: bytes) -> bytes:
         """See `Link.post_message`."""

@@ -19,7 +19,7 @@ from diadem.network.book import TransferBook
 from diadem.network.book_file import FOLDER, network_book
 from diadem.network.evidence import ChainShelf
 from diadem.network.link import Link
-from diadem.network.mail.outbox import Outbox, Outgoing, outbox_of
+from diadem.network.outbox import Outbox, Outgoing, outbox_of
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.trust.keys import PublicKey
@@ -149,7 +149,8 @@ class Desk:
         found = peer_book(self.context).get(hub)
         if not found.is_hub:
             raise NotFound(f"the node '{found.name}' is not a hub", next="See: diadem peer ls")
-        return HubClient(self._client(found), hub=found.id, key=PublicKey.from_text(found.online))
+        key = PublicKey.from_text(found.online)
+        return HubClient(self._client(found), node=self.node, hub=found.id, key=key)
 
     def _client(self, peer: Peer) -> PeerClient:
         """A client of a peer by what is known of it now; its connections are closed with the node."""

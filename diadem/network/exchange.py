@@ -40,9 +40,8 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "transfer": "[0-9a-f]{32}",
     "message": "[0-9a-f]{32}",
     "package": "[0-9a-f]{64}",
-    "node": "[0-9a-f]{64}",
-    "relay": RELAY.pattern,
-    "object": OBJECT.pattern,
+    "mailbox": f"[0-9a-f]{{64}}|{RELAY.pattern}",
+    "object": f"{OBJECT.pattern}|[0-9a-f]{{32}}",
     "part": "[01]",
     "number": "0|[1-9][0-9]{0,8}",
 }

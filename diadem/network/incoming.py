@@ -20,8 +20,8 @@ from diadem.network.accepting import accept_offer, require_allowed
 from diadem.network.closing import brought_with, close_received, closure_message
 from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted, Evidence, Proven, is_own_checkpoint, weigh
-from diadem.network.mail.outbox import Outgoing
 from diadem.network.messages import Message
+from diadem.network.outbox import Outgoing
 from diadem.network.relay.requesting import know_relay, take_wanted
 from diadem.network.relay_book import relay_book
 from diadem.network.rules import rule_for

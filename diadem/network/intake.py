@@ -1,6 +1,7 @@
 """Leaves come in where a package arrives, however they came: each is proven before it is kept, whole files are hashed.
 
-One thread follows with the SHA-256 of whole files while their leaves come, and reads what the system still holds.
+One thread follows with the SHA-256 of whole files while their leaves come: in the memory into which they came, or by
+reading them again.
 """
 
 from __future__ import annotations
@@ -8,15 +9,22 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
+from diadem.model.manifest import DIGEST_SIZE, FileEntry, leaf_count
 from diadem.network.arrival import Arrival
+from diadem.network.limits import PORTION
+from diadem.network.memory import TRANSFERS, Memory
 from diadem.network.windows import Span
+from diadem.trust.hashing import leaf_digest
 
-#: Bytes that are read at once; and of small files that are on record together: a killed process may lose so much.
+#: Bytes that are read again at once.
 _BLOCK: Final = 4 << 20
-_PORTION: Final = 1 << 20
+#: Bytes of a file, behind what is hashed of it, that are kept in memory; what comes still earlier is read again.
+_AHEAD: Final = 48 << 20
+#: Seconds at most that who receives waits for who hashes.
+_LONGEST: Final = 0.25
 
 
 class Taken(NamedTuple):
@@ -30,26 +38,29 @@ class Taken(NamedTuple):
     wrong: tuple[tuple[Span, int], ...]
 
 
-def take_spans(arrival: Arrival, follower: Follower, spans: Sequence[Span], data: memoryview) -> Taken:
+def take_spans(
+    arrival: Arrival, follower: Follower, spans: Sequence[Span], data: memoryview, held: list[bytearray] | None = None
+) -> Taken:
     """Prove the leaves of spans that follow each other, and keep those that are right and missing.
 
-    Whole files of one leaf, as most of many small ones are, are kept and hashed together, a portion at a time.
+    Whole files of one leaf, as most of many small ones are, are kept and hashed together, a portion at a time. The
+    buffer that is `held`, in which the data lie, may be exchanged for another one: then it is read by who hashes.
     """
     kept = again = gathered = 0
     wrong: list[tuple[Span, int]] = []
     small: list[tuple[int, memoryview]] = []
-    proven, leaves, begin = arrival.marks.proven, arrival.leaves, spans[0].at
+    proven, digests, begin = arrival.marks.proven, arrival.leaves.digests, spans[0].at
     for span in spans:
         part = data[span.at - begin : span.at - begin + span.length]
         if span.leaves > 1 or not span.is_whole:
-            taken = _take_span(arrival, follower, span, part)
+            taken = _take_span(arrival, follower, span, part, held if len(spans) == 1 else None)
             kept, again, wrong = kept + taken.kept, again + taken.again, [*wrong, *taken.wrong]
-        elif proven[span.entry.first_leaf]:
+        elif proven[leaf := span.entry.first_leaf]:
             again += span.length
-        elif leaves.proves(span.entry, 0, part):
+        elif leaf_digest(part) == digests[DIGEST_SIZE * leaf : DIGEST_SIZE * (leaf + 1)]:
             small.append((span.number, part))
             gathered += span.length
-            if gathered >= _PORTION:
+            if gathered >= PORTION:
                 _keep_files(arrival, follower, small)
                 kept, gathered, small = kept + gathered, 0, []
         else:
@@ -64,7 +75,9 @@ def _keep_files(arrival: Arrival, follower: Follower, files: Sequence[tuple[int,
     follower.came_whole(files)
 
 
-def _take_span(arrival: Arrival, follower: Follower, span: Span, data: memoryview) -> Taken:
+def _take_span(
+    arrival: Arrival, follower: Follower, span: Span, data: memoryview, held: list[bytearray] | None
+) -> Taken:
     """The same of leaves of one file: as many are written at once as lie together."""
     leaf_size, proven = arrival.leaves.size, arrival.marks.proven
     start, again, run, runs, wrong = span.entry.first_leaf + span.leaf, 0, 0, [], []
@@ -83,6 +96,8 @@ def _take_span(arrival: Arrival, follower: Follower, span: Span, data: memoryvie
     kept = 0
     for first, end in runs:
         if part := data[first * leaf_size : end * leaf_size]:
+            if held is not None and len(data) == len(part) < span.entry.size:
+                follower.lend(span.number, span.leaf, part, held)
             arrival.put(span.number, span.leaf + first, part)
             follower.written(span.number, part)
             kept += len(part)
@@ -102,20 +117,74 @@ def bits_of(numbers: set[int]) -> bytes:
     return bytes(bits)
 
 
-class Follower:
-    """Hashes files of an arriving package as soon as their leaves are there, in order from the beginning of each."""
+class _Digest:
+    """How far a file is hashed: up to which leaf; and those behind it that are in memory still, by their first one."""
 
-    def __init__(self, arrival: Arrival) -> None:
-        self._arrival = arrival
+    __slots__ = ("leaf", "lendable", "memory", "sha256", "waiting")
+
+    def __init__(self, *, lendable: bool = True) -> None:
+        self.sha256, self.leaf, self.lendable = hashlib.sha256(), 0, lendable
+        self.waiting: dict[int, tuple[memoryview, bytearray]] = {}
+        #: Whether something of it was hashed that the disk did not give back.
+        self.memory = False
+
+
+class Follower:
+    """Hashes files of an arriving package as soon as their leaves are there, in order from the beginning of each.
+
+    Leaves that come nearly in order are hashed in the memory into which they came, where there is room for those that
+    wait; all others, and what an earlier run wrote, as the disk gives them back. No file is called wrong before all of
+    it was read again: what was hashed in memory is not what others will read.
+    """
+
+    def __init__(self, arrival: Arrival, memory: Memory = TRANSFERS) -> None:
+        self._arrival, self._memory = arrival, memory
         self._told: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._states: dict[int, tuple[Any, int]] = {}
+        self._digests: dict[int, _Digest] = {}
+        self._lock = threading.Condition()
+        self._size = max(PORTION, arrival.leaves.size)
+        #: Buffers beside those that threads have: how many, and those into which nothing came yet.
+        self._extra, self._free = 0, list[bytearray]()
         self._fault: BaseException | None = None
         self._stopped = threading.Event()
-        self._buffer = memoryview(bytearray(max(_BLOCK, arrival.leaves.size)))
+        self._block = memoryview(bytearray(max(_BLOCK, arrival.leaves.size)))
         #: Files whose SHA-256 is not the one of the manifest.
         self.wrong: set[int] = set()
         self._thread = threading.Thread(target=self._run, name="diadem-follow", daemon=True)
         self._thread.start()
+
+    # -- from the threads that receive -----------------------------------------------------------------------------
+
+    def lend(self, number: int, leaf: int, data: memoryview, held: list[bytearray]) -> None:
+        """Have leaves of a file hashed in the buffer held, which is exchanged for another; not what comes too early.
+
+        They are proven, and hashed once they are marked. Where the hashing is behind, it is waited for, a little: the
+        end would wait for it, and to read them again costs more.
+        """
+        marks, first = self._arrival.marks, self._arrival.manifest.entries[number].first_leaf
+        ahead = _AHEAD // self._arrival.leaves.size
+        with self._lock:
+            if marks.hashed[number] or number in self.wrong or self._stopped.is_set():
+                return
+            digest = self._digests.setdefault(number, _Digest())
+            gap = marks.proven.find(0, first + digest.leaf) - first
+            if not digest.lendable or not digest.leaf <= gap <= leaf <= min(gap, digest.leaf + ahead) + ahead:
+                return
+
+            def has_room() -> bool:
+                return leaf <= digest.leaf + ahead and self._has_free()
+
+            self._lock.wait_for(lambda: has_room() or digest.leaf >= gap or self._stopped.is_set(), _LONGEST)
+            if has_room() and digest.leaf <= leaf and leaf not in digest.waiting:  # else another thread had them too
+                digest.waiting[leaf] = data, held[0]
+                held[0] = self._free.pop()
+
+    def _has_free(self) -> bool:
+        """Whether there is a buffer to give in exchange."""
+        if not self._free and self._memory.take(self._size):
+            self._extra += 1
+            self._free.append(bytearray(self._size))
+        return bool(self._free)
 
     def written(self, number: int, data: memoryview) -> None:
         """Leaves of a file were written; one that came whole is hashed by the caller's thread."""
@@ -126,16 +195,17 @@ class Follower:
             self._told.put(number)
 
     def came_whole(self, files: Sequence[tuple[int, memoryview]]) -> None:
-        """Files were written that came whole: the caller's thread hashes them."""
-        self._judge((number, hashlib.sha256(data).hexdigest()) for number, data in files)
+        """Files were written that came whole: the caller's thread hashes them; `finish` looks into what is wrong."""
+        entries = self._arrival.manifest.entries
+        held = [number for number, data in files if hashlib.sha256(data).hexdigest() == entries[number].sha256]
+        self._arrival.marks.hashes_held(held)
 
     def finish(self) -> set[int]:
         """Hash everything that is not yet, and return the files that are wrong. All leaves are there."""
         for number in range(len(self._arrival.manifest)):
             if not self._arrival.marks.hashed[number] and number not in self.wrong:
                 self._told.put(number)
-        self._told.put(None)
-        self._thread.join()
+        self._end()
         if self._fault is not None:
             raise self._fault
         return self.wrong
@@ -143,8 +213,19 @@ class Follower:
     def stop(self) -> None:
         """End early; what was hashed of files that are not complete is hashed again the next time."""
         self._stopped.set()
+        self._end()
+
+    def _end(self) -> None:
         self._told.put(None)
         self._thread.join()
+        with self._lock:
+            self._stopped.set()
+            self._digests.clear()
+            self._free.clear()
+            self._memory.give(self._extra * self._size)
+            self._extra = 0
+
+    # -- in its own thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -152,35 +233,63 @@ class Follower:
                 self._advance(number)
         except BaseException as error:
             self._fault = error
+            self._stopped.set()
 
     def _advance(self, number: int) -> None:
-        """Hash a file as far as its leaves are there without a gap."""
-        arrival = self._arrival
-        entry, leaf_size = arrival.manifest.entries[number], arrival.leaves.size
-        if arrival.marks.hashed[number] or number in self.wrong:
-            return
-        digest, leaf = self._states.pop(number, None) or (hashlib.sha256(), 0)
-        count = arrival.leaves.count(entry)
-        proven = arrival.marks.proven
-        while leaf < count and proven[entry.first_leaf + leaf] and not self._stopped.is_set():
-            end = leaf
-            most = leaf + max(1, _BLOCK // leaf_size)
-            while end < min(count, most) and proven[entry.first_leaf + end]:
-                end += 1
-            block = self._buffer[: min((end - leaf) * leaf_size, entry.size - leaf * leaf_size)]
-            digest.update(block[: arrival.read_into(number, leaf * leaf_size, block)])
-            leaf = end
-        if leaf == count:
-            self._judge([(number, digest.hexdigest())])
-        else:
-            self._states[number] = digest, leaf
+        """Hash a file as far as its leaves are there without a gap; where it seems wrong, once more from the disk."""
+        marks, entry = self._arrival.marks, self._arrival.manifest.entries[number]
+        count = self._arrival.leaves.count(entry)
+        while not marks.hashed[number] and number not in self.wrong:
+            with self._lock:
+                digest = self._digests.setdefault(number, _Digest())
+            while digest.leaf < count:
+                if self._stopped.is_set() or not (self._hash(entry, digest) or self._hash_again(number, digest)):
+                    return
+            right = digest.sha256.hexdigest() == entry.sha256
+            with self._lock:
+                if right:
+                    marks.hashes_held([number])
+                elif not digest.memory:
+                    self.wrong.add(number)
+                self._pass(digest, count)
+                del self._digests[number]
+                if not right and digest.memory:
+                    self._digests[number] = _Digest(lendable=False)
 
-    def _judge(self, found: Iterable[tuple[int, str]]) -> None:
-        """Note of files whose SHA-256 was found whether it is right."""
-        held, entries = list[int](), self._arrival.manifest.entries
-        for number, sha256 in found:
-            if sha256 == entries[number].sha256:
-                held.append(number)
-            else:
-                self.wrong.add(number)
-        self._arrival.marks.hashes_held(held)
+    def _hash(self, entry: FileEntry, digest: _Digest) -> bool:
+        """Hash the next leaves where they are in memory, and written; whether they are."""
+        with self._lock:
+            data, _ = digest.waiting.get(digest.leaf, (None, None))
+        if data is None:
+            return False
+        first, leaves = entry.first_leaf + digest.leaf, leaf_count(len(data), self._arrival.leaves.size)
+        if self._arrival.marks.proven.find(0, first, first + leaves) >= 0:
+            return False
+        digest.sha256.update(data)
+        digest.memory = True
+        with self._lock:
+            self._pass(digest, digest.leaf + leaves)
+        return True
+
+    def _hash_again(self, number: int, digest: _Digest) -> bool:
+        """Hash the next leaves as the disk gives them back, up to those in memory; whether there are any."""
+        arrival, entry = self._arrival, self._arrival.manifest.entries[number]
+        leaf_size, leaf, proven = arrival.leaves.size, digest.leaf, arrival.marks.proven
+        most = min(arrival.leaves.count(entry), leaf + max(1, _BLOCK // leaf_size))
+        gap = proven.find(0, entry.first_leaf + leaf, entry.first_leaf + most)
+        with self._lock:
+            end = min(most if gap < 0 else gap - entry.first_leaf, *(at for at in digest.waiting if at > leaf), most)
+        if end == leaf:
+            return False
+        block = self._block[: min((end - leaf) * leaf_size, entry.size - leaf * leaf_size)]
+        digest.sha256.update(block[: arrival.read_into(number, leaf * leaf_size, block)])
+        with self._lock:
+            self._pass(digest, end)
+        return True
+
+    def _pass(self, digest: _Digest, leaf: int) -> None:
+        """A file is hashed up to a leaf: memory before it is free."""
+        digest.leaf = leaf
+        for at in [at for at in digest.waiting if at < leaf]:
+            self._free.append(digest.waiting.pop(at)[1])
+        self._lock.notify_all()

@@ -131,7 +131,7 @@ def _switch(desk: Desk, _: threading.Event) -> bool:
 
 
 def _notes(context: Context, _: threading.Event) -> bool:
-    from diadem.network.mail.introductions import tell_notes
+    from diadem.network.notes_told import tell_notes
     from diadem.network.peer_verbs import PeerVerbs
 
     tell_notes(PeerVerbs(context, patience=0.0))

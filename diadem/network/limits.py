@@ -25,9 +25,8 @@ MAX_INTRODUCTION: Final = 2 << 20
 #: Bytes of what a sealed message has in its envelope, and of all of it: its base64, and what age adds.
 MAX_SEALED_PAYLOAD: Final = MAX_MESSAGE + (64 << 10)
 MAX_SEALED: Final = 3 << 20
-#: Bytes of a JSON answer: some messages; and of a chain that a hub gives.
+#: Bytes of a JSON answer: some messages, or a chain that a hub gives.
 MAX_ANSWER: Final = 4 * MAX_MESSAGE
-MAX_CHAIN: Final = 8 << 20
 #: Bytes of bodies: an object without members, with some to spare; a search, or a permit; a statement that somebody
 #: signs; a list of names; tag files that are pushed (larger ones are fetched).
 MAX_EMPTY: Final = 64
@@ -54,5 +53,6 @@ MAX_RELAYS: Final = 1000
 #: Names in one request, and rows in one answer.
 MAX_NAMES: Final = 1000
 MAX_ROWS: Final = 10_000
-#: Messages that are told at once.
+#: Messages that are told at once, and bytes of those that are given with that.
 MESSAGES_AT_ONCE: Final = 100
+MAX_GIVEN_AT_ONCE: Final = 1 << 20

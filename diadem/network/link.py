@@ -36,6 +36,10 @@ class Link(Protocol):
     `Refused`.
     """
 
+    @property
+    def round_trip(self) -> float:
+        """Seconds to the peer and back, as far as is known; infinite where nothing is."""
+
     def post_message(self, data: bytes) -> bytes:
         """Hand over a control message; its answer."""
 

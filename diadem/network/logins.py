@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from msgspec import Meta
 
@@ -55,7 +56,6 @@ class LoginAnswer(Document, frozen=True):
 
     WHAT: ClassVar[str] = "login"
     ADVICE: ClassVar[str] = _AGAIN
-    LIMIT: ClassVar[int] = 1 << 20
 
     address: str
     chain: str
@@ -140,7 +140,7 @@ def _used(context: Context, token: str, key: PublicKey) -> tuple[str, bool]:
     return ticket.name, ticket.guest
 
 
-def finish_login(ticket: Ticket, key: PrivateKey, reply: bytes) -> str:
+def finish_login(ticket: Ticket, key: PrivateKey, answer: Mapping[str, Any]) -> str:
     """The address of the user, if the node of the ticket vouches for this key.
 
     Raises
@@ -148,18 +148,18 @@ def finish_login(ticket: Ticket, key: PrivateKey, reply: bytes) -> str:
     DocumentError
         It does not.
     """
-    answer = LoginAnswer.from_bytes(reply)
-    chain = answer.chain.encode("utf-8")
+    said = LoginAnswer.of(answer)
+    chain = said.chain.encode("utf-8")
     loaded = load("card", chain)
     good = loaded.chain.node == ticket.node and verify_chains([chain], pins=[ticket.node]).ok
     ring = KeyRing(ticket.node, loaded.key_entries)
     card = ring.owner_of(key.public.key_id)
-    vouched = good and card is not None and card.role == USER and card.name == answer.address
-    if not vouched or answer.address.partition("@")[0] != ticket.user:
+    vouched = good and card is not None and card.role == USER and card.name == said.address
+    if not vouched or said.address.partition("@")[0] != ticket.user:
         raise DocumentError(
             "the answer does not prove that the node knows your key", where="login", next="Ask for a new ticket."
         )
-    return answer.address
+    return said.address
 
 
 def require_open(ticket: Ticket, now: datetime) -> None:

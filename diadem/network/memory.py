@@ -60,8 +60,10 @@ class Memory:
     @contextmanager
     def room(
         self, *sizes: int, beside: int = 0, of: str = "", require_going: Callable[[], object] = lambda: None
-    ) -> Iterator[Sequence[bytearray]]:
+    ) -> Iterator[list[bytearray]]:
         """Buffers of these sizes, whatever they hold, for a thread. Nothing is kept once nobody has room.
+
+        Who holds them may exchange one for another of the same size that was made in room taken.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from diadem.model.transfers import Offer, Transfer
     from diadem.network.disk.exporting import Exported
     from diadem.network.disk.importing import Imported
-    from diadem.network.hub.seen import HubSeen
+    from diadem.network.hub.status import HubStatus
     from diadem.network.rules import RuleVerbs
     from diadem.network.transfer_verbs import TransferVerbs
     from diadem.node.context import Context
@@ -52,12 +52,12 @@ class NetworkVerbs:
 
         return RuleVerbs(self.context)
 
-    def hub(self) -> HubSeen | None:
+    def hub(self) -> HubStatus | None:
         """What waits here for others if this node is a hub; None if it is not and never was."""
         from diadem.network.hub.hub import has_hub, hub_of
-        from diadem.network.hub.seen import look
+        from diadem.network.hub.status import hub_status
 
-        return look(self.context, hub_of(self.context)) if has_hub(self.context) else None
+        return hub_status(self.context, hub_of(self.context)) if has_hub(self.context) else None
 
     def send(
         self,

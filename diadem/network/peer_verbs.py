@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 if TYPE_CHECKING:
     from diadem.network.carrier_verbs import CarrierVerbs
     from diadem.network.client import Connect
-    from diadem.network.mail.envelope import Introduction, Mail
+    from diadem.network.envelope import Introduction, Mail
 
 #: Where introductions go.
 JOIN_PATH = "peer/join"
@@ -233,7 +232,7 @@ class PeerVerbs(DisplayList):
 
     def _asked(self, contact: Contact, asking: Callable[..., Introduction]) -> tuple[Introduction, Mail]:
         """What was asked, and the answer; a node that misses the proof of a checkpoint that it has is shown it."""
-        from diadem.network.mail.envelope import Mail
+        from diadem.network.envelope import Mail
         from diadem.network.peering import signed
 
         if not contact.urls:
@@ -241,8 +240,7 @@ class PeerVerbs(DisplayList):
         with closing(self.connect(contact, self.context.keys.open("online"))) as poster:
 
             def answered(said: Introduction) -> tuple[Introduction, Mail]:
-                line = signed(self.context, contact.node, said)
-                answer = poster.post_json(JOIN_PATH, json.loads(line), introduce=True)
+                answer = poster.post_line(JOIN_PATH, signed(self.context, contact.node, said), introduce=True)
                 return said, Mail.from_line(encode(answer, where="introduction"))
 
             try:

@@ -16,7 +16,7 @@ from diadem.model.peers import EndpointNote, Peer, PeerState
 from diadem.model.tickets import FOR_PEER, Ticket, hash_token
 from diadem.model.times import time_text
 from diadem.model.transfers import new_id
-from diadem.network.mail.envelope import BEGUN, Introduction, Mail, Welcome
+from diadem.network.envelope import BEGUN, Introduction, Mail, Welcome
 from diadem.network.route_book import route_book
 from diadem.node.config import checked_name
 from diadem.node.context import Context
@@ -78,10 +78,15 @@ def _introduction(
     """An introduction; of a join its number goes only when the other's number is kept."""
     book = peer_book(context)
     card, note = own_card(context, since=since), endpoint_note(context, book)
-    said = Introduction(token, secrets.token_hex(16), book.checkpoint(to), card, note)
-    if join is not None:
-        said = replace(said, commitment=join.commitment, number=join.joiner_number if join.inviter_number else "")
-    return said
+    return Introduction(
+        secrets.token_hex(16),
+        card.decode("utf-8"),
+        note.decode("utf-8"),
+        seen=book.checkpoint(to),
+        token=token,
+        commitment=join.commitment if join is not None else "",
+        number=join.joiner_number if join is not None and join.inviter_number else "",
+    )
 
 
 # -- the side that is asked ----------------------------------------------------------------------------------------
@@ -122,22 +127,22 @@ def answer_introduction(context: Context, mail: Mail, signer: str = "") -> Welco
     if not isinstance(said, Introduction):
         raise _fault("it is no introduction")
     _require_expected(context, mail.sender, said)
-    card = prove_card(said.chain, mail.sender)
+    card = prove_card(said.card, mail.sender)
     _require_signed(mail, card)
     if signer and signer != card.online.key_id:
         raise DocumentError("the request is not signed by the key that introduces itself", where="introduction")
-    note = open_note(said.note, card.online, card.node)
+    note = open_note(said.endpoint, card.online, card.node)
     number, state = "", BEGUN
     if said.token:
         number = _joined(context, said, card, note)
     else:
-        take_card(context, _known(context, card.node, card.online.key_id), said.chain, said.note)
+        take_card(context, _known(context, card.node, card.online.key_id), said.card, said.endpoint)
     if said.number or not said.token:
         state = str(peer_book(context).get(card.node).state)
-    shown = own_card(context, since=said.seen), endpoint_note(context, peer_book(context))
+    own, endpoint = own_card(context, since=said.seen), endpoint_note(context, peer_book(context))
     if state != BEGUN:
-        _told(context, card.node, shown[1])
-    return Welcome(said.nonce, state, *shown, number)
+        _told(context, card.node, endpoint)
+    return Welcome(said.nonce, own.decode("utf-8"), endpoint.decode("utf-8"), state=state, number=number)
 
 
 def _require_signed(mail: Mail, card: NodeCard) -> None:
@@ -171,7 +176,7 @@ def _joined(context: Context, said: Introduction, card: NodeCard, note: Endpoint
     with context.locked("peers"):
         before = book.known(card.node)
         if before is not None:
-            card = proven_card(context, book, before, said.chain)
+            card = proven_card(context, book, before, said.card)
         require_in_force(context, card, note)
         ticket, join = _used(context, book, said, card)
         first = not join.joiner_number
@@ -196,7 +201,7 @@ def _joined(context: Context, said: Introduction, card: NodeCard, note: Endpoint
             drafts.append(peer_draft(peer, "confirmed", by=ticket.by_user, reason="the ticket was made for its id"))
         if drafts:
             context.say(drafts)
-        take(context, book, peer, card, (said.note, note))
+        take(context, book, peer, card, (said.endpoint, note))
         finish(book, join)
         return join.inviter_number
 
@@ -291,7 +296,7 @@ def finish_join(
             drafts.append(peer_draft(peer, "confirmed", **more))
         if drafts:
             context.say(drafts)
-        _told(context, peer.id, said.note)
+        _told(context, peer.id, said.endpoint)
         return take(context, book, peer, card, note)
 
 
@@ -307,7 +312,7 @@ def finish_introduction(context: Context, peer: Peer, said: Introduction, reply:
     with context.locked("peers"):
         peer = book.get(peer.id)
         welcome, card, note = _welcomed(context, book, peer.id, said, reply)
-        _told(context, peer.id, said.note)
+        _told(context, peer.id, said.endpoint)
         return take(context, book, replace(peer, seen_as=welcome.state), card, note)
 
 
@@ -324,15 +329,15 @@ def _welcomed(
     if not isinstance(welcome, Welcome):
         raise _fault("it is no answer to an introduction")
     if before is not None:
-        card = proven_card(context, book, before, welcome.chain, seen=said.seen)
+        card = proven_card(context, book, before, welcome.card, seen=said.seen)
     else:
-        card = prove_card(welcome.chain, to)
+        card = prove_card(welcome.card, to)
     _require_signed(reply, card)
     if (reply.sender, reply.recipient, welcome.nonce) != (to, context.settings.id, said.nonce):
         raise DocumentError("the answer belongs to another question", where="introduction", next="Try again.")
-    note = open_note(welcome.note, card.online, card.node)
+    note = open_note(welcome.endpoint, card.online, card.node)
     require_in_force(context, card, note)
-    return welcome, card, (welcome.note, note)
+    return welcome, card, (welcome.endpoint, note)
 
 
 # -- what each side sees -------------------------------------------------------------------------------------------

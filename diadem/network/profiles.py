@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import tomllib
 from collections.abc import Sequence
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
-from diadem.model.canonical import encode
 from diadem.model.display import Display
 from diadem.model.peers import Contact
 from diadem.model.tickets import Ticket
@@ -111,8 +109,8 @@ def login(text: str, *, connect: Connect = dial, full_name: str = "", passphrase
     key, path = _key(address, passphrase)
     poster = connect(Contact(ticket.node, ticket.name, ticket.urls, ticket.tls), key)
     with closing(poster):
-        answer = poster.post_json(LOGIN_PATH, json.loads(login_request(ticket, key, full_name)), introduce=True)
-    known_as = finish_login(ticket, key, encode(answer, where="login"))
+        answer = poster.post_line(LOGIN_PATH, login_request(ticket, key, full_name), introduce=True)
+    known_as = finish_login(ticket, key, answer)
     profile = Profile(known_as, ticket.node, ticket.urls, ticket.tls, str(path), bool(passphrase))
     _write(address, profile)
     return profile

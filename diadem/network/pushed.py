@@ -10,7 +10,6 @@ from concurrent.futures import wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -275,15 +274,17 @@ class Pushed:
     def _land(self, transfer_id: str, place: PushedPackage) -> Transfer:
         """Everything is here: whole files proven, landed, stated."""
         receiving = place.receiving
-        if receiving.landed is not None or place.gone:
-            return receiving.landed or self._desk.book.get(transfer_id)
         try:
-            if self._desk.book.get(transfer_id).state is State.FAILED:
-                receiving.step(State.TRANSFERRING)
-            if not receiving.arrival.published and receiving.judged():
-                receiving.follow()
-                return self._desk.book.get(transfer_id)
-            return self._finish(receiving)
+            if receiving.landed is None and not place.gone:
+                if self._desk.book.get(transfer_id).state is State.FAILED:
+                    receiving.step(State.TRANSFERRING)
+                if not receiving.arrival.published and receiving.judged():
+                    receiving.follow()
+                else:
+                    landed = receiving.finish()
+                    with self._lock:
+                        self._places.pop(landed.id, None)
+                    receiving.arrival.remove()
         except Exception as error:
             told = (
                 error
@@ -292,32 +293,18 @@ class Pushed:
             )
             note_fault(self._desk, transfer_id, told)
             raise
+        return receiving.landed or self._desk.book.get(transfer_id)
 
-    def _finish(self, receiving: Receiving) -> Transfer:
-        landed = receiving.finish()
-        with self._lock:
-            self._places.pop(landed.id, None)
-        receiving.arrival.remove()
-        return landed
-
-    def _noting(self, transfer_id: str) -> _Noting:
-        return _Noting(self._desk, transfer_id)
-
-
-class _Noting:
-    """Notes in the book what went wrong; a leaf that came wrong is asked for again, and no failure yet."""
-
-    def __init__(self, desk: Desk, transfer_id: str) -> None:
-        self._desk, self._transfer = desk, transfer_id
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, DiademError) and not isinstance(error, DigestMismatch | NotFound):
-            note_fault(self._desk, self._transfer, error)
+    @contextmanager
+    def _noting(self, transfer_id: str) -> Iterator[None]:
+        """Say in the book what goes wrong; a leaf that came wrong is asked for again, and no failure yet."""
+        try:
+            yield
+        except (DigestMismatch, NotFound):
+            raise
+        except DiademError as error:
+            note_fault(self._desk, transfer_id, error)
+            raise
 
 
 def _require_open(place: PushedPackage) -> None:

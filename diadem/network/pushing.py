@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final
 
-from diadem.errors import DocumentError, IntegrityError, Interrupted, Refused
-from diadem.model import canonical
+from diadem.errors import IntegrityError, Interrupted, Refused
+from diadem.model.documents import Count, Document
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.desk import Desk
@@ -26,6 +26,29 @@ _TRIES: Final = 3
 _ROUNDS: Final = _TRIES
 #: Bytes of an answer to what is wanted: windows of 100 TB, and more runs than a receiver names.
 _ANSWER: Final = 2 << 20
+
+
+class Have(Document, frozen=True, forbid_unknown_fields=False):
+    """What a receiver has: the tag files or not; how many windows; bits of those it wants, and runs of those begun."""
+
+    WHAT: ClassVar[str] = "the receiver's answer"
+    LIMIT: ClassVar[int] = _ANSWER
+
+    parts: bool
+    windows: Count
+    wanted: str
+    begun: tuple[tuple[Count, Count, Count], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse bits that are none."""
+        from_base64(self.wanted)
+
+    def runs(self) -> list[Run]:
+        """What is wanted, in order."""
+        begun, bits = {run[0] for run in self.begun}, from_base64(self.wanted)
+        windows = (number for number in range(min(self.windows, 8 * len(bits))) if bits[number // 8] >> number % 8 & 1)
+        whole: list[Run] = [(number, 0, None) for number in windows if number not in begun]
+        return sorted([*self.begun, *whole], key=_order)
 
 
 def push_package(
@@ -84,18 +107,10 @@ class _Push:
 
     def _have(self) -> tuple[bool, list[Run]]:
         """Whether the tag files are there; what is wanted."""
-        found = canonical.decode(self._link.have(self._transfer.id), where="have", limit=_ANSWER)
-        try:
-            count, bits = int(found["windows"]), from_base64(found["wanted"])
-            parts, begun = bool(found["parts"]), [tuple(map(int, run)) for run in found["begun"]]
-            runs: list[Run] = [(number, start, stop) for number, start, stop in begun]
-        except (KeyError, TypeError, ValueError):
-            raise DocumentError("the receiver's answer cannot be understood", where="have") from None
-        if count > most_windows(self._transfer.bytes, self._transfer.files):
-            raise DocumentError(f"the receiver asks for one of {count:,} windows; the package has fewer", where="have")
-        known = {number for number, _, _ in runs}
-        windows = (number for number in range(min(count, 8 * len(bits))) if bits[number // 8] >> number % 8 & 1)
-        return parts, sorted([*runs, *((number, 0, None) for number in windows if number not in known)], key=_order)
+        have = Have.from_bytes(self._link.have(self._transfer.id))
+        if have.windows > most_windows(self._transfer.bytes, self._transfer.files):
+            raise Have.fault(f"it asks for one of {have.windows:,} windows; the package has fewer")
+        return have.parts, have.runs()
 
     def _send(self, wanted: list[Run]) -> None:
         queue, total = iter(wanted), len(wanted)

@@ -12,13 +12,13 @@ from diadem.errors import DiademError, DigestMismatch, IntegrityError, Interrupt
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, PackageId, leaf_count
 from diadem.model.ports import Listener, silent
 from diadem.model.report import Level
-from diadem.model.transfers import IN, MOVING, NEXT, Counts, State, Transfer
+from diadem.model.transfers import IN, MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.intake import Follower, Taken, take_spans
 from diadem.network.landing import land_package, place_of, published_package, require_not_over
 from diadem.network.link import Reader
-from diadem.network.reusing import reuse
+from diadem.network.reuse import reuse
 from diadem.network.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.network.windows import Span, WindowPlan
 from diadem.package.examine import REQUIRED, TagFiles, open_tag_files
@@ -40,13 +40,13 @@ def go_on(transfer_id: str) -> str:
 
 
 class Halted(Interrupted):
-    """A person paused or ended it meanwhile, or it takes another route."""
+    """It was paused meanwhile, or takes another route; or its other side contradicts itself."""
 
 
 def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
     """Say in the book why it stopped; wrong bytes and wrong names are a failure, all else only a halt."""
     known = desk.book.get(transfer_id)
-    if not isinstance(error, DiademError) or isinstance(error, Interrupted):
+    if not isinstance(error, DiademError) or isinstance(error, Interrupted) or known.state in OVER:
         return
     fatal = isinstance(error, FATAL)
     words = f"{error.message} [{error.where}]" if error.where and fatal else error.message
@@ -165,17 +165,18 @@ class Receiving:
             self.arrival.close()
 
     def require_going(self, *, by_route: bool = True) -> None:
-        """Raise `Interrupted` where this process ends, and `Halted` where a person paused or ended the transfer.
+        """Raise where it is to end: `Interrupted` with this process, `Refused` where the transfer is over.
 
-        The same where it takes another route, if it comes `by_route`.
+        `Halted` where it is paused; and, if it comes `by_route`, where it takes another one.
         """
         if self._stop.is_set():
             raise Interrupted("the transfer was stopped; what has arrived is kept", next=go_on(self.transfer.id))
         known = self.desk.book.get(self.transfer.id)
-        elsewhere = by_route and known.route != self.transfer.route
-        if known.paused or known.state not in MOVING or elsewhere:
-            message = "the transfer was paused, is over, or takes another route; what has arrived is kept"
-            raise Halted(message, next=go_on(known.id))
+        require_not_over(known)
+        if known.paused or known.state is State.FAILED or (by_route and known.route != self.transfer.route):
+            raise Halted(
+                "the transfer goes on later, or by another route; what has arrived is kept", next=go_on(known.id)
+            )
 
     def step(self, to: State, **values: Any) -> None:
         """Take the transfer on, unless it was ended meanwhile. Raises `Refused` where it was."""
@@ -227,7 +228,7 @@ class Receiving:
         listed = tag_files(tagmanifest)
         self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))
 
-    def begin(self, tagmanifest: bytes) -> TagFiles:
+    def begin(self, tagmanifest: bytes) -> None:
         """Open the package and make ready for its files, which come after `follow`.
 
         Raises
@@ -245,8 +246,7 @@ class Receiving:
         if RECORD_PATH not in opened.manifest:
             raise PackageError(f"the package of {self.peer} has no record", where=TAGMANIFEST, next=_DO_NOT_TRUST)
         self.arrival.begin(opened)
-        self.opened, self.plan = opened, WindowPlan(opened.manifest)
-        return opened
+        self.opened, self.plan = opened, self.arrival.plan
 
     def _require_as_offered(self, opened: TagFiles, tagmanifest: bytes) -> None:
         tags = [self.arrival.tag_digest(path) for _, path in tag_files(tagmanifest)]
@@ -272,13 +272,16 @@ class Receiving:
         self.missing = missing_bytes(self.arrival)
         return self._follower
 
-    def take(self, spans: Sequence[Span], data: memoryview) -> Taken:
-        """Prove the leaves of spans that follow each other, and keep those that are right and missing."""
+    def take(self, spans: Sequence[Span], data: memoryview, held: list[bytearray] | None = None) -> Taken:
+        """Prove the leaves of spans that follow each other, and keep those that are right and missing.
+
+        The buffer that is `held`, in which the data lie, may be exchanged for another one.
+        """
         assert self._follower is not None
         first, last = _first_leaf(spans[0]), spans[-1]
         before = bytes(self.arrival.marks.proven[first : _first_leaf(last) + last.leaves])
         try:
-            taken = take_spans(self.arrival, self._follower, spans, data)
+            taken = take_spans(self.arrival, self._follower, spans, data, held)
         except BaseException:  # the disk is full: what was kept before it was counts
             self.count(Counts(), kept=self._kept_since(spans, before))
             raise
@@ -396,7 +399,9 @@ class Receiving:
                 self.rate = 0.0
             elif seconds >= _NOTED or not self.rate:
                 self.rate = fresh if not self.rate else (1 - _SMOOTHED) * self.rate + _SMOOTHED * fresh
-            if (self._fresh, done, self.rate) != (Counts(), *self._told):
+            came = (self._fresh, done) != (Counts(), self._told[0])
+            # where all is here, who lands it has the last word on the rate
+            if came or (self.rate != self._told[1] and (rests or not self.whole)):
                 self.desk.book.count(self.transfer.id, self._fresh, done, self.rate)
             self._fresh, self._noted, self._told = Counts(), time.monotonic(), (done, self.rate)
 

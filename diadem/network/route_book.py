@@ -12,7 +12,7 @@ from typing import Final
 from diadem.model.routes import DIRECT, Health
 from diadem.model.times import read_time, time_text
 from diadem.network.book_file import network_book
-from diadem.network.mail.outbox import KEPT
+from diadem.network.outbox import KEPT
 from diadem.node.context import Context
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.store.rows import Table

@@ -16,8 +16,8 @@ from diadem.network.asking import TOGETHER, do_all
 from diadem.network.desk import Desk
 from diadem.network.handlers.windows import serving_of
 from diadem.network.mail.delivery import deliver_all
-from diadem.network.mail.introductions import tell_notes
 from diadem.network.mail.pickup import collect, pick_up
+from diadem.network.notes_told import tell_notes
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.relay.carriers import clear
 from diadem.network.relay.requesting import request

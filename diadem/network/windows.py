@@ -259,7 +259,10 @@ def missing_runs(spans: Sequence[Span], proven: bytearray, leaf_size: int) -> It
     while (begin := proven.find(0, end, last)) >= 0:
         end = proven.find(1, begin, last)
         end = end if end >= 0 else last
-        yield [part for span in spans if (part := _within(span, (begin, end), leaf_size)) is not None]
+        if (begin, end) == (_leaves(spans[0])[0], last):  # as nearly always: all of it
+            yield [*spans]
+        else:
+            yield [part for span in spans if (part := _within(span, (begin, end), leaf_size)) is not None]
 
 
 def cut(spans: Sequence[Span], start: int, stop: int, leaf_size: int) -> list[Span]:
@@ -279,9 +282,14 @@ def chunks(spans: Sequence[Span], leaf_size: int, room: int) -> Iterator[list[Sp
     chunk: list[Span] = []
     left = room
     for span in spans:
+        if span.length <= left:
+            chunk.append(span)
+            left -= span.length
+            continue
         first = 0
         while first < span.leaves:
-            fits = _fitting(span, first, left, leaf_size)
+            rest = span.length - first * leaf_size
+            fits = span.leaves - first if rest <= left else left // leaf_size
             if not fits:
                 yield chunk
                 chunk, left = [], room
@@ -292,12 +300,6 @@ def chunks(spans: Sequence[Span], leaf_size: int, room: int) -> Iterator[list[Sp
             first += fits
     if chunk:
         yield chunk
-
-
-def _fitting(span: Span, first: int, left: int, leaf_size: int) -> int:
-    """How many leaves of a span, from one on, fit into so many bytes."""
-    rest = span.length - first * leaf_size
-    return span.leaves - first if rest <= left else left // leaf_size
 
 
 def _leaves(span: Span) -> tuple[int, int]:

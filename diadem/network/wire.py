@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import math
 import re
 import socket
 import ssl
@@ -107,6 +108,8 @@ class Connection(http.client.HTTPConnection):
         #: What a gateway wants before the path; it takes it away again, so it is not signed.
         self.prefix = parts.path.rstrip("/")
         self.url, self._pins = url, pins
+        #: Seconds that the other side's system took to answer, once it did.
+        self.round_trip = math.inf
         self._broken_off = False
 
     def connect(self) -> None:
@@ -148,7 +151,9 @@ class Connection(http.client.HTTPConnection):
                 self.sock = socket.socket(family, kind, protocol)
                 self.sock.settimeout(self.timeout)
                 self._require_going()
+                began = time.monotonic()
                 self.sock.connect(address)
+                self.round_trip = time.monotonic() - began
             except OSError as error:
                 self.close()
                 fault = fault or error
@@ -230,6 +235,8 @@ class Pool:
             raise Unreachable(f"{name} has given no address", next="It must ask this node, or go through a hub.")
         self._urls, self._pins, self._name, self._most = list(urls), frozenset(pins), name, most
         self._idle: list[tuple[Connection, float]] = []
+        #: Seconds to the peer and back, by the quickest of the connections that were made.
+        self.round_trip = math.inf
         self._lock = threading.Lock()
 
     def use(self, action: Callable[[Connection], T]) -> T:
@@ -281,6 +288,7 @@ class Pool:
                 continue
             with self._lock:
                 self._urls.sort(key=lambda known: known != url)
+                self.round_trip = min(self.round_trip, connection.round_trip)
             return done
         worst = next((one for one in failures if isinstance(one, WrongKey)), failures[0])
         if len(failures) == 1 or isinstance(worst, WrongKey):

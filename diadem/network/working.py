@@ -16,15 +16,14 @@ from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.network.arrival import BeingFetched
 from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted
-from diadem.network.fetching import FetchOptions
 from diadem.network.landing import forget_arrival, place_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect
-from diadem.network.pulling import receive_package
+from diadem.network.pull import FetchOptions, receive_package
 from diadem.network.pushing import push_package
 from diadem.network.receiving import Halted
 from diadem.network.relay.carriers import carrier_for, clear, to_clear
-from diadem.network.relay.collecting import Collecting, collect_package
+from diadem.network.relay.collect import Collecting, collect_package
 from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
 from diadem.network.relay.permitting import permit
 from diadem.network.relay.requesting import give_up
@@ -87,7 +86,7 @@ def fetched(
     Raises
     ------
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
-        See `diadem.network.pulling.receive_package`.
+        See `diadem.network.pull.receive_package`.
     """
     transfer = told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
@@ -140,14 +139,15 @@ def collected(
     Raises
     ------
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
-        See `diadem.network.relay.collecting.collect_package`.
+        See `diadem.network.relay.collect.collect_package`.
     """
     relay = relay_book(desk.context).get(transfer.id)
     if relay is None:
         raise Refused("no carrier was agreed for this transfer", next="Ask for a new offer.")
-    if transfer.route == HUB:
-        permit(desk, transfer, relay)
-    way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
+    allow = partial(permit, desk, transfer, relay)
+    if transfer.route == HUB and not relay.hub:
+        allow()
+    way = Collecting(carrier_for(desk, transfer, permit=allow), relay, [relay.identity], wait=wait)
     done = collect_package(desk, transfer.id, way, listener=listener, stop=stop)
     done = ask_where_silent(desk, done, way.carrier.label, by_hand=by_hand)
     clear(desk, transfer.peer)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
+from msgspec import structs
 
 from diadem.errors import Refused
-from diadem.model.canonical import encode
 from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.tickets import Ticket
-from diadem.network.mail.envelope import BEGUN, Introduction, Mail, Welcome
+from diadem.network.envelope import BEGUN, Introduction, Mail, Welcome
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.peering import answer_join, join_request, signed
 from diadem.node.config import ServerSettings
@@ -103,7 +103,7 @@ class Middle:
         own = (context.settings.id, self.key.public.to_text())
         bound = commitment(inviter=hu.id, joiner=own, token_hash=self.caught.token_hash, number=by or number)
         asked = join_request(context, self.caught)
-        said = replace(asked, commitment=bound, number=number if revealed else "")
+        said = structs.replace(asked, commitment=bound, number=number if revealed else "")
         answer = Mail.from_line(answer_join(hu.context, signed(context, hu.id, said), self.key.public.key_id)).content
         assert isinstance(answer, Welcome)
         return answer
@@ -111,16 +111,16 @@ class Middle:
     def connect(self, _contact: Contact, _key: PrivateKey) -> Self:
         return self
 
-    def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
+    def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
         """Answer nmi as the node that invites, with the number that oslo likes to have just now."""
         assert (path, introduce) == ("peer/join", True)
-        mail = Mail.from_line(encode(document, where="test"))
+        mail = Mail.from_line(line)
         said = mail.content
         assert isinstance(said, Introduction)
         self.asked.append(said)
         context, state = self.town.node("oslo").context, "pending" if said.number else BEGUN
         note = endpoint_note(context, peer_book(context))
-        answer = Welcome(said.nonce, state, own_card(context), note, self.number)
+        answer = Welcome(said.nonce, own_card(context).decode(), note.decode(), state=state, number=self.number)
         return cast("dict[str, Any]", json.loads(signed(context, mail.sender, answer)))
 
     def close(self) -> None:

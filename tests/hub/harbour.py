@@ -162,9 +162,9 @@ class Harbour:
         assert found_in(self.seen[RECEIVED], nodes | names) == {*nodes, *names}
         disk = b"\n".join(data for where, data in self.seen.items() if where.startswith(HUB))
         assert found_in(disk, nodes | names) == {*nodes, *names}
-        assert b"PUT /diadem/v1/hub/relays/" in self.seen[RECEIVED]
+        assert b"PUT /diadem/v1/hub/mailboxes/" in self.seen[RECEIVED]
         assert b"diadem_hub_objects" in b"".join(data for where, data in self.seen.items() if "metrics" in where)
-        assert b"hub/boxes/{node}/{message}" in self.seen["log"]
+        assert b"hub/mailboxes/{mailbox}/{object}" in self.seen["log"]
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class BadHub:
     def lying(self) -> list[Lying]:
         """The payload windows that wait now."""
         found = []
-        for path in sorted((self.node / "hub" / "relays").glob("*/2-*")):
+        for path in sorted((self.node / "hub" / "mailboxes").glob("*/2-*")):
             name = ObjectName.of(path.name)
             if name is not None:
                 found.append(Lying(path.parent.name, name, path))
@@ -112,20 +112,24 @@ class BadHub:
         one.path.unlink()
         if silently:
             with self._book() as book:
-                book.execute("DELETE FROM objects WHERE relay = ? AND name = ?", (one.relay, str(one.name)))
+                book.execute("DELETE FROM objects WHERE mailbox = ? AND name = ?", (one.relay, str(one.name)))
         return True
 
     def _enter(self, relay: str, name: ObjectName, source: Path | None) -> bool:
         """List an object: with the bytes of another one, or without any."""
         size = 1000
         if source is not None:
-            path = self.node / "hub" / "relays" / relay / str(name)
+            path = self.node / "hub" / "mailboxes" / relay / str(name)
             fresh = shutil.copyfile(source, self._past / "fresh")
             size = fresh.stat().st_size
             fresh.replace(path)
         with self._book() as book:
-            row = (relay, str(name), size, "ab" * 32, "2026-01-01T00:00:00Z", "", "")
-            book.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            row = (str(name), size, "ab" * 32, "2026-01-01T00:00:00Z", relay)
+            book.execute(
+                """INSERT OR REPLACE INTO objects (mailbox, name, owner, sender, bytes, sha256, at)
+                SELECT id, ?, owner, sender, ?, ?, ? FROM mailboxes WHERE id = ?""",
+                row,
+            )
         return True
 
     def _cut(self, one: Lying) -> bool:
@@ -164,5 +168,5 @@ class BadHub:
         fresh.replace(one.path)
         with self._book() as book:
             book.execute(
-                "UPDATE objects SET bytes = ? WHERE relay = ? AND name = ?", (len(data), one.relay, str(one.name))
+                "UPDATE objects SET bytes = ? WHERE mailbox = ? AND name = ?", (len(data), one.relay, str(one.name))
             )

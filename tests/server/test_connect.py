@@ -36,8 +36,8 @@ from diadem.network.client import PeerRefused
 from diadem.network.exchange import BASE, Request, Services, problem_of
 from diadem.network.handlers import routes
 from diadem.network.profiles import login, open_key, profiles_folder, read_profile
-from diadem.network.remote.bundle import HttpBundle
 from diadem.network.remote.node import RemoteNode
+from diadem.network.remote.package import HttpBundle
 from diadem.network.remote.signing import Signer
 from diadem.network.shelf import shelf_of
 from diadem.network.wire import WrongKey

@@ -16,7 +16,7 @@ from diadem.errors import NotFound, Refused, Unreachable
 class Lying:
     """Something in a box."""
 
-    id: str
+    name: str
 
 
 @dataclass
@@ -61,7 +61,7 @@ class FolderBoxes:
     def set_box(self, senders: Sequence[str], invitations: Sequence[str]) -> None:
         (self._asked().box(self.node) / "list.json").write_text(json.dumps([*senders, *invitations]), "utf-8")
 
-    def put_message(self, node: str, message: str, data: bytes, *, invitation: str = "") -> None:
+    def put(self, node: str, message: str, data: bytes, *, invitation: str = "") -> None:
         place = self._asked().box(node)
         listed = place / "list.json"
         if not {self.node, invitation} & set(json.loads(listed.read_text("utf-8")) if listed.exists() else ()):
@@ -74,21 +74,24 @@ class FolderBoxes:
             raise Refused("something else lies there under this name")
         target.write_bytes(data)
 
-    def messages(self, *, wait: float = 0) -> list[Lying]:
+    def ls(self, node: str, *, wait: float = 0) -> list[Lying]:
+        assert node == self.node
         until = time.monotonic() + wait
         while not (found := self._asked().lying(self.node)) and time.monotonic() < until:
             time.sleep(0.01)
         return [Lying(path.name) for path in found]
 
-    def message(self, message: str) -> bytes:
+    def get(self, node: str, message: str) -> bytes:
+        assert node == self.node
         try:
             return (self._asked().box(self.node) / message).read_bytes()
         except FileNotFoundError:
             raise NotFound("there is nothing here that you may see") from None
 
-    def taken(self, messages: Sequence[str]) -> None:
+    def taken(self, node: str, messages: Sequence[str]) -> None:
+        assert node == self.node
         for message in messages:
             (self._asked().box(self.node) / message).unlink(missing_ok=True)
 
-    def put_permit(self, _relay: str, _data: bytes) -> None:
+    def permit(self, _relay: str, _data: bytes) -> None:
         raise Unreachable("it has boxes only")

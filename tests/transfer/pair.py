@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -94,6 +95,7 @@ class Wire:
     own: str
     desk: Callable[[], Desk]
     down: bool = False
+    round_trip: float = math.inf
     #: Every message that went, as it was sent.
     sent: list[bytes] = field(default_factory=list)
     #: Windows that were asked for, and from which byte on; bytes that were given.

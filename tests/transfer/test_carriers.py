@@ -27,7 +27,7 @@ from diadem.network.book_file import network_book
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED, Message
 from diadem.network.relay.carriers import carrier_for, clear
-from diadem.network.relay.collecting import Collecting, collect_package
+from diadem.network.relay.collect import Collecting, collect_package
 from diadem.network.relay.depositing import Permitted
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part

@@ -16,8 +16,8 @@ from diadem.errors import DiademError
 from diadem.model.transfers import State, TransferEvent, new_id
 from diadem.network.incoming import receive
 from diadem.network.mail.delivery import message_of
-from diadem.network.mail.outbox import Outgoing
 from diadem.network.messages import OFFER
+from diadem.network.outbox import Outgoing
 from diadem.node.quality.amend import sheet_of
 from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said

@@ -17,11 +17,10 @@ from diadem.model.ports import silent
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer, new_id
 from diadem.network import messages
-from diadem.network.fetching import FetchOptions
 from diadem.network.incoming import receive
 from diadem.network.mail.delivery import message_of
-from diadem.network.mail.outbox import Outgoing
-from diadem.network.pulling import receive_package
+from diadem.network.outbox import Outgoing
+from diadem.network.pull import FetchOptions, receive_package
 from tests.transfer.pair import Pair, Side
 
 NOW = datetime.datetime(2026, 3, 14, tzinfo=datetime.UTC)

@@ -17,7 +17,7 @@ from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, 
 from diadem.model.transfers import State
 from diadem.network.desk import desk_of
 from diadem.network.disk.layout import HEADER, MESSAGE
-from diadem.network.mail.envelope import open_mail, seal_mail
+from diadem.network.envelope import open_mail, seal_mail
 from tests.transfer.towns import Town
 
 TO = "alice@nmi"

@@ -26,11 +26,10 @@ from diadem.model.names import MAX_FOLDERS, require_sound_names
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer, new_id
 from diadem.network.exchange import PARAMETERS
-from diadem.network.fetching import FetchOptions
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.incoming import receive
 from diadem.network.messages import Message
-from diadem.network.pulling import receive_package
+from diadem.network.pull import FetchOptions, receive_package
 from diadem.network.serving import Serving
 from diadem.network.tag_parts import LENGTH, read_tag_files, tag_files
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files

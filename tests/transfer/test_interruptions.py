@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from diadem.model.transfers import Transfer
 from diadem.network.arrival import Arrival, land
 from diadem.network.crew import waits_for, waits_no_more
 from diadem.network.desk import Desk
-from diadem.network.fetching import Fetch, FetchOptions
 from diadem.network.intake import Follower
+from diadem.network.memory import Memory
+from diadem.network.pull import Fetch, FetchOptions
 from diadem.network.receiving import Receiving, missing_bytes
 from diadem.network.tag_parts import tag_files
 from diadem.network.windows import WindowPlan
@@ -113,10 +115,10 @@ def arrive(packed: Packed, root: Path) -> Receiving:
     return receiving
 
 
-def run(receiving: Receiving, source: Source) -> set[int]:
+def run(receiving: Receiving, source: Source, *, connections: int = 2) -> set[int]:
     follower = receiving.follow()
     try:
-        Fetch(receiving, source, FetchOptions(2, waits=(0.0, 0.0))).run()  # type: ignore[arg-type]
+        Fetch(receiving, source, FetchOptions(connections, waits=(0.0, 0.0))).run()  # type: ignore[arg-type]
         return receiving.judged()
     except BaseException:
         follower.stop()
@@ -246,6 +248,85 @@ def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Pa
     assert missing_bytes(again.arrival) == 5 * LEAF + 9
     assert run(again, Source(packed.bag, None)) == set()
     again.arrival.remove()
+
+
+def read_again(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Bytes of files that the disk gives back from now on, as they are read."""
+    counted, read = list[int](), Arrival.read_into
+
+    def counting(self: Arrival, number: int, offset: int, buffer: memoryview) -> int:
+        counted.append(read(self, number, offset, buffer))
+        return counted[-1]
+
+    monkeypatch.setattr(Arrival, "read_into", counting)
+    return counted
+
+
+@pytest.mark.parametrize("room", [1 << 30, 0])
+def test_what_comes_in_order_is_hashed_in_memory_and_read_again_without_room(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    memory, read = Memory(room), read_again(monkeypatch)
+    monkeypatch.setattr("diadem.network.receiving.Follower", partial(Follower, memory=memory))
+    here = arrive(packed, tmp_path)
+    assert run(here, Source(packed.bag, None), connections=1) == set()
+    assert sum(read) == (0 if room else 8 * LEAF + 9), "of a.bin and c.bin; the others came whole"
+    assert memory.take(room // 2), "all of it was given back"
+    here.arrival.remove()
+
+
+def test_what_an_earlier_run_wrote_is_hashed_as_the_disk_gives_it_back(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival, data = arrive(packed, tmp_path).arrival, (packed.bag / "data" / "a.bin").read_bytes()
+    number = next(at for at, entry in enumerate(arrival.manifest) if entry.name == "a.bin")
+    arrival.put(number, 0, memoryview(data)[: 2 * LEAF])
+    arrival.close()  # synced: it is trusted
+    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+        file.write(b"\0\0\0")
+    again, read = arrive(packed, tmp_path), read_again(monkeypatch)
+    assert run(again, Source(packed.bag, None), connections=1) == {number}
+    assert sum(read) >= 2 * LEAF + 5 * LEAF + 9, "the beginning, and all of it before it was called wrong"
+    assert run(again, Source(packed.bag, None)) == set()
+    again.arrival.remove()
+
+
+def test_what_was_hashed_is_not_hashed_again_in_the_next_run(packed: Packed, tmp_path: Path) -> None:
+    here = arrive(packed, tmp_path)
+    arrival = here.arrival
+    assert run(here, Source(packed.bag, None)) == set()
+    arrival.forget(len(arrival.manifest) // 2)
+    hashed = bytes(arrival.marks.hashed)
+    assert hashed.count(0) == 1
+    end_at_once(arrival, random.Random(0))
+    again = arrive(packed, tmp_path).arrival
+    assert bytes(again.marks.hashed) == hashed
+    again.remove()
+
+
+def test_a_file_is_wrong_only_where_the_disk_gives_it_back_wrong(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Arrival.put
+    put_files = Arrival.put_files
+
+    def forgetful(self: Arrival, number: int, leaf: int, data: memoryview) -> None:
+        kept = data[0]
+        data[0] ^= 1  # memory that does not keep what it was given: what is hashed is not what is written
+        written = memoryview(bytes([kept]) + bytes(data[1:]))
+        put(self, number, leaf, written)
+
+    def forgetful_of_files(self: Arrival, files: Sequence[tuple[int, memoryview]]) -> None:
+        put_files(self, [(number, memoryview(bytes(data))) for number, data in files])
+        for _, data in files:
+            data[0] ^= 1
+
+    monkeypatch.setattr(Arrival, "put", forgetful)
+    monkeypatch.setattr(Arrival, "put_files", forgetful_of_files)
+    here = arrive(packed, tmp_path)
+    assert run(here, Source(packed.bag, None), connections=1) == set()
+    assert all(here.arrival.marks.hashed)
+    here.arrival.remove()
 
 
 @pytest.mark.parametrize("name", ["m00.raw", "m13.raw", "m29.raw"])

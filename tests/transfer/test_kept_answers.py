@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec import structs
 
 from diadem.model.transfers import new_id
 from diadem.network.book_file import network_book
@@ -43,7 +44,7 @@ def test_a_message_costs_the_same_with_100_and_with_50000_kept_answers(pair: Pai
 
     def take() -> None:
         for _ in range(20):
-            receive(a.desk, b.id, replace(acceptance, id=new_id()).to_bytes())
+            receive(a.desk, b.id, structs.replace(acceptance, id=new_id()).to_bytes())
 
     def keep(count: int) -> None:
         moment = a.desk.now.isoformat()
@@ -57,7 +58,7 @@ def test_a_message_costs_the_same_with_100_and_with_50000_kept_answers(pair: Pai
     keep(50_000 - 100)
     many = steps(a, take)
     assert many < SAME * few
-    again = Message.from_bytes(replace(acceptance, id=new_id()).to_bytes())
+    again = structs.replace(acceptance, id=new_id())
     first = receive(a.desk, b.id, again.to_bytes())
     assert steps(a, lambda: receive(a.desk, b.id, again.to_bytes())) < few / 20, "it is answered from what is kept"
     assert receive(a.desk, b.id, again.to_bytes()) == first

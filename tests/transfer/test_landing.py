@@ -37,14 +37,13 @@ from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.arrival import Arrival, _write_all
-from diadem.network.fetching import FetchOptions
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.jobs import jobs
 from diadem.network.landing import place_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS
-from diadem.network.pulling import receive_package
+from diadem.network.pull import FetchOptions, receive_package
 from diadem.network.pushed import Pushed
 from diadem.network.pushed_package import PushedPackage
 from diadem.network.pushing import push_package
@@ -74,7 +73,7 @@ def payload(seed: int = 1) -> dict[str, bytes]:
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of two leaves, asked for one by one, so that small packages have several."""
     monkeypatch.setattr("diadem.network.windows.WINDOW", 2 * MIB)
-    monkeypatch.setattr("diadem.network.fetching.RUN", 1)
+    monkeypatch.setattr("diadem.network.pull.RUN", 1)
 
 
 def folder_of(side: Side, package: str) -> Path:
@@ -98,7 +97,7 @@ def look(folder: Path) -> dict[str, tuple[bytes, int, int]]:
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows are asked for as they are in earnest."""
-    monkeypatch.setattr("diadem.network.fetching.RUN", RUN)
+    monkeypatch.setattr("diadem.network.pull.RUN", RUN)
 
 
 def accepted(pair: Pair, files: dict[str, bytes] | None = None, name: str = "session") -> Transfer:
@@ -172,6 +171,25 @@ def test_who_accepts_waits_while_the_service_fetches_it(pair: Pair) -> None:
     assert told, "who waits sees how far it is"
     assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
     assert len(pair.b.node.context.ledger.of_kind("receipt")) == 1
+
+
+@pytest.mark.parametrize(("round_trip", "most"), [(0.0001, 2), (0.05, 8)])
+def test_a_peer_that_is_near_needs_few_connections(pair: Pair, round_trip: float, most: int) -> None:
+    transfer = accepted(pair, {"scan.bin": random.Random(1).randbytes(40 * MIB)})
+    asking, waited, lock = set[str](), threading.Event(), threading.Lock()
+
+    def together(kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window":
+            with lock:
+                asking.add(threading.current_thread().name)
+                if len(asking) == most:
+                    waited.set()
+            assert waited.wait(30)
+        return data
+
+    pair.b.wire.spoil, pair.b.wire.round_trip = together, round_trip
+    done = receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=silent)
+    assert (done.state, len(asking)) == (State.RECEIVED, most)
 
 
 def test_wrong_leaves_come_again_and_too_often_stop_it(pair: Pair) -> None:

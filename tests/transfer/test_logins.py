@@ -85,17 +85,17 @@ def test_tickets_are_for_persons_or_for_nodes(town: Town) -> None:
 def test_the_answer_must_be_of_the_node_of_the_ticket_and_about_this_key(town: Town) -> None:
     ticket, key = town.node("hu-berlin").users.invite("bob"), PrivateKey.generate()
     other = town.node("nmi").users.invite("bob")
-    reply = answer_login(town.node("nmi").context, login_request(other, key))
+    reply = json.loads(answer_login(town.node("nmi").context, login_request(other, key)))
     assert finish_login(other, key, reply) == "bob@nmi"
     for ticket_, key_ in ((ticket, key), (other, PrivateKey.generate())):
         with pytest.raises(DocumentError, match="does not prove"):
             finish_login(ticket_, key_, reply)
-    headless = replace(Chain.from_bytes(json.loads(reply)["chain"].encode()), head=None).to_bytes().decode()
+    headless = replace(Chain.from_bytes(reply["chain"].encode()), head=None).to_bytes().decode()
     with pytest.raises(DocumentError, match="does not prove"):
-        finish_login(other, key, encode(json.loads(reply) | {"chain": headless}, where="test"))
-    renamed = json.loads(reply) | {"address": "alice@nmi"}
+        finish_login(other, key, reply | {"chain": headless})
+    renamed = reply | {"address": "alice@nmi"}
     with pytest.raises(DocumentError, match="does not prove"):
-        finish_login(other, key, encode(renamed, where="test"))
+        finish_login(other, key, renamed)
 
 
 def test_an_ended_ticket_and_a_profile_of_another_node_are_refused_before_anything_is_made(town: Town) -> None:

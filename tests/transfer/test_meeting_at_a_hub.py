@@ -17,7 +17,7 @@ from diadem.model.tickets import Ticket
 from diadem.model.times import time_text
 from diadem.network.book_file import FILE, FOLDER
 from diadem.network.mail.introductions import NotYet
-from diadem.network.mail.outbox import outbox_of
+from diadem.network.outbox import outbox_of
 from diadem.trust.envelope import sign
 from tests.transfer.star import HUB, STRANGER, Star
 from tests.transfer.towns import show_checkpoints

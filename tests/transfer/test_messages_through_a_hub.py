@@ -12,9 +12,9 @@ import pytest
 from diadem.errors import NotFound, Unreachable
 from diadem.model.policy import Incoming
 from diadem.model.transfers import State
+from diadem.network.envelope import Mail, open_mail, seal_mail
 from diadem.network.mail import pickup
 from diadem.network.mail.delivery import deliver_all
-from diadem.network.mail.envelope import Mail, open_mail, seal_mail
 from diadem.network.messages import WANTED
 from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.peers.notes import age_recipient
@@ -30,11 +30,11 @@ class BytesOnly(Wire):
         raise Unreachable("no address")
 
 
-def archived(star: Town) -> str:
+def archived(star: Town, name: str = "session", *, data: bytes = bytes(range(256)) * 20) -> str:
     """A package of hu-berlin."""
-    folder = star.root / "session"
+    folder = star.root / name
     folder.mkdir(parents=True)
-    (folder / "scan.bin").write_bytes(bytes(range(256)) * 20)
+    (folder / "scan.bin").write_bytes(data)
     return str(star.node("hu-berlin").archive(folder, now=True).package.id)
 
 

@@ -12,7 +12,7 @@ from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
 from diadem.network.askers import find_asker
-from diadem.network.mail.envelope import Introduction, Mail
+from diadem.network.envelope import Introduction, Mail
 from diadem.network.peering import answer_join, finish_join, introduce, join_request, signed
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.cards import own_card
@@ -277,8 +277,8 @@ def test_nobody_is_known_who_has_neither_ticket_nor_peer(town: Town) -> None:
     with pytest.raises(Refused, match="no such ticket"):
         answer_join(town.node("hu-berlin").context, signed(stranger, peer.id, join_request(stranger, made_up)))
     for worthless in (b"x" * 1000, own_card(stranger)[:-40]):  # nothing of it is proven: that takes a while
-        chain = own_card(stranger)[:200] + worthless
-        said = Introduction("ab" * 16, "cd" * 16, "", chain, b"{}", "ef" * 32)
+        chain = (own_card(stranger)[:200] + worthless).decode()
+        said = Introduction("cd" * 16, chain, "{}", seen="", token="ab" * 16, commitment="ef" * 32, number="")
         with pytest.raises(Refused, match="no such ticket"):
             answer_join(town.node("hu-berlin").context, signed(stranger, peer.id, said))
     assert not [said for said in town.said("hu-berlin", "audit") if said["outcome"] == "refused"]

@@ -79,6 +79,7 @@ def test_facts_are_those_that_were_told() -> None:
     ("change", "words"),
     [
         ({"id": "../../etc"}, "is not a package id"),
+        ({"id": "\x1b[2J" * 500}, "is not a package id"),
         ({"date": "yesterday"}, r"rows\[0\]\.date: it should be a day such as 2026-03-14"),
         ({"ingested_at": "2026-03-14T09:26:53"}, "a moment has no time zone"),
         ({"bytes": "4"}, r"rows\[0\]\.bytes: it should be a whole number"),
@@ -92,6 +93,8 @@ def test_an_odd_row_is_named(change: dict[str, Any], words: str) -> None:
     with pytest.raises(DocumentError, match=words) as caught:
         read_result(PAGE | {"rows": [ROW | change]}, URL)
     assert (caught.value.where, caught.value.next) == (URL, "Update DIADEM.")
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 300
 
 
 @pytest.mark.parametrize("name", [*FACTS])

@@ -15,8 +15,8 @@ from diadem.model.policy import AllowedTransfer, Policy, Transfers
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
 from diadem.network.mail.delivery import deliver_all
-from diadem.network.mail.introductions import tell_notes
 from diadem.network.mail.pickup import pick_up
+from diadem.network.notes_told import tell_notes
 from diadem.network.route_book import route_book
 from diadem.network.routing import (
     all_routes,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused
 from diadem.model.canonical import encode
-from diadem.network.mail.envelope import (
+from diadem.network.envelope import (
     ANSWER,
     BEGUN,
     INTRODUCTION,
@@ -49,20 +49,26 @@ answers = st.builds(
     st.one_of(st.just({}), st.fixed_dictionaries({"code": texts, "message": texts, "next": st.just("")})),
     st.one_of(st.just(""), texts),
 )
-shown = st.tuples(texts.map(str.encode), texts.map(str.encode))
+known = st.builds(
+    Introduction, ids, texts, texts, seen=texts, token=st.just(""), commitment=st.just(""), number=st.just("")
+)
+joining = st.builds(
+    Introduction,
+    ids,
+    texts,
+    texts,
+    seen=st.just(""),
+    token=ids,
+    commitment=st.just("ab" * 32),
+    number=st.one_of(st.just(""), ids),
+)
 contents: st.SearchStrategy[Content] = st.one_of(
     st.dictionaries(texts, st.one_of(st.integers(0, 9), texts), max_size=3),
     answers,
-    st.builds(lambda nonce, seen, both: Introduction("", nonce, seen, both[0], both[1]), ids, texts, shown),
-    st.builds(
-        lambda token, nonce, both, number: Introduction(token, nonce, "", both[0], both[1], "ab" * 32, number),
-        ids,
-        ids,
-        shown,
-        st.one_of(st.just(""), ids),
-    ),
-    st.builds(lambda nonce, both, number: Welcome(nonce, BEGUN, both[0], both[1], number), ids, shown, ids),
-    st.builds(lambda nonce, both: Welcome(nonce, "confirmed", both[0], both[1]), ids, shown),
+    known,
+    joining,
+    st.builds(Welcome, ids, texts, texts, state=st.just(BEGUN), number=ids),
+    st.builds(Welcome, ids, texts, texts, state=st.just("confirmed"), number=st.just("")),
 )
 KINDS = {Answer: ANSWER, Introduction: INTRODUCTION, Welcome: WELCOME, dict: MESSAGE}
 
@@ -178,8 +184,8 @@ def test_what_is_not_of_the_form_is_refused(change: Callable[[dict[str, Any]], A
         open_mail(seal(line, BOX.recipient), BOX.identity, MARIE, SAID.id)
 
 
-INTRODUCED = Introduction("ab" * 16, "cd" * 16, "", b"{}", b"{}", "ef" * 32).to_dict()
-WELCOMED = Welcome("cd" * 16, "pending", b"{}", b"{}", "01" * 16).to_dict()
+INTRODUCED = Introduction("cd" * 16, "{}", "{}", seen="", token="ab" * 16, commitment="ef" * 32, number="").to_dict()
+WELCOMED = Welcome("cd" * 16, "{}", "{}", state="pending", number="01" * 16).to_dict()
 
 
 @pytest.mark.parametrize(
@@ -230,7 +236,7 @@ def test_an_introduction_and_its_answer_are_of_one_form(kind: str, wrong: dict[s
 )
 def test_an_answer_is_small_and_of_one_form(wrong: dict[str, Any]) -> None:
     with pytest.raises(DocumentError):
-        Answer.from_dict({"to": SAID.id, "state": "closed"} | wrong)
+        Answer.of({"to": SAID.id, "state": "closed"} | wrong)
 
 
 def test_what_hubs_would_not_carry_is_not_sealed() -> None:
@@ -240,6 +246,6 @@ def test_what_hubs_would_not_carry_is_not_sealed() -> None:
 
 def test_the_words_of_a_refusal_are_obeyed_by_no_terminal() -> None:
     words = {"code": "refused", "message": "\x1b[2Jall \u202eis well", "next": "\x9b31m"}
-    error = Answer.from_dict({"to": "ab" * 16, "state": "refused", "error": words}).error
+    error = Answer.of({"to": "ab" * 16, "state": "refused", "error": words}).error
     assert "all  is well" in error["message"]
     assert all(text.isprintable() for text in error.values())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,12 +182,46 @@ def test_what_no_hub_was_told_of_is_put_down_later(fjord: Fjord) -> None:
     assert [one.state for one in nmi.transfers.sync().moved] == [State.RECEIVED]
 
 
+def test_a_message_that_the_hub_lost_keeps_no_other_waiting(fjord: Fjord) -> None:
+    berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
+    nmi.transfers.sync()
+    package, other = archived(fjord), archived(fjord, "another session", data=b"other")
+    berlin.send(package, "alice@nmi")
+    (lost,) = Oslo(fjord).carried()
+    (Oslo(fjord).folder / lost).unlink()
+    second = berlin.send(other, "alice@nmi")
+    assert [offer.id for offer in nmi.inbox()] == [second.id]
+
+
+def test_of_each_side_a_hub_is_asked_little(fjord: Fjord, monkeypatch: pytest.MonkeyPatch) -> None:
+    berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
+    for node in (nmi, berlin):
+        node.transfers.sync()
+    asked: Counter[str] = Counter()
+    ask = Harbour.ask
+
+    def counted(self: Harbour, who: str, method: str, path: str, body: bytes = b"", **more: Any) -> Answer:
+        asked[who] += path.startswith("hub/")
+        return ask(self, who, method, path, body, **more)
+
+    monkeypatch.setattr(Harbour, "ask", counted)
+    package = archived(fjord, data=random.Random(1).randbytes(33 << 20))
+    sent = berlin.send(package, "alice@nmi")
+    nmi.inbox()
+    nmi.accept(sent.id, wait=False)
+    for node in (berlin, nmi, berlin, nmi):
+        node.transfers.sync()
+    assert [node.transfers.show(sent.id).transfer.state for node in (berlin, nmi)] == [State.CLOSED] * 2
+    windows = 3
+    assert asked == {"hu-berlin": 12 + windows, "nmi": 16 + windows}
+
+
 def hub_for_both(fjord: Fjord) -> str:
     """Both find the same hub."""
     found = set()
     for name, other in (SPOKES, SPOKES[::-1]):
         context = fjord.node(name).context
         found.add(hub_for(desk_of(context), fjord.node(other).id).id)
-        assert desk_of(context).hub(fjord.node(HUB).id).messages() == []
+        assert desk_of(context).hub(fjord.node(HUB).id).ls(context.settings.id) == []
     (hub,) = found
     return hub

@@ -8,10 +8,11 @@ import pytest
 
 import diadem
 from diadem.errors import Unreachable
+from diadem.model.carriers import OBJECT
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.network.desk import desk_of
-from diadem.network.mail.introductions import tell_notes
+from diadem.network.notes_told import tell_notes
 from diadem.network.relay_book import relay_book
 from diadem.network.routing import common_hubs
 from diadem.node.context import Context
@@ -70,6 +71,11 @@ class Coast:
         return Port(self.town, name, set()).carried()
 
 
+def is_window(path: str) -> bool:
+    """Whether an object is one of a relay."""
+    return OBJECT.fullmatch(path.rpartition("/")[2]) is not None
+
+
 @pytest.fixture
 def coast(fjord: Fjord) -> Coast:
     """hu-berlin and nmi with the hubs oslo and eve."""
@@ -117,6 +123,33 @@ def test_a_package_goes_over_the_hub_that_works(coast: Coast) -> None:
         assert node.custody(sent.package).ok
 
 
+def test_an_introduction_whose_hub_is_down_keeps_no_message_waiting_and_is_put_down_later(coast: Coast) -> None:
+    berlin, nmi = (coast.node(name) for name in SPOKES)
+    coast.down.add(coast.hubs[0])
+    (refreshed,) = replace(coast.town.peers("hu-berlin"), patience=0.0).refresh("nmi")
+    assert "nobody listens there" in refreshed.problem
+    sent = berlin.send(archived(coast.town), "alice@nmi")
+    assert [offer.id for offer in nmi.inbox()] == [sent.id]
+    outbox = desk_of(berlin.context).outbox
+    (pending,) = outbox.introductions()
+    assert outbox.puts(pending.id) == []
+    coast.down.clear()
+    rounds(coast, "hu-berlin", "nmi", "hu-berlin")
+    assert outbox.introductions() == []
+
+
+def test_an_introduction_goes_to_no_hub_that_was_dropped(coast: Coast) -> None:
+    berlin, hub = coast.node("hu-berlin"), coast.hubs[0]
+    coast.down.add(hub)
+    peers = replace(coast.town.peers("hu-berlin"), patience=0.0)
+    peers.refresh("nmi")
+    peers.drop(hub, "it is closed")
+    coast.down.clear()
+    rounds(coast, "hu-berlin")
+    outbox = desk_of(berlin.context).outbox
+    assert [outbox.puts(one.id) for one in outbox.introductions()] == [[]]
+
+
 def test_what_lies_at_a_hub_that_is_away_for_long_is_put_down_at_the_other(coast: Coast) -> None:
     berlin, nmi = (coast.node(name) for name in SPOKES)
     sent = berlin.send(archived(coast.town), "alice@nmi")
@@ -124,7 +157,7 @@ def test_what_lies_at_a_hub_that_is_away_for_long_is_put_down_at_the_other(coast
     nmi.accept(sent.id)
     rounds(coast, "hu-berlin")
     first = coast.hubs[0]
-    assert any("relays" in path for path in coast.carried(first))
+    assert any(is_window(path) for path in coast.carried(first))
     coast.down.add(first)
     rounds(coast, "nmi")
     desk = desk_of(nmi.context)
@@ -139,5 +172,5 @@ def test_what_lies_at_a_hub_that_is_away_for_long_is_put_down_at_the_other(coast
     coast.down.clear()
     rounds(coast, "nmi", "hu-berlin")
     assert relay_book(desk.context).get(sent.id) is None
-    assert not any("relays" in path for name in coast.hubs for path in coast.carried(name))
+    assert not any(is_window(path) for name in coast.hubs for path in coast.carried(name))
     assert nmi.custody(sent.package).ok

@@ -13,7 +13,6 @@ from typing import Any
 
 import diadem
 from diadem.errors import Unreachable
-from diadem.model.canonical import encode
 from diadem.model.peers import Contact
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.statements import Draft, Subject
@@ -125,11 +124,11 @@ class Direct:
     node: diadem.Node
     key: PrivateKey
 
-    def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
+    def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
         """Post."""
         assert introduce, "the other node does not know the key yet"
         asker = Signer(INTRODUCED, self.key.public.key_id, self.key.public.to_text())
-        return self._answer(Request("POST", path, body=encode(document, where="test"), asker=asker))
+        return self._answer(Request("POST", path, body=line, asker=asker))
 
     def get_json(self, path: str) -> dict[str, Any]:
         """Get."""

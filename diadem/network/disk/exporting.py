@@ -22,11 +22,11 @@ from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, State, Transfer, new_id
 from diadem.network.desk import Desk
 from diadem.network.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
+from diadem.network.envelope import Mail, seal_mail
 from diadem.network.mail.delivery import message_of
-from diadem.network.mail.envelope import Mail, seal_mail
-from diadem.network.mail.outbox import Outgoing
 from diadem.network.messages import OFFER
 from diadem.network.offering import measured, offered_already, send, wanted_offer
+from diadem.network.outbox import Outgoing
 from diadem.network.relay.depositing import Deposit
 from diadem.network.relay_book import EVERYTHING, Place, Relay
 from diadem.network.routing import require_route

@@ -16,12 +16,12 @@ from diadem.model.transfers import IN, MOVING, State, Transfer
 from diadem.network.accepting import accept
 from diadem.network.desk import Desk
 from diadem.network.disk.layout import MESSAGE, DiskHeader, ReadOnly, read_file, windows_of
+from diadem.network.envelope import MESSAGE as CONTROL
+from diadem.network.envelope import Mail, open_mail
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_SEALED
-from diadem.network.mail.envelope import MESSAGE as CONTROL
-from diadem.network.mail.envelope import Mail, open_mail
 from diadem.network.messages import OFFER, Message
-from diadem.network.relay.collecting import Collecting, collect_package
+from diadem.network.relay.collect import Collecting, collect_package
 from diadem.network.relay_book import Relay
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book

@@ -231,7 +231,7 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Annou
 
 def _hub_numbers(context: Context) -> Iterable[tuple[str, float]]:
     """What the hub holds, in numbers."""
-    held = hub_of(context).held() if has_hub(context) else {}
+    held = hub_of(context).mailboxes.held() if has_hub(context) else {}
     return [(f"hub_{name}", float(value)) for name, value in held.items()]
 
 

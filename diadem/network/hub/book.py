@@ -3,11 +3,11 @@
 ::
 
     <node>/hub/hub.sqlite
-    <node>/hub/relays/<relay>/<object>
-    <node>/hub/boxes/<node>/<message>
-    <node>/hub/coming/<random>            being written
+    <node>/hub/mailboxes/<mailbox>/<object>
+    <node>/hub/coming/<random>              being written
 
-A file without a row is nothing, and goes with the next start. A row is written when its file is on the disk.
+A row is written when its file is on the disk, and removed before it. So a file of which no row says that it waits is
+nothing, and is removed by the next sweep.
 """
 
 from __future__ import annotations
@@ -19,36 +19,60 @@ from typing import Any, Final
 
 from diadem.model.times import time_text
 from diadem.store.sqlite_file import SqliteFile
+from diadem.store.system import flush_folder, long_path
 
 FOLDER: Final = "hub"
 FILE: Final = "hub.sqlite"
+#: Below it.
+MAILBOXES, COMING = "mailboxes", "coming"
 #: ``DHub`` in ASCII.
 APPLICATION: Final = 0x44487562
-VERSION: Final = 1
-_SCHEMA: Final = (
-    "CREATE TABLE senders (owner TEXT, kind TEXT, who TEXT, PRIMARY KEY (owner, kind, who)) WITHOUT ROWID",
-    """CREATE TABLE messages (box TEXT, id TEXT, sender TEXT NOT NULL, invitation TEXT NOT NULL, bytes INTEGER NOT NULL,
-        sha256 TEXT NOT NULL, at TEXT NOT NULL, expires TEXT NOT NULL, PRIMARY KEY (box, id)) WITHOUT ROWID""",
-    "CREATE INDEX messages_expire ON messages (expires)",
-    "CREATE TABLE sent (sender TEXT, hour TEXT, count INTEGER NOT NULL, PRIMARY KEY (sender, hour)) WITHOUT ROWID",
-    """CREATE TABLE relays (id TEXT PRIMARY KEY, sender TEXT NOT NULL, recipient TEXT NOT NULL, permit TEXT NOT NULL,
-        ceiling INTEGER NOT NULL, expires TEXT NOT NULL, forget TEXT NOT NULL, opened TEXT NOT NULL,
-        put INTEGER NOT NULL DEFAULT 0, ended TEXT NOT NULL DEFAULT '', stated INTEGER NOT NULL DEFAULT 0)
-        WITHOUT ROWID""",
-    "CREATE INDEX relays_of ON relays (recipient)",
-    """CREATE TABLE objects (relay TEXT, name TEXT, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, at TEXT NOT NULL,
-        gone TEXT NOT NULL DEFAULT '', how TEXT NOT NULL DEFAULT '', PRIMARY KEY (relay, name)) WITHOUT ROWID""",
-    """CREATE TABLE held (spoke TEXT PRIMARY KEY, bytes INTEGER NOT NULL DEFAULT 0, objects INTEGER NOT NULL DEFAULT 0,
-        messages INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
-    """CREATE TABLE coming (token TEXT PRIMARY KEY, place TEXT NOT NULL UNIQUE, spoke TEXT NOT NULL,
-        relay TEXT NOT NULL, bytes INTEGER NOT NULL, at TEXT NOT NULL) WITHOUT ROWID""",
-    "CREATE TABLE doomed (place TEXT PRIMARY KEY) WITHOUT ROWID",
+VERSION: Final = 2
+_SENT: Final = (
+    "CREATE TABLE sent (sender TEXT, hour TEXT, count INTEGER NOT NULL, PRIMARY KEY (sender, hour)) WITHOUT ROWID"
 )
+_TABLES: Final = (
+    """CREATE TABLE mailboxes (id TEXT PRIMARY KEY, owner TEXT NOT NULL, permit TEXT NOT NULL DEFAULT '',
+        sender TEXT NOT NULL DEFAULT '', ceiling INTEGER NOT NULL DEFAULT 0, put INTEGER NOT NULL DEFAULT 0,
+        opened TEXT NOT NULL DEFAULT '', expires TEXT NOT NULL DEFAULT '', forget TEXT NOT NULL DEFAULT '',
+        ended TEXT NOT NULL DEFAULT '', stated INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+    "CREATE INDEX mailboxes_of ON mailboxes (owner)",
+    "CREATE TABLE senders (mailbox TEXT, kind TEXT, who TEXT, PRIMARY KEY (mailbox, kind, who)) WITHOUT ROWID",
+    """CREATE TABLE objects (mailbox TEXT, name TEXT, owner TEXT NOT NULL, sender TEXT NOT NULL,
+        invitation TEXT NOT NULL DEFAULT '', bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, at TEXT NOT NULL,
+        expires TEXT NOT NULL DEFAULT '', gone TEXT NOT NULL DEFAULT '', how TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (mailbox, name)) WITHOUT ROWID""",
+    "CREATE INDEX objects_waiting ON objects (owner, mailbox, bytes) WHERE how = ''",
+    "CREATE INDEX objects_expire ON objects (expires) WHERE expires <> ''",
+)
+#: The first version had a table for messages in boxes and one for objects of relays, and counted what waits.
+_FROM_FIRST: Final = (
+    "ALTER TABLE senders RENAME TO senders_of_boxes",
+    "ALTER TABLE objects RENAME TO objects_of_relays",
+    *_TABLES,
+    """INSERT INTO mailboxes (id, owner) SELECT owner, owner FROM senders_of_boxes UNION SELECT box, box
+        FROM messages""",
+    """INSERT INTO mailboxes (id, owner, permit, sender, ceiling, put, opened, expires, forget, ended, stated)
+        SELECT id, recipient, permit, sender, ceiling,
+        put - (SELECT COALESCE(SUM(bytes), 0) FROM coming WHERE relay = relays.id),
+        opened, expires, forget, ended, stated FROM relays""",
+    "INSERT INTO senders SELECT owner, kind, who FROM senders_of_boxes",
+    """INSERT INTO objects (mailbox, name, owner, sender, bytes, sha256, at, gone, how)
+        SELECT relay, name, recipient, sender, bytes, sha256, at, gone, how
+        FROM objects_of_relays JOIN relays ON id = relay""",
+    """INSERT INTO objects (mailbox, name, owner, sender, invitation, bytes, sha256, at, expires)
+        SELECT box, id, box, sender, invitation, bytes, sha256, at, expires FROM messages""",
+    *(
+        f"DROP TABLE {name}"
+        for name in ("senders_of_boxes", "objects_of_relays", "relays", "messages", "held", "coming", "doomed")
+    ),
+)
+_FOLDERS_OF_FIRST: Final = ("relays", "boxes")
 
 
 def open_book(folder: Path) -> SqliteFile:
-    """The book of a hub in ``<node>/hub``; made where there is none."""
-    for path in (folder, *(folder / name for name in ("relays", "boxes", "coming"))):
+    """The book of a hub in ``<node>/hub``; made where there is none, and that of an earlier version converted."""
+    for path in (folder, folder / MAILBOXES, folder / COMING):
         path.mkdir(mode=0o700, exist_ok=True)
     file = SqliteFile(
         folder / FILE,
@@ -56,25 +80,38 @@ def open_book(folder: Path) -> SqliteFile:
         advice="Stop the server and move the folder hub/ away: what was there is lost, and its senders send it again.",
     )
     try:
-        file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
+        _convert(file)
+        file.prepare((_SENT, *_TABLES), application=APPLICATION, version=VERSION)
+        if any((folder / name).exists() for name in _FOLDERS_OF_FIRST):
+            _move_files(file, folder)
     except BaseException:
         file.close()
         raise
     return file
 
 
-def hold(connection: Connection, spoke: str, size: int, *, objects: int = 0, messages: int = 0) -> None:
-    """Count what waits for a spoke: more, or less again."""
-    connection.execute(
-        """INSERT INTO held VALUES (?1, ?2, ?3, ?4) ON CONFLICT (spoke) DO UPDATE
-        SET bytes = bytes + ?2, objects = objects + ?3, messages = messages + ?4""",
-        (spoke, size, objects, messages),
-    )
+def _convert(file: SqliteFile) -> None:
+    """Make the tables of the first version those of this one, all at once."""
+    with file.writing() as connection:
+        marks = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        if marks == [APPLICATION, 1]:
+            for statement in _FROM_FIRST:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION:d}")
 
 
-def doom(connection: Connection, *places: str) -> None:
-    """Note files that are to be removed as soon as this is kept."""
-    connection.executemany("INSERT OR IGNORE INTO doomed VALUES (?)", [(place,) for place in places])
+def _move_files(file: SqliteFile, folder: Path) -> None:
+    """Move the files of the first version to where the book says that they lie; a kill leaves the rest for later."""
+    with file.writing(durable=False):  # for one process at a time
+        for name in _FOLDERS_OF_FIRST:
+            before = folder / name
+            for path in sorted(before.iterdir()) if before.is_dir() else ():
+                after = folder / MAILBOXES / path.name
+                if path.is_dir() and not after.exists():
+                    Path(long_path(path)).rename(long_path(after))
+            flush_folder(long_path(folder / MAILBOXES))
+            if before.is_dir() and not any(before.iterdir()):
+                before.rmdir()
 
 
 def rows(connection: Connection, sql: str, *values: Any) -> list[dict[str, Any]]:
@@ -84,14 +121,10 @@ def rows(connection: Connection, sql: str, *values: Any) -> list[dict[str, Any]]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def object_place(relay: str, name: str) -> str:
-    """Where an object lies, below the hub's folder."""
-    return f"relays/{relay}/{name}"
-
-
-def message_place(box: str, message: str) -> str:
-    """Where a message lies, below the hub's folder."""
-    return f"boxes/{box}/{message}"
+def number(connection: Connection, sql: str, *values: Any) -> int:
+    """The one number that a query gives; 0 for none."""
+    found = connection.execute(sql, values).fetchone()
+    return int(found[0] or 0) if found else 0
 
 
 def hour_of(moment: datetime) -> str:

@@ -12,7 +12,8 @@ from diadem.model.carriers import MAX_OBJECT, Carried
 from diadem.network.client import PeerClient
 from diadem.network.exchange import JSON
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
-from diadem.network.limits import MAX_CHAIN, MAX_NAMES, MAX_SEALED
+from diadem.network.limits import MAX_NAMES
+from diadem.trust.base64_text import from_base64
 from diadem.trust.http_signature import body_digest
 from diadem.trust.keys import PublicKey
 
@@ -33,23 +34,6 @@ class Noted:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A sealed message that waits in the own box.
-
-    Attributes
-    ----------
-    id, at : str
-        32 hex digits; when it came, by the hub's clock.
-    size : int
-        Bytes.
-    """
-
-    id: str
-    at: str
-    size: int
-
-
 def forget(_: Noted) -> None:
     """Keep no note."""
 
@@ -61,23 +45,25 @@ class HubClient:
     ----------
     client : PeerClient
         Asks the hub's node.
-    hub : str
-        Its node id.
+    node, hub : str
+        Ids of this node and of the hub.
     key : PublicKey
-        Its online key, as it is pinned: what it signs is held against it.
+        The hub's online key, as it is pinned: what it signs is held against it.
     keep : callable
         Told of each note, before the call that brought it returns.
     """
 
-    def __init__(self, client: PeerClient, *, hub: str, key: PublicKey, keep: Callable[[Noted], None] = forget) -> None:
-        self.hub = hub
+    def __init__(
+        self, client: PeerClient, *, node: str, hub: str, key: PublicKey, keep: Callable[[Noted], None] = forget
+    ) -> None:
+        self.node, self.hub = node, hub
         self._client, self._key, self._keep = client, key, keep
+        #: Messages that came with the list of those that wait, until they are asked for.
+        self._came: dict[str, bytearray] = {}
 
     def status(self) -> dict[str, Any]:
         """What the hub allows this node, and holds for it: ``limits`` and ``used``."""
         return self._client.get_json("hub")
-
-    # -- boxes -------------------------------------------------------------------------------------------------------
 
     def set_box(self, senders: Sequence[str], invitations: Sequence[str] = ()) -> None:
         """Say who may put messages into this node's box, and nobody else.
@@ -90,40 +76,9 @@ class HubClient:
             SHA-256 of the secrets of tickets that are open.
         """
         said = {"from": list(senders), "invitations": list(invitations)}
-        self._client.put("hub/box", canonical.encode(said, where="hub/box"), media=JSON)
+        self._client.put(_mailbox(self.node), canonical.encode(said, where="list of a box"), media=JSON)
 
-    def put_message(self, node: str, message: str, data: bytes, *, invitation: str = "") -> Noted:
-        """Put a sealed message into the box of another spoke; the hub's note that it has it.
-
-        Raises
-        ------
-        NotFound
-            The other one has not named this node.
-        CarrierFull, Unreachable
-            It may go later.
-        """
-        query = {"invitation": invitation} if invitation else None
-        digest = body_digest(data)
-        answer = self._client.put(f"hub/boxes/{node}/{message}", data, query, digest=digest)
-        return self._noted(answer, STORED, box=node, holds=(message, digest.hex(), len(data)))
-
-    def messages(self, *, wait: float = 0) -> list[Waiting]:
-        """What waits in this node's box, the oldest first, some at a time; within `wait` seconds."""
-        found = self._list("hub/messages", "messages", wait)
-        return [Waiting(_text(one, "id"), _text(one, "at"), _count(one, "bytes")) for one in found]
-
-    def message(self, message: str) -> bytes:
-        """A sealed message of this node's box. Raises `NotFound` where it is gone."""
-        return bytes(self._bytes(f"hub/messages/{message}", MAX_SEALED))
-
-    def taken(self, messages: Sequence[str]) -> None:
-        """Let messages be deleted that this node has."""
-        for some in _some(messages):
-            self._noted(self._client.post_json("hub/messages/taken", {"ids": some}), DELIVERED)
-
-    # -- relays ------------------------------------------------------------------------------------------------------
-
-    def put_permit(self, relay: str, line: bytes) -> str:
+    def permit(self, relay: str, line: bytes) -> str:
         """Permit another node to put sealed objects there for this one; until when they are kept at most, UTC.
 
         Raises
@@ -133,69 +88,83 @@ class HubClient:
         NotFound
             The sender is no spoke of it.
         """
-        return _text(self._client.put(f"hub/relays/{relay}/permit", line, media=JSON), "expires")
+        return _text(self._client.put(_mailbox(relay), line, media=JSON), "expires")
 
-    def put_object(self, relay: str, name: str, data: bytes | bytearray) -> Noted:
+    def put(self, mailbox: str, name: str, data: bytes | bytearray, *, invitation: str = "") -> Noted:
         """Put a sealed object there; the hub's note that it has it.
 
         Raises
         ------
         NotFound
-            Nothing is permitted there, or not any more.
+            This node may put nothing there, or not any more.
         Refused
             It is above what was permitted, or another object has this name.
         CarrierFull, Unreachable
             It may go later.
         """
+        query = {"invitation": invitation} if invitation else None
         digest = body_digest(data)
-        answer = self._client.put(f"hub/relays/{relay}/objects/{name}", data, digest=digest)
-        return self._noted(answer, STORED, relay=relay, holds=(name, digest.hex(), len(data)))
+        answer = self._client.put(f"{_mailbox(mailbox)}/{name}", data, query, digest=digest)
+        return self._noted(answer, STORED, mailbox, holds=(name, digest.hex(), len(data)))
 
-    def objects(self, relay: str, *, wait: float = 0) -> list[Carried]:
-        """What waits in a relay, the oldest first; within `wait` seconds."""
-        found = self._list(f"hub/relays/{relay}/objects", "objects", wait)
-        return [Carried(_text(one, "name"), _count(one, "bytes"), _text(one, "sha256")) for one in found]
-
-    def object(self, relay: str, name: str) -> bytearray:
-        """A sealed object for this node. It is not hashed: its seal shows whether it is what was sent."""
-        return self._bytes(f"hub/relays/{relay}/objects/{name}", MAX_OBJECT)
-
-    def taken_objects(self, relay: str, names: Sequence[str]) -> list[Noted]:
-        """Let objects be deleted that this node has; the hub's notes that it has delivered them."""
-        path = f"hub/relays/{relay}/taken"
-        return [
-            self._noted(self._client.post_json(path, {"names": some}), DELIVERED, relay=relay, within=some)
-            for some in _some(names)
-        ]
-
-    def end(self, relay: str) -> Noted:
-        """End a relay; the hub's note of what it has deleted that had not been taken."""
-        return self._noted(self._client.post_json(f"hub/relays/{relay}/end", {}), DELETED, relay=relay)
-
-    def chain(self, relay: str) -> bytes:
-        """What the hub's log says of a relay of this node's, once it has ended; see `keep_hub_chain`."""
-        return bytes(self._bytes(f"hub/relays/{relay}/chain", MAX_CHAIN))
-
-    # -- what is answered --------------------------------------------------------------------------------------------
-
-    def _list(self, path: str, name: str, wait: float) -> list[dict[str, Any]]:
+    def ls(self, mailbox: str, *, wait: float = 0) -> list[Carried]:
+        """What waits there, the oldest first, some at a time; within `wait` seconds."""
         query = {"wait": str(min(99, int(wait)))} if wait >= 1 else None
-        found = self._client.get_json(path, query, wait=wait).get(name, [])
+        found = self._client.get_json(_mailbox(mailbox), query, wait=wait).get("objects", [])
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise _odd()
-        return found
+        if mailbox == self.node:
+            self._came = {_text(one, "name"): _data(one) for one in found if "data" in one}
+        return [Carried(_text(one, "name"), _count(one, "bytes"), _text(one, "sha256")) for one in found]
 
-    def _bytes(self, path: str, most: int) -> bytearray:
-        with self._client.stream(path) as stream:
-            return stream.read(most)
+    def get(self, mailbox: str, name: str) -> bytearray:
+        """A sealed object for this node. It is not hashed: its seal shows whether it is what was sent.
+
+        Raises
+        ------
+        NotFound
+            It is gone, or was never there.
+        """
+        if mailbox == self.node and (came := self._came.pop(name, None)) is not None:
+            return came
+        with self._client.stream(f"{_mailbox(mailbox)}/{name}") as stream:
+            return stream.read(MAX_OBJECT)
+
+    def taken(self, mailbox: str, names: Sequence[str]) -> list[Noted]:
+        """Let objects be deleted that this node has; the hub's notes that it has delivered them."""
+        path = f"{_mailbox(mailbox)}/taken"
+        return [
+            self._noted(self._client.post_json(path, {"names": some}), DELIVERED, mailbox, within=some)
+            for some in (list(names[at : at + MAX_NAMES]) for at in range(0, len(names), MAX_NAMES))
+        ]
+
+    def end(self, relay: str) -> bytes:
+        """End a relay, whatever had not been taken; what the hub's log says of it, see `keep_hub_chain`.
+
+        Returns
+        -------
+        bytes
+            Nothing where it never carried anything.
+
+        Raises
+        ------
+        NotFound
+            This node has no part in such a relay.
+        Refused
+            The hub cannot prove yet what it said; it has ended.
+        """
+        answer = self._client.post_json(f"{_mailbox(relay)}/end", {})
+        self._noted(answer, DELETED, relay)
+        return _text(answer, "chain").encode("utf-8")
+
+    # -- what is answered --------------------------------------------------------------------------------------------
 
     def _noted(
         self,
         answer: Mapping[str, Any],
         said: str,
+        mailbox: str,
         *,
-        relay: str = "",
-        box: str = "",
         holds: tuple[str, str, int] | None = None,
         within: Sequence[str] | None = None,
     ) -> Noted:
@@ -213,7 +182,7 @@ class HubClient:
             raise IntegrityError(
                 f"the hub's note is not valid: {error.message}", where=self.hub, next="Ask its operator."
             ) from error
-        fits = note.said == said and (not relay or note.relay == relay) and (not box or note.box == box)
+        fits = (note.said, note.mailbox) == (said, mailbox)
         if holds is not None:
             fits &= (note.names, note.sha256, note.size) == ((holds[0],), (holds[1],), holds[2])
         if within is not None:
@@ -225,8 +194,8 @@ class HubClient:
         return noted
 
 
-def _some(names: Sequence[str]) -> list[list[str]]:
-    return [list(names[at : at + MAX_NAMES]) for at in range(0, len(names), MAX_NAMES)]
+def _mailbox(mailbox: str) -> str:
+    return f"hub/mailboxes/{mailbox}"
 
 
 def _text(found: Mapping[str, Any], name: str) -> str:
@@ -241,6 +210,13 @@ def _count(found: Mapping[str, Any], name: str) -> int:
     if type(value) is not int or value < 0:
         raise _odd()
     return value
+
+
+def _data(found: Mapping[str, Any]) -> bytearray:
+    try:
+        return bytearray(from_base64(_text(found, "data")))
+    except ValueError:
+        raise _odd() from None
 
 
 def _odd() -> Unreachable:

@@ -1,4 +1,4 @@
-"""How relays and messages end by themselves, and what the hub then states of what it carried."""
+"""How relays and messages end, by themselves or because a side wants so, and what the hub then states of a relay."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from diadem.model.peers import PeerState
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.network.hub.book import rows
-from diadem.network.hub.boxes import let_go
-from diadem.network.hub.relays import DELETED, DELIVERED, EXPIRED, LOST, Held, Relays
-from diadem.network.hub.room import Room
+from diadem.network.hub.mailboxes import DELETED, DELIVERED, EXPIRED, LOST, Held, Mailboxes, let_go
+from diadem.network.hub.storage import Storage
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.store.sqlite_file import SqliteFile
@@ -59,55 +58,64 @@ class Endings:
         The node.
     file : SqliteFile
         The hub's book.
-    room : Room
+    storage : Storage
         Its disk.
-    relays : Relays
-        Its relays.
+    mailboxes : Mailboxes
+        What it holds.
     """
 
-    def __init__(self, context: Context, file: SqliteFile, room: Room, relays: Relays) -> None:
-        self._context, self._file, self._room, self._relays = context, file, room, relays
+    def __init__(self, context: Context, file: SqliteFile, storage: Storage, mailboxes: Mailboxes) -> None:
+        self._context, self._file, self._storage, self._mailboxes = context, file, storage, mailboxes
 
-    def end(self, relay: str) -> list[Held]:
-        """End a relay because one of its two sides wants so, and state it; what had not been taken."""
-        left = self._relays.end(relay, DELETED)
+    def end(self, asker: str, relay: str) -> list[Held]:
+        """End a relay because one of its two sides wants so, and state it; what had not been taken.
+
+        Raises
+        ------
+        NotFound
+            The asker has no part in such a relay.
+        """
+        self._mailboxes.require_party(asker, relay)
+        left = self._mailboxes.end(relay, DELETED)
         with contextlib.suppress(DiademError):  # a store does not answer, say: stated with the next sweep
             self.state(relay)
         return left
 
     def sweep(self) -> Swept:
         """End what has expired, or is of nodes that are no peers any more; and state what is owed."""
-        now, unfinished = time_text(self._context.clock()), self._room.give_up_stale()
+        now = time_text(self._context.clock())
         peers = {peer.id for peer in peer_book(self._context).ls() if peer.state is PeerState.CONFIRMED}
         with self._file.reading() as connection:
-            open_ = rows(connection, "SELECT id, sender, recipient, expires FROM relays WHERE ended = ''")
-        over = [row for row in open_ if row["expires"] <= now or not {row["sender"], row["recipient"]} <= peers]
+            open_ = rows(connection, "SELECT * FROM mailboxes WHERE permit <> '' AND ended = ''")
+        over = [row for row in open_ if row["expires"] <= now or not {row["sender"], row["owner"]} <= peers]
         for row in over:
-            self._relays.end(row["id"], EXPIRED if row["expires"] <= now else DELETED)
+            self._mailboxes.end(row["id"], EXPIRED if row["expires"] <= now else DELETED)
         messages = self._expire_messages(now, peers)
-        self._room.remove_doomed()
+        unfinished, _ = self._storage.sweep()
         self._state_owed()
         with self._file.writing(durable=False) as connection:
-            connection.execute("DELETE FROM relays WHERE ended <> '' AND stated AND forget <= ?", (now,))
-            connection.execute("DELETE FROM held WHERE bytes = 0 AND objects = 0 AND messages = 0")
+            connection.execute("DELETE FROM mailboxes WHERE ended <> '' AND stated AND forget <= ?", (now,))
         return Swept(len(over), messages, unfinished)
 
     def _expire_messages(self, now: str, peers: set[str]) -> int:
+        """Delete messages that have waited too long, and the boxes of nodes that are no peers any more."""
         with self._file.writing() as connection:
-            boxes = [row["box"] for row in rows(connection, "SELECT DISTINCT box FROM messages")]
-            left = [box for box in boxes if box not in peers]
-            gone = rows(connection, "DELETE FROM messages WHERE expires <= ? RETURNING *", now)
-            for box in left:
-                gone += rows(connection, "DELETE FROM messages WHERE box = ? RETURNING *", box)
-                connection.execute("DELETE FROM senders WHERE owner = ?", (box,))
-            let_go(connection, gone)
+            gone = rows(connection, "SELECT * FROM objects WHERE expires <> '' AND expires <= ? AND how = ''", now)
+            boxes = rows(connection, "SELECT id FROM mailboxes WHERE permit = ''")
+            for box in [row["id"] for row in boxes if row["id"] not in peers]:
+                sql = "SELECT * FROM objects WHERE mailbox = ? AND expires > ? AND how = ''"
+                gone += rows(connection, sql, box, now)
+                connection.execute("DELETE FROM senders WHERE mailbox = ?", (box,))
+                connection.execute("DELETE FROM mailboxes WHERE id = ?", (box,))
+            let_go(connection, gone, EXPIRED, now)
+        self._mailboxes.remove(gone)
         return len(gone)
 
     # -- stating -----------------------------------------------------------------------------------------------------
 
     def _state_owed(self) -> None:
         with self._file.reading() as connection:
-            owed = rows(connection, "SELECT id FROM relays WHERE ended <> '' AND NOT stated")
+            owed = rows(connection, "SELECT id FROM mailboxes WHERE ended <> '' AND NOT stated")
         for row in owed:
             self.state(row["id"])
 
@@ -118,8 +126,8 @@ class Endings:
         """
         with self._context.locked(f"relay-{relay[:2]}"):
             with self._file.reading() as connection:
-                found = rows(connection, "SELECT * FROM relays WHERE id = ? AND ended <> '' AND NOT stated", relay)
-                objects = rows(connection, "SELECT * FROM objects WHERE relay = ?", relay)
+                found = rows(connection, "SELECT * FROM mailboxes WHERE id = ? AND ended <> '' AND NOT stated", relay)
+                objects = rows(connection, "SELECT * FROM objects WHERE mailbox = ?", relay)
             if not found:
                 return
             about = relay_subject(relay).sha256
@@ -127,8 +135,8 @@ class Endings:
             if drafts := [draft for draft in _drafts(found[0], objects) if draft.predicate["event"] not in said]:
                 self._context.say(drafts)
             with self._file.writing() as connection:
-                connection.execute("UPDATE relays SET stated = 1 WHERE id = ?", (relay,))
-                connection.execute("DELETE FROM objects WHERE relay = ?", (relay,))
+                connection.execute("UPDATE mailboxes SET stated = 1 WHERE id = ?", (relay,))
+                connection.execute("DELETE FROM objects WHERE mailbox = ?", (relay,))
 
 
 def _drafts(relay: dict[str, Any], objects: Sequence[dict[str, Any]]) -> list[Draft]:
@@ -142,7 +150,7 @@ def _drafts(relay: dict[str, Any], objects: Sequence[dict[str, Any]]) -> list[Dr
                 relay["id"],
                 permit=relay["permit"],
                 sender=relay["sender"],
-                recipient=relay["recipient"],
+                recipient=relay["owner"],
                 event=event,
                 objects=len(ours),
                 size=sum(row["bytes"] for row in ours),

@@ -1,4 +1,4 @@
-"""The hub of an opened node: its boxes, its relays, its disk, and how they end. One for all threads of a process."""
+"""The hub of an opened node: its mailboxes, its disk, and how things end. One for all threads of a process."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from diadem.errors import NotFound, Refused
-from diadem.model.carriers import MAX_OBJECT
+from diadem.model.carriers import MAX_OBJECT, RELAY
 from diadem.model.peers import Peer, PeerState
 from diadem.model.policy import Hub as Rules
 from diadem.model.signers import PEER, Signer
-from diadem.model.times import time_text
-from diadem.network.hub.book import FILE, FOLDER, open_book, rows
-from diadem.network.hub.boxes import Boxes
+from diadem.network.hub.book import FILE, FOLDER, open_book
 from diadem.network.hub.endings import Endings
+from diadem.network.hub.mailboxes import Mailboxes
 from diadem.network.hub.permits import read_permit
-from diadem.network.hub.relays import Relays
-from diadem.network.hub.room import Room
-from diadem.network.hub.tidying import Tidied, tidy
+from diadem.network.hub.storage import Storage
 from diadem.network.limits import MAX_RELAYS, MAX_SEALED
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
@@ -27,30 +24,38 @@ from diadem.trust.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
+class Tidied:
+    """What a start of the hub found that was not as it should be."""
+
+    #: Half-written files, which are removed.
+    unfinished: int
+    #: Files of which the book knows nothing, which are removed.
+    strays: int
+    #: Objects whose files are gone or cut short: they are not offered any more, and may be put again.
+    lost: int
+
+    def __bool__(self) -> bool:
+        """Whether there was anything."""
+        return bool(self.unfinished or self.strays or self.lost)
+
+    def __str__(self) -> str:
+        """For the log."""
+        return (
+            f"{self.unfinished} half-written and {self.strays} unknown files removed, {self.lost} whose files are lost"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Hub:
-    """What a hub works with.
+    """What a hub works with."""
 
-    Attributes
-    ----------
-    context : Context
-        The node.
-    file : SqliteFile
-        The book.
-    room : Room
-        The disk.
-    boxes : Boxes
-        Sealed messages.
-    relays : Relays
-        Sealed objects.
-    endings : Endings
-        What ends by itself, and what is stated.
-    """
-
+    #: The node.
     context: Context
+    #: The book, and the disk.
     file: SqliteFile
-    room: Room
-    boxes: Boxes
-    relays: Relays
+    storage: Storage
+    #: What waits, and for whom; and what ends by itself, and is stated.
+    mailboxes: Mailboxes
     endings: Endings
 
     @classmethod
@@ -66,10 +71,9 @@ class Hub:
         def now() -> datetime:
             return context.clock()
 
-        room = Room(file, folder, rules, now)
-        relays = Relays(file, room, rules, now)
-        endings = Endings(context, file, room, relays)
-        return cls(context, file, room, Boxes(file, room, rules, now), relays, endings)
+        storage = Storage(file, folder, now)
+        mailboxes = Mailboxes(file, storage, rules, now)
+        return cls(context, file, storage, mailboxes, Endings(context, file, storage, mailboxes))
 
     def close(self) -> None:
         """Let go of the book."""
@@ -90,10 +94,12 @@ class Hub:
         Raises
         ------
         NotFound
-            The sender is no spoke, or the relay is another node's.
+            The sender is no spoke, or the mailbox is another node's.
         DocumentError, Refused, CarrierFull
-            See `read_permit` and `Relays.permit`; or sender or recipient is a hub itself.
+            See `read_permit` and `Mailboxes.permit`; or sender or recipient is a hub itself.
         """
+        if not RELAY.fullmatch(relay):  # the box of another node has the form of its id
+            raise NotFound("there is no such mailbox")
         found = read_permit(
             line, relay=relay, hub=self.context.settings.id, asker=asker.node_id, key=PublicKey.from_text(asker.key)
         )
@@ -102,22 +108,20 @@ class Hub:
                 "a hub carries nothing for another hub: sealed packages pass through one hub at most",
                 next="Let the two nodes meet at one hub, or directly.",
             )
-        return self.relays.permit(found)
+        return self.mailboxes.permit(found)
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
-    def note(self, said: str, carried: Sequence[tuple[str, str, int]], *, relay: str = "", box: str = "") -> str:
+    def note(self, said: str, carried: Sequence[tuple[str, str, int]], mailbox: str) -> str:
         """A signed note, as one line."""
         from diadem.network.hub.notes import note_of
 
-        note = note_of(self.context.settings.id, said, carried, self.context.clock(), relay=relay, box=box)
+        note = note_of(self.context.settings.id, said, carried, self.context.clock(), mailbox)
         return note.signed(self.context.keys.open("online"))
 
     def told(self, node: str) -> dict[str, dict[str, int]]:
         """What the hub allows and holds for a spoke."""
         rules = self.context.policy.hub
-        with self.file.reading() as connection:
-            held = rows(connection, "SELECT bytes, objects, messages FROM held WHERE spoke = ?", node)
         limits = {
             "bytes": rules.max_per_spoke,
             "objects": rules.max_objects,
@@ -127,19 +131,13 @@ class Hub:
             "keep": int(rules.keep.total_seconds()),
             "relays": MAX_RELAYS,
         }
-        return {"limits": limits, "used": held[0] if held else {"bytes": 0, "objects": 0, "messages": 0}}
-
-    def held(self) -> dict[str, int]:
-        """What waits here in all: bytes, objects, messages, and relays that are open."""
-        sums = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in ("bytes", "objects", "messages"))
-        with self.file.reading() as connection:
-            (found,) = rows(connection, f"SELECT {sums} FROM held")  # noqa: S608  our own names
-            (open_,) = rows(connection, "SELECT count(*) AS relays FROM relays WHERE ended = ''")
-        return found | open_
+        return {"limits": limits, "used": self.mailboxes.used(node)}
 
     def tidy(self) -> Tidied:
         """Put in order what a process left that was killed; only while no process serves the hub."""
-        return tidy(self.file, self.room, now=time_text(self.context.clock()))
+        lost = self.mailboxes.lose(self.mailboxes.lost())
+        unfinished, strays = self.storage.sweep(alone=True)
+        return Tidied(unfinished, strays, lost)
 
 
 def hub_of(context: Context) -> Hub:

@@ -14,13 +14,13 @@ from diadem.model.times import time_text
 from diadem.trust.envelope import MAX_PAYLOAD_BYTES, Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey
 
-FORMAT: Final = "diadem-relay/1"
-TYPE: Final = "application/vnd.diadem.relay+json"
+FORMAT: Final = "diadem-mailbox/1"
+TYPE: Final = "application/vnd.diadem.mailbox+json"
 STORED, DELIVERED, DELETED = "stored", "delivered", "deleted"
 
 
-class Note(Document, frozen=True, kw_only=True, omit_defaults=True, tag_field="format", tag=FORMAT):
-    """What a hub says of some objects of a relay, or of a message in a box.
+class Note(Document, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
+    """What a hub says of some objects of a mailbox.
 
     Attributes
     ----------
@@ -28,8 +28,8 @@ class Note(Document, frozen=True, kw_only=True, omit_defaults=True, tag_field="f
         Its node id.
     said : str
         ``stored``, ``delivered`` or ``deleted``.
-    relay, box : str
-        Of which relay, or in whose box; the other is "".
+    mailbox : str
+        Id of it: of a relay, or of the node whose box it is.
     names, sha256 : tuple of str
         Names and SHA-256 of the sealed bytes, in the same order.
     size : int
@@ -44,17 +44,14 @@ class Note(Document, frozen=True, kw_only=True, omit_defaults=True, tag_field="f
 
     hub: NodeId
     said: Annotated[str, Meta(pattern=r"\A(stored|delivered|deleted)\Z", description="stored, delivered or deleted")]
-    relay: Annotated[str, Meta(min_length=1)] = ""
-    box: Annotated[str, Meta(min_length=1)] = ""
+    mailbox: Annotated[str, Meta(min_length=1)]
     names: tuple[str, ...]
     sha256: tuple[NodeId, ...]
     size: Count = field(name="bytes")
     at: Moment
 
     def __post_init__(self) -> None:
-        """Refuse what is of no one place."""
-        if bool(self.relay) == bool(self.box):
-            raise ValueError("it is of one relay or one box")
+        """Refuse lists that do not belong together, and a time that is none."""
         if len(self.names) != len(self.sha256):
             raise ValueError("names and digests differ in number")
         parse_time(self.at)
@@ -90,15 +87,12 @@ def open_note(line: str, *, hub: str, key: PublicKey) -> Note:
     return note
 
 
-def note_of(
-    hub: str, said: str, rows: Sequence[tuple[str, str, int]], at: datetime, *, relay: str = "", box: str = ""
-) -> Note:
+def note_of(hub: str, said: str, rows: Sequence[tuple[str, str, int]], at: datetime, mailbox: str) -> Note:
     """A note of some objects: name, SHA-256 and bytes of each."""
     return Note(
         hub=hub,
         said=said,
-        relay=relay,
-        box=box,
+        mailbox=mailbox,
         names=tuple(row[0] for row in rows),
         sha256=tuple(row[1] for row in rows),
         size=sum(row[2] for row in rows),

@@ -21,13 +21,13 @@ from diadem.model.times import read_time, time_text
 from diadem.model.transfers import new_id
 from diadem.network.closing import corrections_now
 from diadem.network.desk import Desk
+from diadem.network.envelope import Answer, Content, Mail, seal_mail
 from diadem.network.evidence import own_chain
 from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.limits import MAX_ANSWER, MAX_INVITATIONS, MAX_SENDERS
 from diadem.network.link import Link
-from diadem.network.mail.envelope import Answer, Content, Mail, seal_mail
-from diadem.network.mail.outbox import Outgoing, PendingIntroduction, Put, outbox_of
 from diadem.network.messages import OFFER, UNSIGNED, Message
+from diadem.network.outbox import Outgoing, PendingIntroduction, Put, outbox_of
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, through, ways
 from diadem.network.wire import no_answer
@@ -54,27 +54,27 @@ _AGAIN: Final = timedelta(days=1)
 def deliver_all(desk: Desk, *, peer: str | None = None, due: bool = True, stop: threading.Event | None = None) -> int:
     """Deliver what is in the outbox; returns how much was not taken.
 
-    A peer that does not answer holds nobody else up: what else there is for it waits with the first.
+    A peer that does not answer holds nobody else up: its other messages wait with the first.
     """
-    moment = desk.now if due else None
-    waiting: list[Outgoing | PendingIntroduction] = [*desk.outbox.introductions(due=moment, peer=peer)]
-    left, away = 0, set[str]()
-    for one in [*waiting, *desk.outbox.waiting(due=moment, peer=peer)]:
+    moment, left, away = desk.now if due else None, 0, set[str]()
+    for introduction in desk.outbox.introductions(due=moment, peer=peer):
         if stop is not None and stop.is_set():
             break
-        if one.peer in away or not deliver(desk, one):
+        left += not _introduce(desk, introduction)
+    for outgoing in desk.outbox.waiting(due=moment, peer=peer):
+        if stop is not None and stop.is_set():
+            break
+        if outgoing.peer in away or not deliver(desk, outgoing):
             left += 1
-            away.add(one.peer)
+            away.add(outgoing.peer)
     return left
 
 
-def deliver(desk: Desk, waiting: Outgoing | PendingIntroduction) -> bool:
-    """Hand over one message, directly or over a hub, or an introduction over its hub; False where it has to wait.
+def deliver(desk: Desk, waiting: Outgoing) -> bool:
+    """Hand over one message, directly or over a hub; False where it has to wait.
 
     What lies at a hub stays in the outbox until it is answered, and is put down again where nobody answers for long.
     """
-    if isinstance(waiting, PendingIntroduction):
-        return _introduced(desk, waiting)
     peer, known = peer_book(desk.context).known(waiting.peer), desk.book.find(waiting.transfer)
     routes = known.routes if known is not None else AUTO
     open_ways = ways(desk.context, peer, routes) if peer is not None else [None]
@@ -122,13 +122,16 @@ def _put_down(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer) -> bool:
     return _lies(desk, outgoing, hub, put)
 
 
-def _introduced(desk: Desk, waiting: PendingIntroduction) -> bool:
+def _introduce(desk: Desk, waiting: PendingIntroduction) -> bool:
     """The same of an introduction; one that has ended is given up."""
     if waiting.ends <= desk.now:
         desk.outbox.remove(waiting.id)
-        return True
-    hub = peer_book(desk.context).get(waiting.hub)
-    return bool(waiting.refused) or _lies(desk, waiting, hub, lambda: put_introduction(desk, waiting))
+    elif not waiting.refused:
+        hub = next((one for one in own_hubs(desk.context, peer_book(desk.context)) if one.id == waiting.hub), None)
+        if hub is None:
+            desk.outbox.put_off(waiting, "its hub is no longer one of this node's", desk.now)
+        return hub is not None and _lies(desk, waiting, hub, lambda: put_introduction(desk, waiting))
+    return True
 
 
 def _lies(desk: Desk, waiting: Outgoing | PendingIntroduction, hub: Peer, put: Callable[[], object]) -> bool:
@@ -285,7 +288,7 @@ def put_sealed(
     data = seal_mail(one, desk.context.keys.open("online"), to[1])
     try:
         tell_hub(desk, hub)  # else what answers it would find no box
-        desk.hub(hub.id).put_message(to[0], one.id, data, invitation=invitation)
+        desk.hub(hub.id).put(to[0], one.id, data, invitation=invitation)
     except DiademError as error:
         book.failed(to[0], through(hub), now, error.message)
         if isinstance(error, Unreachable) and not isinstance(error, CarrierFull):

@@ -28,13 +28,13 @@ from diadem.model.tickets import Ticket
 from diadem.model.times import time_text
 from diadem.model.transfers import new_id
 from diadem.network.desk import Desk
+from diadem.network.envelope import Answer, Content, Introduction, Mail, Welcome, open_mail
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_ANSWER, MAX_SEALED
 from diadem.network.link import Link
 from diadem.network.mail.delivery import UNPROVEN, begin_introduction, put_sealed, take_answer, tell_hub
-from diadem.network.mail.envelope import Answer, Content, Introduction, Mail, Welcome, open_mail
-from diadem.network.mail.outbox import KEPT, Outgoing, PendingIntroduction
 from diadem.network.messages import CLOSURE, MAX_ERROR, OFFER, PROGRESS, Message
+from diadem.network.outbox import KEPT, Outgoing, PendingIntroduction
 from diadem.network.peering import answer_introduction, finish_introduction, finish_join, introduce, join_request
 from diadem.network.route_book import route_book
 from diadem.node.peers.book import peer_book
@@ -138,16 +138,19 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
     book, boxes = route_book(desk.context), desk.hub(hub.id)
     try:
         tell_hub(desk, hub)
-        waiting = boxes.messages(wait=wait)
+        waiting = boxes.ls(desk.node, wait=wait)
     except DiademError as error:
         book.failed(hub.id, DIRECT, desk.now, error.message)
         raise
     book.worked(hub.id, DIRECT, desk.now)
     left: DiademError | None = None
     early, gone = list[str](), list[str]()
-    for name in chain((one.id for one in waiting), early):
+    for name in chain((one.name for one in waiting), early):
         if not book.was_taken(name):
-            data = boxes.message(name)
+            try:
+                data = bytes(boxes.get(desk.node, name))
+            except NotFound:  # the hub has lost it since; who put it there puts it there again
+                continue
             try:
                 _take(desk, hub, name, data)
             except (Unreachable, StoreError) as error:  # nobody's message keeps those of others waiting
@@ -161,7 +164,7 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
             book.take(name, desk.now)
         gone.append(name)
     if gone:
-        boxes.taken(gone)
+        boxes.taken(desk.node, gone)
     if left is not None:
         raise left
     return len(waiting)
@@ -270,9 +273,9 @@ def _take_introduction(desk: Desk, hub: Peer, said: Mail) -> None:
         It does not prove who it is from: nobody is answered.
     """
     assert isinstance(said.content, Introduction)
-    card = prove_card(said.content.chain, said.sender)
+    card = prove_card(said.content.card, said.sender)
     said.require_from(card.online, card.name)
-    to = (said.sender, open_note(said.content.note, card.online, card.node).age)
+    to = (said.sender, open_note(said.content.endpoint, card.online, card.node).age)
     answer: Content
     try:
         answer = answer_introduction(desk.context, said, card.online.key_id)
@@ -294,7 +297,7 @@ def _take_welcome(desk: Desk, said: Mail, welcome: Welcome) -> None:
     pending = desk.outbox.introduction(said.sender)
     if pending is None or pending.id != welcome.nonce:
         return
-    card = prove_card(welcome.chain, said.sender)
+    card = prove_card(welcome.card, said.sender)
     said.require_from(card.online, card.name)
     try:
         if pending.ticket:

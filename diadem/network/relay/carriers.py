@@ -11,7 +11,6 @@ from typing import Final
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.hooks.offers import target
 from diadem.model.carriers import VIA, via
-from diadem.model.peers import Peer
 from diadem.model.routes import HUB
 from diadem.model.transfers import OVER, State, Transfer
 from diadem.network.desk import Desk
@@ -87,8 +86,10 @@ def routes_to(context: Context, peer: str) -> tuple[str, ...]:
     return tuple(f"{VIA}{one.name}" for one in carriers_to(context, peer))
 
 
-def carrier_for(desk: Desk, transfer: Transfer, route: str = "") -> Guarded:
-    """The carrier that the route of a transfer means.
+def carrier_for(
+    desk: Desk, transfer: Transfer, route: str = "", *, permit: Callable[[], object] | None = None
+) -> Guarded:
+    """The carrier that the route of a transfer means; `permit` as `HubCarrier` has it.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def carrier_for(desk: Desk, transfer: Transfer, route: str = "") -> Guarded:
     """
     wanted = route or transfer.route
     if wanted == HUB:
-        return _hub(desk, transfer)
+        return _hub(desk, transfer, permit)
     name = via(wanted)
     if not name:
         raise Refused(f"no carrier has the route '{wanted}'", next="See: diadem peer carrier ls")
@@ -114,17 +115,13 @@ def carrier_for(desk: Desk, transfer: Transfer, route: str = "") -> Guarded:
     return desk.context.once("carriers", Connections).get(desk.context, settings)
 
 
-def _hub(desk: Desk, transfer: Transfer) -> Guarded:
+def _hub(desk: Desk, transfer: Transfer, permit: Callable[[], object] | None) -> Guarded:
     """The hub on which both sides agreed, else the first. Raises `Unreachable` where they have none in common."""
     relay = relay_book(desk.context).get(transfer.id)
     hub = hub_for(desk, transfer.peer, relay.hub if relay is not None else "")
     relay_book(desk.context).use_hub(transfer.id, hub.id)
-    return _at(desk, transfer, hub)
-
-
-def _at(desk: Desk, transfer: Transfer, hub: Peer) -> Guarded:
     tally = relay_book(desk.context).tally(transfer.id, hub.id)
-    return Guarded(HubCarrier(desk.hub(hub.id), tally), f"the hub '{hub.name}'")
+    return Guarded(HubCarrier(desk.hub(hub.id), tally, permit), f"the hub '{hub.name}'")
 
 
 def to_clear(desk: Desk) -> list[Transfer]:
@@ -175,15 +172,13 @@ def _end_at_hub(desk: Desk, transfer: Transfer, relay: Relay, hub: str) -> None:
     Raises
     ------
     NotFound
-        The hub is none any more, or carried nothing.
+        The hub is none any more, or knows nothing of it.
     Unreachable, DocumentError, Contradicted
         It does not answer, cannot say it yet, or proves nothing; that is tried again.
     """
-    client = desk.hub(hub)
-    with contextlib.suppress(NotFound):  # the other side has ended it
-        client.end(relay.relay)
     try:
-        chain = client.chain(relay.relay)
+        chain = desk.hub(hub).end(relay.relay)
     except Refused as error:  # what it said last is in none of its stores yet
         raise Unreachable(error.message) from error
-    keep_hub_chain(desk, transfer.id, relay.relay, hub, chain)
+    if chain:  # else it carried nothing
+        keep_hub_chain(desk, transfer.id, relay.relay, hub, chain)

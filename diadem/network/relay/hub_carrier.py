@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,10 +25,13 @@ class HubCarrier:
         Asks the hub.
     tally : Tally
         Counts along.
+    permit : callable or None
+        Lets the sender put something there, at its recipient: called where the hub knows nothing of the relay.
     """
 
     client: HubClient
     tally: Tally
+    permit: Callable[[], object] | None = None
     _listed: dict[str, Carried] = field(default_factory=dict, init=False, repr=False)
 
     def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
@@ -37,7 +40,7 @@ class HubCarrier:
         What lies there was sealed anew since, so that it has other bytes; how many, this node does not know any more.
         """
         try:
-            note = self.client.put_object(relay, name, data).note
+            note = self.client.put(relay, name, data).note
         except NotFound as error:
             raise NotFound(
                 "its recipient has not permitted this at the hub, or has ended it there",
@@ -52,17 +55,19 @@ class HubCarrier:
         self.tally.add(relay, [(name, note.sha256[0], note.size)], sure=True)
 
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:
-        """See `Carrier.ls`; nothing where the relay has ended."""
+        """See `Carrier.ls`; nothing where the relay has ended, or was not permitted until now."""
         try:
-            found = self.client.objects(relay, wait=wait)
+            found = self.client.ls(relay, wait=wait)
         except NotFound:
+            if self.permit is not None:  # the hub was away when it was accepted, or its disk is an older one
+                self.permit()
             return ()
         self._listed.update({one.name: one for one in found})
         return found
 
     def get(self, relay: str, name: str) -> bytearray:
         """See `Carrier.get`."""
-        return self.client.object(relay, name)
+        return self.client.get(relay, name)
 
     def remove(self, relay: str, names: Sequence[str]) -> None:
         """See `Carrier.remove`; where the relay has ended nothing is left to remove.
@@ -74,7 +79,7 @@ class HubCarrier:
             self.tally.add(relay, [(one.name, one.sha256, one.size) for one in listed], sure=False)
         asked = {row[0]: row for row in self.tally.rows(sure=False)}
         with contextlib.suppress(NotFound):
-            notes = self.client.taken_objects(relay, [*dict.fromkeys([*names, *asked])])
+            notes = self.client.taken(relay, [*dict.fromkeys([*names, *asked])])
             taken = {name for noted in notes for name in noted.note.names}
             self.tally.add(relay, [row for name, row in asked.items() if name in taken], sure=True)
             self.tally.forget(asked.keys() - taken)

@@ -58,7 +58,7 @@ def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
 def _permitted(desk: Desk, transfer: Transfer, relay: Relay, hub: Peer) -> Peer:
     routes = route_book(desk.context)
     try:
-        desk.hub(hub.id).put_permit(relay.relay, _stated(desk, transfer, relay, hub))
+        desk.hub(hub.id).permit(relay.relay, _stated(desk, transfer, relay, hub))
     except Unreachable as error:
         routes.failed(hub.id, DIRECT, desk.now, error.message)
         raise

@@ -24,10 +24,8 @@ from diadem.model.reopenable import Reopenable
 from diadem.network.client import PeerClient, PeerRefused
 from diadem.network.offering import transfer_of
 from diadem.network.profiles import Profile
-from diadem.network.remote.bundle import HttpBundle
-from diadem.network.remote.package import RemotePackage
+from diadem.network.remote.package import HttpBundle, RemoteChain, RemotePackage, restore
 from diadem.network.remote.reading import PackageFacts, read_facts, read_result, read_transfer
-from diadem.network.remote.restoring import RemoteChain, restore
 from diadem.network.remote.signing import Signer
 from diadem.network.wishes import JudgementWish, OfferWish, WantedOffer
 from diadem.node.quality.assess import ID, Assessments, Judgement

@@ -100,7 +100,7 @@ def test_introductions_that_waited_in_a_table_of_their_own_wait_in_the_outbox(
         "02": "",
         "03": "it was made by an earlier ver",
     }
-    assert {(one.hub, one.said.chain) for one in waiting.values()} == {("cd" * 32, b"{}")}
+    assert {(one.hub, one.said.chain) for one in waiting.values()} == {("cd" * 32, "{}")}
     assert waiting["02"].said.commitment == "ef" * 32
     assert rows(folder, NOW) == before
 

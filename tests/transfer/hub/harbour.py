@@ -138,22 +138,22 @@ class Harbour:
     def opened(self, sender: str = A, recipient: str = B, **changes: Any) -> str:
         """A relay that is open."""
         relay, line = self.permit_line(sender, recipient, **changes)
-        answer = self.ask(recipient, "PUT", f"hub/relays/{relay}/permit", line)
+        answer = self.ask(recipient, "PUT", f"hub/mailboxes/{relay}", line)
         assert answer.status == 200, answer.body
         return relay
 
     def put(self, relay: str, name: str, data: bytes, who: str = A) -> Answer:
-        return self.ask(who, "PUT", f"hub/relays/{relay}/objects/{name}", data)
+        return self.ask(who, "PUT", f"hub/mailboxes/{relay}/{name}", data)
 
     def names(self, relay: str, who: str = B) -> list[str]:
-        answer = self.ask(who, "GET", f"hub/relays/{relay}/objects")
+        answer = self.ask(who, "GET", f"hub/mailboxes/{relay}")
         return [one["name"] for one in answer.said["objects"]] if answer.status == 200 else []
 
     def taken(self, relay: str, *names: str, who: str = B) -> Answer:
-        return self.ask(who, "POST", f"hub/relays/{relay}/taken", encode({"names": list(names)}, where="test"))
+        return self.ask(who, "POST", f"hub/mailboxes/{relay}/taken", encode({"names": list(names)}, where="test"))
 
     def end(self, relay: str, who: str = B) -> Answer:
-        return self.ask(who, "POST", f"hub/relays/{relay}/end", b"{}")
+        return self.ask(who, "POST", f"hub/mailboxes/{relay}/end", b"{}")
 
     def used(self, who: str = B) -> dict[str, int]:
         used = self.ask(who, "GET", "hub").said["used"]
@@ -171,7 +171,7 @@ class Harbour:
     def empty(self) -> None:
         """Forget everything."""
         with self.hub.file.writing() as connection:
-            for table in ("senders", "messages", "sent", "relays", "objects", "held", "coming", "doomed"):
+            for table in ("senders", "sent", "mailboxes", "objects"):
                 connection.execute(f"DELETE FROM {table}")
         for path in self.carried():
             (self.folder / path).unlink()

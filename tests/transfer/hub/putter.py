@@ -15,9 +15,9 @@ from typing import Final
 from diadem.errors import Refused, Unreachable
 from diadem.model.policy import Hub as Rules
 from diadem.network.hub.book import open_book
+from diadem.network.hub.mailboxes import Mailboxes
 from diadem.network.hub.permits import Permit
-from diadem.network.hub.relays import Relays
-from diadem.network.hub.room import Room
+from diadem.network.hub.storage import Storage
 from diadem.store.sqlite_file import SqliteFile
 
 SENDER, RECIPIENT = "aa" * 32, "bb" * 32
@@ -25,32 +25,32 @@ SIZE: Final = 300_000
 _RULES: Final = Rules(free=0)
 
 
-def opened(folder: Path) -> tuple[SqliteFile, Room, Relays]:
-    """The book, disk and relays of a hub in a folder."""
+def opened(folder: Path) -> tuple[SqliteFile, Storage, Mailboxes]:
+    """The book, disk and mailboxes of a hub in a folder."""
     file = open_book(folder)
-    room = Room(file, folder, lambda: _RULES, now)
-    return file, room, Relays(file, room, lambda: _RULES, now)
+    storage = Storage(file, folder, now)
+    return file, storage, Mailboxes(file, storage, lambda: _RULES, now)
 
 
 def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
-def permit(relays: Relays, relay: str) -> None:
+def permit(mailboxes: Mailboxes, relay: str) -> None:
     """Let the sender put there what it likes."""
     until = now() + datetime.timedelta(days=1)
-    relays.permit(Permit("cc" * 32, relay, SENDER, RECIPIENT, 10**9, until))
+    mailboxes.permit(Permit("cc" * 32, relay, SENDER, RECIPIENT, 10**9, until))
 
 
 def main() -> None:
     """Put them."""
     folder, relay, letter, count = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-    file, _, relays = opened(folder)
+    file, _, mailboxes = opened(folder)
     data = letter.encode() * SIZE
     digest = hashlib.sha256(data).hexdigest()
     for number in range(count):
         try:
-            relays.put(SENDER, relay, f"2-{number}-1", data, digest)
+            mailboxes.put(SENDER, relay, f"2-{number}-1", data, digest)
         except (Refused, Unreachable):
             continue
         sys.stdout.write(f"2-{number}-1\n")

@@ -60,7 +60,7 @@ def received(harbour: Harbour, package: str, relay: str, **counts: Any) -> str:
 def keep(harbour: Harbour, transfer: str, relay: str) -> Path:
     """Fetch and keep the hub's chain, as the engine does at the end; where it is."""
     context = harbour.node(B).context
-    chain = harbour.ask(B, "GET", f"hub/relays/{relay}/chain").body
+    chain = harbour.end(relay).said["chain"].encode()
     keep_hub_chain(desk_of(context), transfer, relay, harbour.id(HUB), chain)
     return context.folder / "network" / "chains" / transfer / f"{harbour.id(HUB)}.json"
 
@@ -107,7 +107,7 @@ def test_a_chain_of_something_else_is_not_kept(harbour: Harbour, package: str) -
     relay, other = carried(harbour), carried(harbour)
     transfer = received(harbour, package, relay)
     desk = desk_of(harbour.node(B).context)
-    chain = harbour.ask(B, "GET", f"hub/relays/{other}/chain").body
+    chain = harbour.end(other).said["chain"].encode()
     with pytest.raises(DocumentError, match="something else"):
         keep_hub_chain(desk, transfer, relay, harbour.id(HUB), chain)
     with pytest.raises(DocumentError, match="another node"):

@@ -11,7 +11,7 @@ import pytest
 from diadem.custody.statements import permit
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import read_time
-from diadem.network.hub import relays
+from diadem.network.hub import mailboxes
 from diadem.node.peers.book import PeerBook
 from diadem.trust.envelope import Envelope, sign
 from tests.transfer.hub.harbour import HUB, RULES, A, Answer, B, C, Harbour
@@ -20,7 +20,7 @@ UNTIL = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
 
 
 def bring(harbour: Harbour, relay: str, line: bytes, who: str = B) -> Answer:
-    return harbour.ask(who, "PUT", f"hub/relays/{relay}/permit", line)
+    return harbour.ask(who, "PUT", f"hub/mailboxes/{relay}", line)
 
 
 def test_a_permit_opens_a_relay_and_the_same_again_changes_nothing(harbour: Harbour) -> None:
@@ -76,7 +76,7 @@ def test_permits_that_do_not_hold(harbour: Harbour) -> None:
     assert refused.status == 409
     assert "[hub] in policy.toml" in refused.said["error"]["next"]
     with harbour.hub.file.reading() as connection:
-        assert connection.execute("SELECT count(*) FROM relays").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM mailboxes").fetchone() == (0,)
 
 
 def test_a_sender_that_the_hub_does_not_know(harbour: Harbour) -> None:
@@ -119,7 +119,7 @@ def test_two_hubs_in_a_row(harbour: Harbour, hub: str) -> None:
 
 
 def test_one_recipient_opens_so_many_relays_and_no_more(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relays, "MAX_RELAYS", 2)
+    monkeypatch.setattr(mailboxes, "MAX_RELAYS", 2)
     opened = [harbour.opened() for _ in range(2)]
     harbour.end(opened[0])
     relay, line = harbour.permit_line()

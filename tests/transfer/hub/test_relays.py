@@ -28,17 +28,17 @@ def test_from_one_node_to_another_and_gone(harbour: Harbour) -> None:
     relay = harbour.opened()
     data = b"sealed" * 100
     stored = note(harbour, harbour.put(relay, "2-0-1", data), "stored")
-    assert (stored.relay, stored.names, stored.sha256, stored.size) == (relay, ("2-0-1",), (sha256(data),), 600)
-    told = harbour.ask(B, "GET", f"hub/relays/{relay}/objects").said["objects"]
-    assert told == [{"name": "2-0-1", "bytes": 600, "sha256": sha256(data)}]
+    assert (stored.mailbox, stored.names, stored.sha256, stored.size) == (relay, ("2-0-1",), (sha256(data),), 600)
+    told = harbour.ask(B, "GET", f"hub/mailboxes/{relay}").said["objects"]
+    assert [(one["name"], one["bytes"], one["sha256"]) for one in told] == [("2-0-1", 600, sha256(data))]
     assert harbour.names(relay, who=A) == ["2-0-1"]
-    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").body == data
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/2-0-1").body == data
     assert harbour.used() == {"bytes": 600, "objects": 1, "messages": 0}
     delivered = note(harbour, harbour.taken(relay, "2-0-1", "2-1-1"), "delivered")
     assert (delivered.names, delivered.size) == (("2-0-1",), 600)
     assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
     assert harbour.carried() == []
-    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects").status == 204
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}").status == 204
     assert note(harbour, harbour.taken(relay, "2-0-1"), "delivered") == delivered  # the answer was lost, say
 
 
@@ -47,7 +47,7 @@ def test_a_name_is_given_once(harbour: Harbour) -> None:
     assert harbour.put(relay, "0-0-1", b"one").status == 200
     assert harbour.put(relay, "0-0-1", b"one").status == 200
     assert harbour.put(relay, "0-0-1", b"two").status == 409
-    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/0-0-1").body == b"one"
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/0-0-1").body == b"one"
     harbour.taken(relay, "0-0-1")
     assert harbour.put(relay, "0-0-1", b"two").status == 409
     again = harbour.put(relay, "0-0-1", b"one")
@@ -61,24 +61,24 @@ def test_what_the_disk_lost_is_listed_no_more_and_may_be_put_again(harbour: Harb
     relay = harbour.opened()
     harbour.put(relay, "2-0-1", b"sealed")
     harbour.put(relay, "2-1-1", b"sealed too")
-    path = harbour.context.folder / "hub" / "relays" / relay / "2-0-1"
+    path = harbour.context.folder / "hub" / "mailboxes" / relay / "2-0-1"
     path.unlink() if lost else path.write_bytes(b"seal")
-    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").status == 404
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/2-0-1").status == 404
     assert harbour.names(relay) == ["2-1-1"]
     assert harbour.used() == {"bytes": 10, "objects": 1, "messages": 0}
     assert harbour.put(relay, "2-0-1", b"sealed").status == 200
-    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").body == b"sealed"
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/2-0-1").body == b"sealed"
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system does not open files without following links")
 def test_a_link_in_the_place_of_an_object_is_not_followed(harbour: Harbour, tmp_path: Path) -> None:
     relay = harbour.opened()
     harbour.put(relay, "2-0-1", b"sealed")
-    path = harbour.context.folder / "hub" / "relays" / relay / "2-0-1"
+    path = harbour.context.folder / "hub" / "mailboxes" / relay / "2-0-1"
     (tmp_path / "secret").write_bytes(b"secret")
     path.unlink()
     path.symlink_to(tmp_path / "secret")
-    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").status == 404
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/2-0-1").status == 404
     assert harbour.names(relay) == []
     assert (tmp_path / "secret").read_bytes() == b"secret"
 
@@ -100,12 +100,12 @@ def test_whoever_has_no_part_in_a_relay_learns_nothing(harbour: Harbour, who: st
     relay = harbour.opened()
     harbour.put(relay, "0-0-1", b"one")
     unknown = "0" * 32
-    asked = [("GET", "objects/0-0-1", b""), ("POST", "taken", b'{"names":["0-0-1"]}'), ("GET", "chain", b"")]
+    asked = [("GET", "/0-0-1", b""), ("POST", "/taken", b'{"names":["0-0-1"]}')]
     if who == C:
-        asked += [("GET", "objects", b""), ("POST", "end", b"{}"), ("PUT", "objects/0-1-1", b"x")]
+        asked += [("GET", "", b""), ("POST", "/end", b"{}"), ("PUT", "/0-1-1", b"x")]
     for method, path, body in asked:
-        assert harbour.ask(who, method, f"hub/relays/{relay}/{path}", body).nothing, (method, path)
-        assert harbour.ask(who, method, f"hub/relays/{unknown}/{path}", body).nothing, (method, path)
+        assert harbour.ask(who, method, f"hub/mailboxes/{relay}{path}", body).nothing, (method, path)
+        assert harbour.ask(who, method, f"hub/mailboxes/{unknown}{path}", body).nothing, (method, path)
     assert harbour.names(relay) == ["0-0-1"]
 
 
@@ -127,7 +127,7 @@ def test_an_expired_relay_is_one_that_never_was(harbour: Harbour) -> None:
     harbour.put(relay, "0-0-1", b"one")
     harbour.later(days=1, seconds=5)
     assert harbour.put(relay, "0-1-1", b"two").nothing
-    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/0-0-1").nothing
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/0-0-1").nothing
     swept = harbour.hub.endings.sweep()
     assert (swept.relays, str(swept)) == (1, "relays 1, messages 0, half-written 0")
     assert harbour.carried() == []
@@ -143,7 +143,7 @@ def said_of(harbour: Harbour, relay: str) -> list[dict[str, object]]:
 
 def test_the_end_is_stated_once_with_what_was_taken_and_what_was_not(harbour: Harbour) -> None:
     relay, line = harbour.permit_line()
-    harbour.ask(B, "PUT", f"hub/relays/{relay}/permit", line)
+    harbour.ask(B, "PUT", f"hub/mailboxes/{relay}", line)
     for number in range(4):
         harbour.put(relay, f"2-{number}-1", bytes(100 + number))
     harbour.taken(relay, "2-0-1", "2-2-1", "2-3-1")
@@ -161,31 +161,33 @@ def test_the_end_is_stated_once_with_what_was_taken_and_what_was_not(harbour: Ha
     assert len(said_of(harbour, relay)) == 2
     assert harbour.put(relay, "2-9-1", b"late").nothing
     for who in (A, B):
-        chain = harbour.ask(who, "GET", f"hub/relays/{relay}/chain")
-        assert chain.status == 200
-        assert json.loads(chain.body)
-    assert harbour.ask(C, "GET", f"hub/relays/{relay}/chain").nothing
+        assert json.loads(harbour.end(relay, who=who).said["chain"])["node"] == harbour.id(HUB)
+    assert harbour.end(relay, who=C).nothing
+    with harbour.hub.file.writing() as connection:  # it is months ago
+        connection.execute("DELETE FROM mailboxes")
+    assert json.loads(harbour.end(relay, who=A).said["chain"])
+    assert harbour.end(relay, who=C).nothing
 
 
 def test_what_a_process_left_unsaid_is_said_by_the_next_sweep(harbour: Harbour) -> None:
     relay = harbour.opened()
     harbour.put(relay, "2-0-1", b"one")
-    harbour.hub.relays.end(relay, "deleted")  # and it was killed
+    harbour.hub.mailboxes.end(relay, "deleted")  # and it was killed
     assert said_of(harbour, relay) == []
     with harbour.hub.file.reading() as connection:
         objects = connection.execute("SELECT * FROM objects").fetchall()
     harbour.hub.endings.sweep()
     assert [said["event"] for said in said_of(harbour, relay)] == ["deleted"]
     with harbour.hub.file.writing() as connection:  # as if it had been killed before it could note that
-        connection.execute("UPDATE relays SET stated = 0")
-        connection.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", objects)
+        connection.execute("UPDATE mailboxes SET stated = 0")
+        connection.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", objects)
     harbour.hub.endings.sweep()
     assert len(said_of(harbour, relay)) == 1
 
 
 def test_of_a_relay_that_nobody_used_nothing_is_said(harbour: Harbour) -> None:
     relay = harbour.opened()
-    assert harbour.end(relay).status == 200
+    assert harbour.end(relay).said["chain"] == ""
     assert said_of(harbour, relay) == []
 
 

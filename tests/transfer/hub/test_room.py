@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from diadem.model.policy import Hub as Rules
-from diadem.model.times import time_text
-from diadem.network.hub.book import hold, object_place
-from diadem.network.hub.tidying import Tidied, tidy
+from diadem.network.hub.hub import Tidied
 from tests import zygote
 from tests.transfer.hub.harbour import RULES, A, B, C, Harbour, become_hub
 from tests.transfer.hub.putter import RECIPIENT, SIZE, opened, permit
@@ -30,9 +28,10 @@ def putting(folder: Path, letter: str, count: int) -> zygote.Process:
 
 def put_in_order(folder: Path) -> tuple[Tidied, dict[str, str]]:
     """Tidy; what was out of order, and the digests of what is there then."""
-    file, room, relays = opened(folder)
-    tidied = tidy(file, room, now="2026-03-14T09:26:53Z")
-    held = {one.name: one.sha256 for one in relays.ls(RECIPIENT, RELAY)}
+    file, storage, mailboxes = opened(folder)
+    lost = mailboxes.lose(mailboxes.lost())
+    tidied = Tidied(*storage.sweep(alone=True), lost)
+    held = {one.name: one.sha256 for one in mailboxes.ls(RECIPIENT, RELAY)}
     file.close()
     return tidied, held
 
@@ -41,8 +40,8 @@ def put_in_order(folder: Path) -> tuple[Tidied, dict[str, str]]:
 def test_nothing_half_written_survives_a_process_that_is_killed(tmp_path: Path, after: int) -> None:
     folder = tmp_path / "hub"
     folder.mkdir()
-    file, _, relays = opened(folder)
-    permit(relays, RELAY)
+    file, _, mailboxes = opened(folder)
+    permit(mailboxes, RELAY)
     file.close()
     process = putting(folder, "x", 2000)
     assert process.stdout is not None
@@ -55,25 +54,24 @@ def test_nothing_half_written_survives_a_process_that_is_killed(tmp_path: Path, 
     digest = hashlib.sha256(b"x" * SIZE).hexdigest()
     assert set(told) <= set(held)  # what was said to be stored is stored
     assert set(held.values()) == {digest}
-    lying = {path.name: path.read_bytes() for path in (folder / "relays" / RELAY).iterdir()}
+    lying = {path.name: path.read_bytes() for path in (folder / "mailboxes" / RELAY).iterdir()}
     assert {name: hashlib.sha256(data).hexdigest() for name, data in lying.items()} == held
     assert list((folder / "coming").iterdir()) == []
     assert tidied.lost == 0
     again, _ = put_in_order(folder)
     assert not again
-    file, _, _ = opened(folder)
+    file, _, mailboxes = opened(folder)
+    assert mailboxes.used(RECIPIENT) == {"bytes": SIZE * len(held), "objects": len(held), "messages": 0}
     with file.reading() as connection:
-        used = connection.execute("SELECT bytes, objects FROM held").fetchone()
-        assert used == (SIZE * len(held), len(held))
-        assert connection.execute("SELECT put FROM relays").fetchone() == (SIZE * len(held),)
+        assert connection.execute("SELECT put FROM mailboxes").fetchone() == (SIZE * len(held),)
     file.close()
 
 
 def test_two_processes_never_store_two_things_under_one_name(tmp_path: Path) -> None:
     folder = tmp_path / "hub"
     folder.mkdir()
-    file, _, relays = opened(folder)
-    permit(relays, RELAY)
+    file, _, mailboxes = opened(folder)
+    permit(mailboxes, RELAY)
     file.close()
     processes = {letter: putting(folder, letter, 40) for letter in "xy"}
     stored = {letter: process.communicate()[0].split() for letter, process in processes.items()}
@@ -82,7 +80,7 @@ def test_two_processes_never_store_two_things_under_one_name(tmp_path: Path) -> 
     assert not tidied
     for letter, names in stored.items():
         for name in names:
-            assert (folder / "relays" / RELAY / name).read_bytes() == letter.encode() * SIZE
+            assert (folder / "mailboxes" / RELAY / name).read_bytes() == letter.encode() * SIZE
             assert held[name] == hashlib.sha256(letter.encode() * SIZE).hexdigest()
     assert len(held) == len(stored["x"]) + len(stored["y"]) >= 30
 
@@ -91,18 +89,19 @@ def test_a_start_says_what_it_put_in_order(harbour: Harbour) -> None:
     relay = harbour.opened()
     for number in range(3):
         harbour.put(relay, f"2-{number}-1", bytes(100))
-    harbour.ask(B, "PUT", "hub/box", b'{"from":["%b"],"invitations":[]}' % harbour.id(A).encode())
-    harbour.ask(A, "PUT", f"hub/boxes/{harbour.id(B)}/{'ab' * 16}", b"sealed")
-    objects = harbour.folder / "relays" / relay
+    harbour.ask(
+        B, "PUT", f"hub/mailboxes/{harbour.id(B)}", b'{"from":["%b"],"invitations":[]}' % harbour.id(A).encode()
+    )
+    harbour.ask(A, "PUT", f"hub/mailboxes/{harbour.id(B)}/{'ab' * 16}", b"sealed")
+    objects = harbour.folder / "mailboxes" / relay
     (objects / "2-0-1").unlink()
     (objects / "2-1-1").write_bytes(bytes(99))
     (objects / "2-7-1").write_bytes(b"of nobody")
     (harbour.folder / "coming" / ("0" * 32)).write_bytes(b"half")
-    (harbour.folder / "boxes" / harbour.id(B) / ("ab" * 16)).unlink()
-    promised(harbour, relay, "2-8-1", 500)
+    (harbour.folder / "mailboxes" / harbour.id(B) / ("ab" * 16)).unlink()
     tidied = harbour.hub.tidy()
-    assert (tidied.unfinished, tidied.strays, tidied.lost) == (2, 1, 3)
-    assert str(tidied) == "2 half-written and 1 unknown files removed, 3 whose files are lost"
+    assert (tidied.unfinished, tidied.strays, tidied.lost) == (1, 1, 3)
+    assert str(tidied) == "1 half-written and 1 unknown files removed, 3 whose files are lost"
     assert harbour.names(relay) == ["2-2-1"]
     assert harbour.used() == {"bytes": 100, "objects": 1, "messages": 0}
     assert harbour.put(relay, "2-0-1", bytes(100)).status == 200  # what was lost comes again
@@ -115,7 +114,7 @@ def test_a_start_says_what_it_put_in_order(harbour: Harbour) -> None:
 def test_a_link_is_no_object_and_leads_nowhere(harbour: Harbour, tmp_path: Path) -> None:
     relay = harbour.opened()
     harbour.put(relay, "2-0-1", b"sealed")
-    objects = harbour.folder / "relays" / relay
+    objects = harbour.folder / "mailboxes" / relay
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
     (objects / "2-0-1").unlink()
@@ -127,26 +126,30 @@ def test_a_link_is_no_object_and_leads_nowhere(harbour: Harbour, tmp_path: Path)
     assert secret.read_bytes() == b"secret"
 
 
-def promised(harbour: Harbour, relay: str, name: str, size: int) -> None:
-    """Room that a process has been promised, which writes now or was killed."""
-    row = ("ab" * 16, object_place(relay, name), harbour.id(B), relay, size, time_text(harbour.context.clock()))
-    with harbour.hub.file.writing() as connection:
-        connection.execute("INSERT INTO coming VALUES (?, ?, ?, ?, ?, ?)", row)
-        hold(connection, harbour.id(B), size, objects=1)
-        connection.execute("UPDATE relays SET put = put + ? WHERE id = ?", (size, relay))
-
-
-def test_what_another_process_is_writing_is_waited_for_but_not_for_ever(harbour: Harbour) -> None:
+def test_what_another_process_was_writing_is_removed_when_it_is_surely_dead(harbour: Harbour) -> None:
+    draft = harbour.folder / "coming" / ("ab" * 16)
+    draft.write_bytes(bytes(400_000))
     relay = harbour.opened()
-    promised(harbour, relay, "2-0-1", 400_000)
-    answer = harbour.put(relay, "2-0-1", bytes(300_000))
-    assert answer.status == 503
-    assert "just now" in answer.said["error"]["message"]
-    assert harbour.put(relay, "2-1-1", bytes(100_001)).status == 409  # it counts already
+    assert not harbour.hub.endings.sweep()
+    assert draft.exists()
+    assert harbour.put(relay, "2-0-1", bytes(300_000)).status == 200
     harbour.later(minutes=11)
     assert harbour.hub.endings.sweep().unfinished == 1
-    assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
-    assert harbour.put(relay, "2-0-1", bytes(300_000)).status == 200
+    assert not draft.exists()
+    assert harbour.used() == {"bytes": 300_000, "objects": 1, "messages": 0}
+
+
+def test_a_file_that_a_killed_process_did_not_enter_or_did_not_remove_goes_with_a_sweep(harbour: Harbour) -> None:
+    relay = harbour.opened()
+    harbour.put(relay, "2-0-1", b"sealed")
+    folder = harbour.folder / "mailboxes" / relay
+    (folder / "2-1-1").write_bytes(b"placed, and killed before it was entered")
+    harbour.taken(relay, "2-0-1")
+    (folder / "2-0-1").write_bytes(b"taken, and killed before it was removed")
+    assert harbour.put(relay, "2-1-1", b"sealed too").status == 200
+    harbour.hub.endings.sweep()
+    assert harbour.carried() == [str(Path("mailboxes") / relay / "2-1-1")]
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/2-1-1").body == b"sealed too"
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,17 @@ class Served:
     def spoke(self, name: str) -> HubClient:
         key = self.harbour.node(name).context.keys.open("online")
         pinned = self.harbour.context.keys.open("online").public
-        return HubClient(self.peer_client(key), hub=self.harbour.id(HUB), key=pinned, keep=self.notes.append)
+        return HubClient(
+            self.peer_client(key),
+            node=self.harbour.id(name),
+            hub=self.harbour.id(HUB),
+            key=pinned,
+            keep=self.notes.append,
+        )
 
     def opened(self, **changes: Any) -> str:
         relay, line = self.harbour.permit_line(**{"ceiling": 20_000_000, **changes})
-        self.spoke(B).put_permit(relay, line)
+        self.spoke(B).permit(relay, line)
         return relay
 
 
@@ -84,7 +90,7 @@ def hub_process(town_of_hub: Town, tmp_path_factory: pytest.TempPathFactory) -> 
     """The hub, put in order after a crash, and listening."""
     harbour = Harbour(town_of_hub)
     folder, (port, numbers) = harbour.context.folder, free_ports(2)
-    (harbour.hub.room.path("coming") / ("0" * 32)).write_bytes(b"half of it")
+    (harbour.hub.file.path.parent / "coming" / ("0" * 32)).write_bytes(b"half of it")
     policy = default_policy()
     for old, new in LIMITS.items():
         assert old in policy
@@ -154,19 +160,19 @@ def test_from_one_spoke_to_the_other(served: Served, tmp_path: Path) -> None:
     receiver.end(relay)
     sender.end(relay)
     assert served.notes[-1].note.said == "deleted"
-    assert json.loads(served.spoke(A).chain(relay))
+    assert json.loads(served.spoke(A).end(relay))
     assert list(receiver.ls("0" * 32)) == []
     with pytest.raises(NotFound):
-        served.spoke(C).chain(relay)
+        served.spoke(C).end(relay)
 
 
 def test_whoever_waits_hears_of_it(served: Served) -> None:
     relay = served.opened()
     came: list[Carried] = []
-    waiting = threading.Thread(target=lambda: came.extend(served.spoke(B).objects(relay, wait=10)))
+    waiting = threading.Thread(target=lambda: came.extend(served.spoke(B).ls(relay, wait=10)))
     waiting.start()
     time.sleep(0.2)
-    served.spoke(A).put_object(relay, "0-0-1", b"sealed")
+    served.spoke(A).put(relay, "0-0-1", b"sealed")
     waiting.join(5)
     assert [one.name for one in came] == ["0-0-1"]
     served.spoke(B).end(relay)
@@ -175,30 +181,31 @@ def test_whoever_waits_hears_of_it(served: Served) -> None:
 def test_a_message_through_a_box(served: Served) -> None:
     invitation = sha256(b"a ticket's secret")
     served.spoke(B).set_box([served.harbour.id(A)], [invitation])
-    first, second, data = secrets.token_hex(16), secrets.token_hex(16), secrets.token_bytes(MAX_SEALED)
-    served.spoke(A).put_message(served.harbour.id(B), first, data)
+    box, data = served.harbour.id(B), secrets.token_bytes(MAX_SEALED)
+    first, second = secrets.token_hex(16), secrets.token_hex(16)
+    served.spoke(A).put(box, first, data)
     with pytest.raises(NotFound):
-        served.spoke(C).put_message(served.harbour.id(B), second, b"sealed")
-    served.spoke(C).put_message(served.harbour.id(B), second, b"sealed", invitation=invitation)
-    assert {one.id: one.size for one in served.spoke(B).messages()} == {first: MAX_SEALED, second: 6}
-    assert served.spoke(B).message(first) == data
-    served.spoke(B).taken([first, second])
-    assert served.spoke(B).messages() == []
+        served.spoke(C).put(box, second, b"sealed")
+    served.spoke(C).put(box, second, b"sealed", invitation=invitation)
+    assert {one.name: one.size for one in served.spoke(B).ls(box)} == {first: MAX_SEALED, second: 6}
+    assert served.spoke(B).get(box, first) == data
+    served.spoke(B).taken(box, [first, second])
+    assert served.spoke(B).ls(box) == []
 
 
 def test_strangers_and_users_of_the_hub_get_the_one_answer(served: Served) -> None:
     relay = served.opened()
-    served.spoke(A).put_object(relay, "0-0-1", b"sealed")
+    served.spoke(A).put(relay, "0-0-1", b"sealed")
     user = served.peer_client(served.harbour.context.keys.open("users/alice"))
     with pytest.raises(NotFound) as of_user:
-        user.get_json(f"hub/relays/{relay}/objects")
+        user.get_json(f"hub/mailboxes/{relay}")
     with pytest.raises(NotFound) as of_spoke:
-        served.spoke(C).objects(relay)
+        served.spoke(C).ls(relay)
     with pytest.raises(NotFound) as of_nothing:
-        served.spoke(B).objects("0" * 32)
+        served.spoke(B).ls("0" * 32)
     stranger = served.peer_client(PrivateKey.from_seed(bytes(32)))
     with pytest.raises(NotFound) as of_stranger:
-        stranger.get_json(f"hub/relays/{relay}/objects")
+        stranger.get_json(f"hub/mailboxes/{relay}")
     answers = {one.value.message for one in (of_user, of_spoke, of_nothing, of_stranger)}
     assert len(answers) == 1
     served.spoke(B).end(relay)
@@ -222,16 +229,16 @@ def test_names_that_lead_astray(served: Served) -> None:
     before = served.harbour.files()
     for name in ASTRAY:
         with pytest.raises(NotFound):
-            served.spoke(A).put_object(relay, name, b"sealed")
+            served.spoke(A).put(relay, name, b"sealed")
         with pytest.raises(NotFound):
-            served.spoke(B).object(relay, name)
+            served.spoke(B).get(relay, name)
     assert served.harbour.files() == before
 
 
 def test_a_body_that_is_not_what_was_said(served: Served) -> None:
     relay = served.opened()
     key = served.harbour.node(A).context.keys.open("online")
-    path = f"hub/relays/{relay}/objects/2-0-1"
+    path = f"hub/mailboxes/{relay}/2-0-1"
     client = served.peer_client(key)
     client.get_json("whoami")
     for pieces in ([b"longer than it was said"], [b"short"]):
@@ -239,16 +246,16 @@ def test_a_body_that_is_not_what_was_said(served: Served) -> None:
             client.put(path, partial(iter, pieces), length=10, digest=body_digest(b"0123456789"))
     with pytest.raises((PeerRefused, Unreachable)):
         client.put(path, bytes(MAX_OBJECT + 1))
-    assert served.spoke(B).objects(relay) == []
+    assert served.spoke(B).ls(relay) == []
     assert served.harbour.carried() == []
 
 
 def test_a_note_that_another_signed_is_not_believed(served: Served) -> None:
     relay = served.opened()
     key = served.harbour.node(A).context.keys.open("online")
-    client = HubClient(served.peer_client(key), hub=served.harbour.id(HUB), key=key.public)
+    client = HubClient(served.peer_client(key), node=served.harbour.id(A), hub=served.harbour.id(HUB), key=key.public)
     with pytest.raises(IntegrityError, match="did not sign"):
-        client.put_object(relay, "0-0-1", b"sealed")
+        client.put(relay, "0-0-1", b"sealed")
     served.spoke(B).end(relay)
 
 
@@ -267,10 +274,10 @@ class Lying(PeerClient):
 def test_a_note_of_something_else_is_not_believed(served: Served) -> None:
     harbour, relay, key = served.harbour, "ab" * 16, served.harbour.node(A).context.keys.open("online")
     lying = Lying([served.url], [served.tls], harbour.id(HUB), key)
-    client = HubClient(lying, hub=harbour.id(HUB), key=harbour.context.keys.open("online").public)
+    client = HubClient(lying, node=harbour.id(A), hub=harbour.id(HUB), key=harbour.context.keys.open("online").public)
     row = ("0-0-1", sha256(b"sealed"), 6)
-    lying.answer = {"stored": harbour.hub.note("stored", [row], relay=relay)}
-    assert client.put_object(relay, "0-0-1", b"sealed").note.size == 6
+    lying.answer = {"stored": harbour.hub.note("stored", [row], relay)}
+    assert client.put(relay, "0-0-1", b"sealed").note.size == 6
     wrong: Mapping[str, tuple[list[tuple[str, str, int]], str]] = {
         "another relay": ([row], "cd" * 16),
         "another name": ([("0-0-2", *row[1:])], relay),
@@ -279,23 +286,23 @@ def test_a_note_of_something_else_is_not_believed(served: Served) -> None:
         "more than was put": ([row, row], relay),
     }
     for rows, of in wrong.values():
-        lying.answer = {"stored": harbour.hub.note("stored", rows, relay=of)}
+        lying.answer = {"stored": harbour.hub.note("stored", rows, of)}
         with pytest.raises(IntegrityError, match="something else"):
-            client.put_object(relay, "0-0-1", b"sealed")
-    lying.answer = {"delivered": harbour.hub.note("delivered", [row, ("9-9-9", *row[1:])], relay=relay)}
+            client.put(relay, "0-0-1", b"sealed")
+    lying.answer = {"delivered": harbour.hub.note("delivered", [row, ("9-9-9", *row[1:])], relay)}
     with pytest.raises(IntegrityError, match="something else"):
-        client.taken_objects(relay, ["0-0-1"])
-    lying.answer = {"stored": harbour.hub.note("deleted", [row], relay=relay)}
+        client.taken(relay, ["0-0-1"])
+    lying.answer = {"stored": harbour.hub.note("deleted", [row], relay)}
     with pytest.raises(IntegrityError, match="something else"):
-        client.put_object(relay, "0-0-1", b"sealed")
+        client.put(relay, "0-0-1", b"sealed")
 
 
 def test_what_the_operator_sees_and_what_stands_in_the_log(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     relay = served.opened()
-    served.spoke(A).put_object(relay, "2-5-1", bytes(4096))
+    served.spoke(A).put(relay, "2-5-1", bytes(4096))
     served.spoke(B).set_box([served.harbour.id(A)])
     message = secrets.token_hex(16)
-    served.spoke(A).put_message(served.harbour.id(B), message, bytes(100))
+    served.spoke(A).put(served.harbour.id(B), message, bytes(100))
     folder = str(served.harbour.context.folder)
     command_line()(["status", "--node", folder, "--json"], standalone_mode=False)
     seen = json.loads(capsys.readouterr().out)["hub"]
@@ -312,11 +319,11 @@ def test_what_the_operator_sees_and_what_stands_in_the_log(served: Served, capsy
         numbers = answer.read().decode()
     assert "diadem_hub_bytes 4196" in numbers
     assert "diadem_hub_objects 1" in numbers
-    served.spoke(B).taken([message])
+    served.spoke(B).taken(served.harbour.id(B), [message])
     served.spoke(B).end(relay)
     log = served.log.read_text("utf-8")
     assert "hub tidied: 1 half-written and 0 unknown files removed" in log
-    assert "PUT hub/relays/{relay}/objects/{object}" in log
+    assert "PUT hub/mailboxes/{mailbox}/{object}" in log
     for secret in (relay, message, "2-5-1", served.harbour.id(B)):
         assert secret not in log
 
@@ -333,5 +340,5 @@ def test_a_hub_is_asked_where_its_note_says(served: Served) -> None:
 
 def test_the_interface_describes_the_hub(served: Served) -> None:
     paths = served.peer_client(PrivateKey.from_seed(bytes(32))).get_json("openapi.json")["paths"]
-    assert {"get", "put"} == set(paths[f"{BASE}hub/relays/{{relay}}/objects/{{object}}"])
-    assert "507" in paths[f"{BASE}hub/relays/{{relay}}/objects/{{object}}"]["put"]["responses"]
+    assert {"get", "put"} == set(paths[f"{BASE}hub/mailboxes/{{mailbox}}/{{object}}"])
+    assert "507" in paths[f"{BASE}hub/mailboxes/{{mailbox}}/{{object}}"]["put"]["responses"]

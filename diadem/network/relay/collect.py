@@ -157,7 +157,6 @@ class _Collect:
             self._ask()
             return False
         wanted, stale = self._sorted(listed)
-        self._way.carrier.remove(self._way.relay.relay, [str(name) for name in stale])
         came = False
         for start in range(0, len(wanted), _BATCH):
             done: list[ObjectName] = []
@@ -165,7 +164,10 @@ class _Collect:
             crew.each(wanted[start : start + _BATCH], partial(self._take, crew, done))
             came = came or bool(done)
             self._receiving.arrival.sync()  # what is removed there is on the disk here
-            self._way.carrier.remove(self._way.relay.relay, [str(name) for name in done])
+            self._way.carrier.remove(self._way.relay.relay, [str(name) for name in (*stale, *done)])
+            stale = []
+        if stale:
+            self._way.carrier.remove(self._way.relay.relay, [str(name) for name in stale])
         self._ask()
         return came
 

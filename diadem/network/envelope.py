@@ -11,20 +11,23 @@ said it is proven against a key that the caller knows: that is pinned, or that t
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from msgspec import Meta, field
+from msgspec.structs import force_setattr
 
 from diadem.errors import DocumentError, Refused
 from diadem.model import canonical
+from diadem.model.documents import Document, Id, Moment, NodeId
 from diadem.model.peer_checks import HEX, matches
 from diadem.model.plain_text import one_line
 from diadem.model.statements import parse_time
 from diadem.model.tickets import TOKEN
 from diadem.model.times import time_text
-from diadem.network.limits import MAX_INTRODUCTION, MAX_SEALED, MAX_SEALED_PAYLOAD
+from diadem.network.limits import MAX_CHECKPOINT, MAX_INTRODUCTION, MAX_SEALED, MAX_SEALED_PAYLOAD
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.sealing import seal, unseal
@@ -45,135 +48,133 @@ WELCOME: Final = "welcome"
 BEGUN: Final = "begun"
 #: Characters of the words of a refusal.
 _TEXT: Final = 2000
-_MEMBERS: Final = frozenset({"content", "format", "from", "id", "kind", "sent", "to"})
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 _ASK: Final = "Its sender must send it again; both sides should run the same version of DIADEM."
 _REFRESH: Final = "If its key is new, its people run: diadem peer refresh"
 
 
-@dataclass(frozen=True, slots=True)
-class Introduction:
+class _Said(Document, frozen=True):
+    """What may stand in an envelope, by its form; what a node shows of itself are texts of signed documents."""
+
+    ADVICE: ClassVar[str] = "Update DIADEM on both sides, and try again."
+
+
+class _Shown(_Said, frozen=True):
+    """What a node shows of itself."""
+
+    #: 32 random hex digits of the introduction, which the answer repeats.
+    nonce: Id
+    #: Its card, which leads from its id to the key that signed, and its endpoint note.
+    chain: str
+    note: str
+
+    @property
+    def card(self) -> bytes:
+        """The chain as it is proven."""
+        return self.chain.encode("utf-8", "surrogatepass")
+
+    @property
+    def endpoint(self) -> bytes:
+        """The note as it is opened."""
+        return self.note.encode("utf-8", "surrogatepass")
+
+
+class Introduction(_Shown, frozen=True, kw_only=True):
     """What a node says when it joins, or tells a peer of its new keys."""
 
-    #: Of the ticket; "" for a node that is known already.
-    token: str
-    #: 32 random hex digits, which the answer repeats.
-    nonce: str
+    WHAT: ClassVar[str] = INTRODUCTION
+
     #: The newest checkpoint of the reader's log that the sender has, or "".
     seen: str
-    #: The sender's card, which leads from its id to the key that signed, and its endpoint note.
-    chain: bytes
-    note: bytes
+    #: Of the ticket; "" for a node that is known already.
+    token: str
     #: With a token: what binds the sender to its number for the words, and that number, "" until it is revealed.
-    commitment: str = ""
-    number: str = ""
+    commitment: str
+    number: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object of texts."""
-        return _texts(self)
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Self:
-        """The introduction of what `to_dict` gives; raises `DocumentError` for anything else."""
-        said = cls(**_read(found, cls.__slots__))
-        joins = matches(TOKEN, said.token)
-        _require(joins or said.token == "", "its token is malformed")
-        _require(matches(TOKEN, said.nonce), "its nonce is malformed")
-        _require(matches(HEX, said.commitment) if joins else said.commitment == "", "its commitment is malformed")
-        _require(said.number == "" or (joins and matches(TOKEN, said.number)), "its number is malformed")
-        return said
+    def __post_init__(self) -> None:
+        """Refuse one that joins by halves."""
+        joins = matches(TOKEN, self.token)
+        if not joins and self.token:
+            raise ValueError("its token is malformed")
+        if not (matches(HEX, self.commitment) if joins else self.commitment == ""):
+            raise ValueError("its commitment is malformed")
+        if self.number and not (joins and matches(TOKEN, self.number)):
+            raise ValueError("its number is malformed")
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(_Shown, frozen=True, kw_only=True):
     """The answer to an introduction."""
 
-    #: Of the introduction.
-    nonce: str
-    #: How its node is seen here: ``pending`` or ``confirmed``; `BEGUN` where it is to reveal its number.
+    WHAT: ClassVar[str] = WELCOME
+
+    #: How the other node is seen here, ``pending`` or ``confirmed``; `BEGUN` where it is to reveal its number.
     state: str
-    #: The card and the endpoint note of the node that answers.
-    chain: bytes
-    note: bytes
     #: To one who joins: the answering node's number for the words.
-    number: str = ""
+    number: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object of texts."""
-        return _texts(self)
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Self:
-        """The welcome of what `to_dict` gives; raises `DocumentError` for anything else."""
-        said = cls(**_read(found, cls.__slots__))
-        _require(matches(TOKEN, said.nonce), "its nonce is malformed")
-        _require(said.state in ("pending", "confirmed", *((BEGUN,) if said.number else ())), "its state is unknown")
-        _require(said.number == "" or matches(TOKEN, said.number), "its number is malformed")
-        return said
+    def __post_init__(self) -> None:
+        """Refuse another state, and a number that is none."""
+        if self.state not in ("pending", "confirmed", BEGUN):
+            raise ValueError("its state is unknown")
+        if not (matches(TOKEN, self.number) or (self.number == "" and self.state != BEGUN)):
+            raise ValueError("its number is malformed")
 
 
-def _texts(said: Introduction | Welcome) -> dict[str, Any]:
-    values = {name: getattr(said, name) for name in said.__slots__}
-    return {name: value.decode("utf-8") if isinstance(value, bytes) else value for name, value in values.items()}
-
-
-def _read(found: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    whole = found.keys() == set(names) and all(isinstance(value, str) for value in found.values())
-    _require(whole, f"an object of texts with {', '.join(names)} is expected")
-    return dict(found) | {name: found[name].encode("utf-8", "surrogatepass") for name in ("chain", "note")}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(_Said, frozen=True, omit_defaults=True):
     """What a node answered to what came over a hub: what a request would have been answered."""
 
+    WHAT: ClassVar[str] = ANSWER
+
     #: Id of the envelope that is answered.
-    to: str
+    to: Id
     #: As `diadem.network.incoming.receive` has it; ``refused`` where it was refused.
-    state: str
+    state: Annotated[str, Meta(min_length=1, max_length=40)]
     #: With ``unproven``: the checkpoint from which on the chain is to be exported.
-    seen: str = ""
+    seen: Annotated[str, Meta(max_length=MAX_CHECKPOINT)] = ""
     #: Control messages that answer.
-    messages: tuple[Mapping[str, Any], ...] = ()
+    messages: Annotated[tuple[dict[str, Any], ...], Meta(max_length=4)] = ()
     #: With ``refused``: `code`, `message` and `next`.
-    error: Mapping[str, str] = field(default_factory=dict)
+    error: dict[str, Annotated[str, Meta(max_length=_TEXT)]] = field(default_factory=dict)
     #: With a refused introduction: the chain that proves who refuses, for a node that has never met it.
-    card: str = ""
+    card: Annotated[str, Meta(max_length=1 << 20)] = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object without what is empty."""
-        told = {name: getattr(self, name) for name in self.__slots__}
-        told["messages"], told["error"] = [dict(one) for one in self.messages], dict(self.error)
-        return {name: value for name, value in told.items() if value or name in ("to", "state")}
-
-    @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Self:
-        """The answer of what `to_dict` gives; raises `DocumentError` for anything else."""
-        _require({"to", "state"} <= found.keys() <= set(cls.__slots__) and all(found.values()), "no such answer")
-        _require(matches(_ID, found["to"]), "it answers nothing")
-        for name, longest in (("state", 40), ("seen", 4096), ("card", 1 << 20)):
-            value = found.get(name, "")
-            _require(isinstance(value, str) and len(value) <= longest, f"its {name} is not a short text")
-        messages, error = found.get("messages", []), found.get("error", {})
-        several = isinstance(messages, list) and len(messages) <= 4 and all(isinstance(one, dict) for one in messages)
-        _require(several, "at most four messages answer one")
-        fits = isinstance(error, dict) and (not error or error.keys() == {"code", "message", "next"})
-        _require(fits and all(isinstance(text, str) and len(text) <= _TEXT for text in error.values()), "no such error")
-        error = {name: one_line(text, _TEXT) for name, text in error.items()}
-        return cls(found["to"], found["state"], found.get("seen", ""), tuple(messages), error, found.get("card", ""))
+    def __post_init__(self) -> None:
+        """Refuse another error; what it says becomes words that no terminal obeys."""
+        if self.error and self.error.keys() != {"code", "message", "next"}:
+            raise ValueError("an error has code, message and next")
+        force_setattr(self, "error", {name: one_line(text, _TEXT) for name, text in self.error.items()})
 
 
 #: What may be said: a control message as its JSON object, which `diadem.network.messages` reads.
 Content = Mapping[str, Any] | Answer | Introduction | Welcome
-_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Content]]] = {
+_READERS: Final[Mapping[str, Callable[[Any], Content]]] = {
     MESSAGE: dict,
-    ANSWER: Answer.from_dict,
-    INTRODUCTION: Introduction.from_dict,
-    WELCOME: Welcome.from_dict,
+    ANSWER: Answer.of,
+    INTRODUCTION: Introduction.of,
+    WELCOME: Welcome.of,
 }
 
 
-@dataclass(frozen=True, slots=True)
+class _Form(Document, frozen=True, tag_field="format", tag=FORMAT):
+    """What is signed."""
+
+    WHAT: ClassVar[str] = "mail"
+
+    id: Id
+    sender: NodeId = field(name="from")
+    recipient: NodeId = field(name="to")
+    sent: Moment
+    kind: Literal["answer", "introduction", "message", "welcome"]
+    content: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody says to anybody."""
+        parse_time(self.sent)
+        if self.sender == self.recipient:
+            raise ValueError("it is from the node that it is for")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Mail:
     """What one node says to another."""
 
@@ -186,33 +187,25 @@ class Mail:
     sent: datetime
     content: Content
     #: With which it came; None of what is only to be signed.
-    envelope: Envelope | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Refuse what would not be read."""
-        _require(matches(_ID, self.id), "its id is not 32 hex digits")
-        _require(matches(HEX, self.sender) and matches(HEX, self.recipient), "it names no two nodes")
-        _require(self.sender != self.recipient, "it is from the node that it is for")
+    envelope: Envelope | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Literal["answer", "introduction", "message", "welcome"]:
         """Which of the four it is."""
-        names = {Answer: ANSWER, Introduction: INTRODUCTION, Welcome: WELCOME}
-        return names.get(type(self.content), MESSAGE)
+        match self.content:
+            case Answer():
+                return ANSWER
+            case Introduction():
+                return INTRODUCTION
+            case Welcome():
+                return WELCOME
+        return MESSAGE
 
     def to_payload(self) -> bytes:
         """The bytes that are signed: canonical JSON."""
-        content = self.content if isinstance(self.content, Mapping) else self.content.to_dict()
-        document = {
-            "content": content,
-            "format": FORMAT,
-            "from": self.sender,
-            "id": self.id,
-            "kind": self.kind,
-            "sent": time_text(self.sent),
-            "to": self.recipient,
-        }
-        return canonical.encode(document, where="mail")
+        content = self.content.to_dict() if isinstance(self.content, Document) else dict(self.content)
+        sent = time_text(self.sent)
+        return _Form(self.id, self.sender, self.recipient, sent, self.kind, content).to_bytes()
 
     def to_line(self, key: PrivateKey) -> bytes:
         """The envelope, signed by the sender's online key."""
@@ -238,14 +231,9 @@ class Mail:
                 next="Update DIADEM there, then have it sent again; a ticket that was not used still holds.",
             )
         _require(envelope.payload_type == TYPE, "it is something else")
-        found = canonical.decode(envelope.payload, where="mail", limit=min(most, MAX_SEALED_PAYLOAD))
-        fits = isinstance(found, dict) and found.keys() == _MEMBERS and found["format"] == FORMAT
-        _require(fits, f"an object of {FORMAT} with {', '.join(sorted(_MEMBERS))} is expected")
-        _require(isinstance(found["kind"], str) and found["kind"] in _READERS, "it is of no kind")
-        _require(isinstance(found["content"], dict), f"its {found['kind']} is of another form")
-        _require(isinstance(found["sent"], str), "it does not say when it was sent")
-        content = _READERS[found["kind"]](found["content"])
-        return cls(found["id"], found["from"], found["to"], parse_time(found["sent"]), content, envelope)
+        form = _Form.of(canonical.decode(envelope.payload, where="mail", limit=min(most, MAX_SEALED_PAYLOAD)))
+        content = _READERS[form.kind](form.content)
+        return cls(form.id, form.sender, form.recipient, parse_time(form.sent), content, envelope)
 
     def is_signed(self, online: PublicKey) -> bool:
         """Whether a key has signed what came."""

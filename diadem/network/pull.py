@@ -1,24 +1,41 @@
-"""Fetching the windows of a package: several connections at once, every leaf proven before it is written."""
+"""Fetching an accepted package from its sender: whole, or as far as it comes, to go on later.
+
+Several connections at once, every leaf proven before it is written.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from diadem.errors import DigestMismatch, Unreachable
-from diadem.model.ports import Progress
-from diadem.model.transfers import Counts
+from diadem.errors import DiademError, DigestMismatch, IntegrityError, PackageError, Unreachable
+from diadem.model import canonical
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Listener, Progress
+from diadem.model.times import time_text
+from diadem.model.transfers import MOVING, Counts, State, Transfer, new_id
 from diadem.network.crew import ThreadCrew
-from diadem.network.limits import PORTION
+from diadem.network.desk import Desk
+from diadem.network.limits import MAX_MESSAGE, PORTION
 from diadem.network.link import Link, Reader
+from diadem.network.mail.pickup import collect
 from diadem.network.memory import TRANSFERS
+from diadem.network.messages import PROGRESS, Message
 from diadem.network.receiving import Receiving
+from diadem.network.tag_parts import limit_of
 from diadem.network.windows import RUN, Span, chunks, missing_runs, missing_windows
 from diadem.store.contract import Pace
 
-#: Connections where nobody says, and at most.
+#: Connections at most, and to a peer that is not near.
 CONNECTIONS: Final = 8
+#: Connections to a peer that is near, and the seconds to it and back below which it is: more only come in each other's
+#: way, and what two bring comes nearly in order, so that it is hashed in the memory into which it came.
+_NEAR_CONNECTIONS: Final = 2
+_NEAR: Final = 0.002
 #: Windows that are fetched with one request: the first, and the end (exclusive).
 Run = tuple[int, int]
 #: How often a leaf is asked for again when it came wrong.
@@ -31,6 +48,9 @@ WAITS: Final = (0.2, 1.0, 3.0, 10.0, 20.0, 30.0)
 _AHEAD: Final = 0.1
 _LEAST, _MOST = 128 << 10, 512 << 10
 _MEND: Final = "Ask the sender to run `diadem scrub` and `diadem repair`; then: diadem transfer resume"
+#: Seconds between two messages that tell the sender how far it is.
+_TOLD: Final = 5.0
+_STILL: Final = frozenset(map(str, MOVING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +59,120 @@ class FetchOptions:
 
     Attributes
     ----------
-    connections : int
-        At once.
+    connections : int or None
+        At once; None for as many as the way to the sender asks for.
     max_rate : float or None
         Bytes a second at most.
     waits : tuple of float
         Seconds between two tries to reach the sender.
     """
 
-    connections: int = CONNECTIONS
+    connections: int | None = None
     max_rate: float | None = None
     waits: tuple[float, ...] = WAITS
+
+
+def receive_package(
+    desk: Desk, transfer_id: str, options: FetchOptions, *, listener: Listener, stop: threading.Event | None = None
+) -> Transfer:
+    """Fetch an accepted package and land it; a package that is received already stays so.
+
+    Raises
+    ------
+    Interrupted
+        A person stopped it, or `stop` was set. What is here stays.
+    Unreachable
+        The sender does not answer. What is here stays.
+    NotFound, Refused
+        The sender gives nothing more, or it is over.
+    IntegrityError, PackageError
+        What came is not what was offered; the transfer has failed, and goes on when the sender mended its package.
+    """
+    transfer = desk.book.get(transfer_id)
+    if transfer.state in (State.RECEIVED, State.CLOSED):
+        return transfer
+    with Receiving.open(desk, transfer, listener=listener, stop=stop) as receiving:
+        receiving.start()
+        if not receiving.arrival.published:
+            _Pull(receiving, options, desk.link(transfer.peer)).run()
+        return receiving.finish()
+
+
+class _Pull:
+    """One run of one transfer."""
+
+    def __init__(self, receiving: Receiving, options: FetchOptions, link: Link) -> None:
+        self._receiving, self._options, self._link = receiving, options, link
+        self._told = time.monotonic()
+
+    def run(self) -> None:
+        """Everything that is missing; whole files that the disk gives back changed are fetched once more."""
+        receiving = self._receiving
+        if receiving.plan is None:
+            self._tag_files()
+        receiving.follow(known=True)
+        self._fetch()
+        if receiving.judged():
+            receiving.follow()
+            self._fetch()
+            if again := receiving.judged():
+                path = receiving.arrival.manifest.entries[min(again)].path
+                raise IntegrityError(
+                    "the disk returns different bytes than were written", where=path, next="Check the disk."
+                )
+        self._tell()  # who took it back meanwhile is heard before it lands
+
+    def _tag_files(self) -> None:
+        """Fetch what is not here of the tag files, and open the package."""
+        receiving = self._receiving
+        if (tags := receiving.tagmanifest()) is None:
+            receiving.take_tagmanifest(tags := self._tagmanifest())
+        if not receiving.has_tag_files(tags):
+            with self._link.open_part(receiving.transfer.id, 1) as incoming:
+                receiving.take_tag_files(tags, incoming)
+        receiving.begin(tags)
+
+    def _tagmanifest(self) -> bytes:
+        limit = limit_of(TAGMANIFEST)
+        data = bytearray(limit + 1)
+        view, at = memoryview(data), 0
+        with self._link.open_part(self._receiving.transfer.id, 0) as incoming:
+            while at < len(data) and (count := incoming.readinto(view[at:])):
+                at += count
+        if at > limit:
+            raise PackageError(f"the tag manifest has more than {limit:,} bytes", where=TAGMANIFEST)
+        return bytes(view[:at])
+
+    def _fetch(self) -> None:
+        try:
+            Fetch(self._receiving, self._link, self._options, check=self._tick).run()
+        finally:
+            self._receiving.note(now=True)
+
+    def _tick(self) -> None:
+        """Tell how far it is, where it is time to. Raises `Interrupted` where it is to end."""
+        if self._receiving.note() and time.monotonic() - self._told >= _TOLD:
+            self._told = time.monotonic()
+            self._tell()
+        self._receiving.require_going()
+
+    def _tell(self) -> None:
+        """Tell the sender; what it does not hear now it hears the next time. Where it has ended it, hear that at once.
+
+        Only what is signed ends the transfer here: it is fetched.
+        """
+        desk, transfer = self._receiving.desk, self._receiving.transfer
+        about = {
+            "state": "transferring",
+            "done": self._receiving.done,
+            "total": transfer.bytes,
+            "rate": int(self._receiving.rate),
+        }
+        message = Message(new_id(), PROGRESS, transfer.id, desk.node, transfer.peer, time_text(desk.now), "", about)
+        with contextlib.suppress(DiademError):
+            answer = canonical.decode(self._link.post_message(message.to_bytes()), where="answer", limit=MAX_MESSAGE)
+            if isinstance(answer, dict) and str(answer.get("state")) not in _STILL:
+                collect(desk, transfer.peer)
 
 
 class Fetch:
@@ -73,7 +196,10 @@ class Fetch:
         assert receiving.plan is not None
         self._receiving, self._link, self._waits = receiving, link, options.waits
         self._plan, self._marks = receiving.plan, receiving.arrival.marks
-        self._connections = max(1, min(options.connections, CONNECTIONS))
+        fitting = options.connections or (_NEAR_CONNECTIONS if link.round_trip < _NEAR else CONNECTIONS)
+        self._connections = max(1, min(fitting, CONNECTIONS))
+        #: Windows of one request: of few connections all that is under way lies close together.
+        self._most = RUN // self._connections if self._connections <= _NEAR_CONNECTIONS else RUN
         rate = options.max_rate
         self._pace = Pace(rate) if rate else None
         #: Bytes that may wait unread on a connection; 0 for as many as the system finds good.
@@ -121,7 +247,7 @@ class Fetch:
         first = end = self._ahead
         if first is None or end is None:
             return None
-        most = min(RUN, (len(self._plan) - first) // self._connections)
+        most = min(self._most, (len(self._plan) - first) // self._connections)
         while self._ahead == end:
             self._ahead, end = next(self._queue, None), end + 1
             if end - first >= most:
@@ -147,8 +273,8 @@ class Fetch:
             before = self._marks.count
             try:
                 size, of = max(PORTION, self._plan.leaf_size), self._receiving.peer
-                with TRANSFERS.room(size, of=of, require_going=self._crew.require_going) as (buffer,):
-                    self._read(missing, memoryview(buffer))
+                with TRANSFERS.room(size, of=of, require_going=self._crew.require_going) as held:
+                    self._read(missing, held)
                 return bool(self._missing_from(run))
             except Unreachable:
                 fruitless = 0 if self._marks.count > before else fruitless + 1
@@ -173,8 +299,8 @@ class Fetch:
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
-    def _read(self, missing: list[tuple[int, list[Span]]], buffer: memoryview) -> None:
-        """Read what is missing of windows that follow each other, and keep what is right.
+    def _read(self, missing: list[tuple[int, list[Span]]], held: list[bytearray]) -> None:
+        """Read what is missing of windows that follow each other, into the buffer held, and keep what is right.
 
         A peer of an earlier version sends no more than the first of them has.
         """
@@ -184,12 +310,12 @@ class Fetch:
             if self._unread:
                 incoming.hold(self._unread)
             for window, spans in missing:
-                for number, chunk in enumerate(chunks(spans, self._plan.leaf_size, len(buffer))):
-                    data = buffer[: sum(span.length for span in chunk)]
+                for number, chunk in enumerate(chunks(spans, self._plan.leaf_size, len(held[0]))):
+                    data = memoryview(held[0])[: sum(span.length for span in chunk)]
                     if not self._fill(incoming, data, whole=window == first or number > 0):
                         return
-                    self._take(chunk, data)
-            if incoming.readinto(buffer[:1]):
+                    self._take(chunk, data, held)
+            if incoming.readinto(memoryview(bytearray(1))):
                 message = f"{self._receiving.peer} sends more bytes than were asked for"
                 raise DigestMismatch(message, where=missing[-1][1][-1].entry.path, next=_MEND)
 
@@ -208,11 +334,11 @@ class Fetch:
             buffer, whole = buffer[count:], True
         return True
 
-    def _take(self, spans: Sequence[Span], data: memoryview) -> None:
+    def _take(self, spans: Sequence[Span], data: memoryview, held: list[bytearray]) -> None:
         """Keep the leaves of some spans that are right; the others are asked for again, but not often."""
         self._crew.require_aboard()
         receiving = self._receiving
-        taken = receiving.take(spans, data)
+        taken = receiving.take(spans, data, held)
         done = self._plan.bytes - receiving.missing
         receiving.listener(Progress("fetch", done, self._plan.bytes, spans[-1].entry.name))
         receiving.require_right(taken, tries=_TRIES, advice=_MEND)

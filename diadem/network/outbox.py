@@ -20,7 +20,7 @@ from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
-    from diadem.network.mail.envelope import Introduction
+    from diadem.network.envelope import Introduction
 
 #: Of a row that is an introduction; a control message has its own.
 INTRODUCTION: Final = "introduction"
@@ -105,8 +105,9 @@ class Outbox:
 
     def peers(self, *, due: datetime | None = None) -> list[str]:
         """Ids of the nodes for which something waits, or is due."""
+        sql = "SELECT peer FROM outbox WHERE ?1 IS NULL OR due <= ?1 GROUP BY peer ORDER BY min(made), peer"
         with self._file.reading() as connection:
-            return list(dict.fromkeys(one.peer for one in _find(connection, due, None)))
+            return [peer for (peer,) in connection.execute(sql, [None if due is None else time_text(due)])]
 
     def put_off(self, waiting: Outgoing | PendingIntroduction, reason: str, at: datetime) -> None:
         """Note why something did not arrive: it is tried again later, each time after a longer while."""
@@ -142,10 +143,10 @@ class Outbox:
         return next(iter(self.introductions(peer=peer)), None)
 
     def refuse(self, one: PendingIntroduction, error: str) -> None:
-        """Note that the other side refused an introduction: a person is told, and it is not put down any more."""
+        """Note that the other side refused an introduction: a person is told, and it is due when it is given up."""
         with self._file.writing() as connection:
-            about = _members(one) | {"refused": error}
-            _OUTBOX.change(connection, "WHERE id = ?", one.id, about=about)
+            _OUTBOX.change(connection, "WHERE id = ?", one.id, about=_members(one) | {"refused": error})
+            connection.execute("UPDATE outbox SET due = ? WHERE id = ?", [time_text(one.ends), one.id])
 
     # -- what lies at hubs -------------------------------------------------------------------------------------------
 
@@ -188,11 +189,8 @@ def _after(times: int, first: timedelta, longest: timedelta) -> timedelta:
     return min(longest, first * (1 << min(max(times - 1, 0), 12)))
 
 
-def _find(
-    connection: Connection, due: datetime | None, peer: str | None, *, introductions: bool | None = None
-) -> list[Outgoing]:
-    rule = """WHERE (?1 IS NULL OR due <= ?1) AND (?2 IS NULL OR peer = ?2)
-        AND (?3 IS NULL OR (kind = ?4) = ?3) ORDER BY made, id"""
+def _find(connection: Connection, due: datetime | None, peer: str | None, *, introductions: bool) -> list[Outgoing]:
+    rule = "WHERE (?1 IS NULL OR due <= ?1) AND (?2 IS NULL OR peer = ?2) AND (kind = ?4) = ?3 ORDER BY made, id"
     moment = None if due is None else time_text(due)
     return _OUTBOX.find(connection, rule, moment, peer, introductions, INTRODUCTION)
 
@@ -208,8 +206,8 @@ def _members(one: PendingIntroduction) -> dict[str, Any]:
 
 
 def _pending(row: Outgoing) -> PendingIntroduction:
-    from diadem.network.mail.envelope import Introduction  # what seals is imported where something is sealed
+    from diadem.network.envelope import Introduction  # what seals is imported where something is sealed
 
     about = dict(row.about)
-    said, ends = Introduction.from_dict(about.pop("said")), read_time(about.pop("ends"))
+    said, ends = Introduction.of(about.pop("said")), read_time(about.pop("ends"))
     return PendingIntroduction(row.peer, said=said, ends=ends, **about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
 
 #: What ends within this time is about to.
 _SOON: Final = timedelta(days=1)
-_BOXES: Final = """SELECT box, count(*) AS messages, SUM(bytes) AS bytes, MIN(at) AS since, MIN(expires) AS expires
-    FROM messages GROUP BY box"""
-_RELAYS: Final = """SELECT relays.id, sender, recipient, put, ceiling, expires, count(name) AS objects,
-    COALESCE(SUM(bytes), 0) AS bytes, COALESCE(MIN(at), opened) AS since
-    FROM relays LEFT JOIN objects ON relay = relays.id AND how = '' WHERE ended = '' GROUP BY relays.id
-    ORDER BY expires, relays.id"""
+_BOXES: Final = """SELECT owner AS node, count(*) AS messages, SUM(bytes) AS bytes, MIN(at) AS since,
+    MIN(expires) AS expires FROM objects WHERE mailbox = owner AND how = '' GROUP BY owner"""
+_RELAYS: Final = """SELECT id, mailboxes.sender, mailboxes.owner AS recipient, put, ceiling, mailboxes.expires,
+    count(name) AS objects, COALESCE(SUM(bytes), 0) AS bytes, COALESCE(MIN(at), opened) AS since
+    FROM mailboxes LEFT JOIN objects ON mailbox = id AND how = '' WHERE permit <> '' AND ended = '' GROUP BY id
+    ORDER BY mailboxes.expires, id"""
 
 
 @dataclass(frozen=True, slots=True)
-class BoxSeen:
+class BoxStatus:
     """What waits in the box of a spoke.
 
     Attributes
@@ -52,7 +51,7 @@ class BoxSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class RelaySeen:
+class RelayStatus:
     """A relay that is open.
 
     Attributes
@@ -82,7 +81,7 @@ class RelaySeen:
 
 
 @dataclass(frozen=True, slots=True)
-class HubSeen(Display):
+class HubStatus(Display):
     """A hub, as its operator sees it.
 
     Attributes
@@ -91,9 +90,9 @@ class HubSeen(Display):
         What waits in all.
     room : int
         Bytes that it may still take, by its policy and by its disk.
-    boxes : sequence of BoxSeen
+    boxes : sequence of BoxStatus
         Those in which something waits.
-    relays : sequence of RelaySeen
+    relays : sequence of RelayStatus
         Those that are open; the first to end first.
     owed : int
         Relays that have ended and of which the log does not say it yet.
@@ -103,8 +102,8 @@ class HubSeen(Display):
     objects: int
     messages: int
     room: int
-    boxes: Sequence[BoxSeen]
-    relays: Sequence[RelaySeen]
+    boxes: Sequence[BoxStatus]
+    relays: Sequence[RelayStatus]
     owed: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,28 +111,28 @@ class HubSeen(Display):
         return asdict(self)
 
 
-def look(context: Context, hub: Hub) -> HubSeen:
+def hub_status(context: Context, hub: Hub) -> HubStatus:
     """Look at a hub."""
     names = {peer.id: peer.name for peer in peer_book(context).ls()}
     soon = time_text(context.clock() + _SOON)
     with hub.file.reading() as connection:
         boxes = rows(connection, _BOXES)
         relays = rows(connection, _RELAYS)
-        (owed,) = rows(connection, "SELECT count(*) AS n FROM relays WHERE ended <> '' AND NOT stated")
-    held, rules = hub.held(), context.policy.hub
-    free = shutil.disk_usage(hub.file.path.parent).free - rules.free
+        (owed,) = rows(connection, "SELECT count(*) AS n FROM mailboxes WHERE ended <> '' AND NOT stated")
+    held, rules = hub.mailboxes.held(), context.policy.hub
+    free = hub.storage.free() - rules.free
 
     def named(node: str) -> str:
         return names.get(node, node[:12])
 
-    return HubSeen(
+    return HubStatus(
         held["bytes"],
         held["objects"],
         held["messages"],
         max(0, min(free, rules.max_size - held["bytes"])),
-        [BoxSeen(named(row.pop("box")), **row, soon=row["expires"] <= soon) for row in boxes],
+        [BoxStatus(named(row.pop("node")), **row, soon=row["expires"] <= soon) for row in boxes],
         [
-            RelaySeen(
+            RelayStatus(
                 sender=named(row.pop("sender")),
                 recipient=named(row.pop("recipient")),
                 **row,
