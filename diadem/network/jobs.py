@@ -15,7 +15,8 @@ from typing import Final
 
 from diadem.errors import DiademError
 from diadem.network.desk import Desk
-from diadem.network.hub.hub import has_hub, hub_of
+from diadem.network.hub.book import has_hub
+from diadem.network.hub.hub import hub_of
 from diadem.node.context import Context
 
 #: Below the listener's, whose lines go to standard error.
