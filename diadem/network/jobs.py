@@ -14,12 +14,12 @@ from functools import partial
 from typing import Final
 
 from diadem.errors import DiademError
-<<<<<<< HEAD
 from diadem.model.transfers import LOCAL, MOVING
 from diadem.network.desk import Desk, desk_of
 from diadem.network.errands import Errands
 from diadem.network.handlers.windows import serving_of
-from diadem.network.hub.hub import has_hub, hub_of
+from diadem.network.hub.book import has_hub
+from diadem.network.hub.hub import hub_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.notes_told import tell_notes
@@ -31,11 +31,6 @@ from diadem.network.rounds import move_bytes, tidy
 from diadem.network.routing import is_resting
 from diadem.network.serving import Serving
 from diadem.network.switching import switch_all
-=======
-from diadem.network.desk import Desk
-from diadem.network.hub.book import has_hub
-from diadem.network.hub.hub import hub_of
->>>>>>> ok/entering
 from diadem.node.context import Context
 from diadem.node.mirrors import mirror
 from diadem.node.peers.book import peer_book
