@@ -30,7 +30,7 @@ from diadem.catalogue.database import (
     Database,
     ServerAddress,
 )  # fmt: skip
-from diadem.catalogue.tables import BESIDE, ByteText
+from diadem.catalogue.tables import BESIDE, ONLY, ByteText
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 
 #: The service of the machine's keyring that keeps passwords:
@@ -323,4 +323,5 @@ def _byte_text(_: ByteText, compiler: Any, **options: Any) -> str:  # noqa: ARG0
 def _create_index(element: CreateIndex, compiler: Any, **options: Any) -> str:
     if beside := element.element.info.get(BESIDE):
         element.element.dialect_options["postgresql"]["include"] = beside
+    element.element.dialect_options["postgresql"]["where"] = element.element.info.get(ONLY)
     return str(compiler.visit_create_index(element, **options))

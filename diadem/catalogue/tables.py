@@ -41,6 +41,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 #: What an index says of the columns that stand beside its own, so that a search need not look into the table.
 BESIDE: Final = "beside"
+#: Which rows it is of, for that database too: `postgresql_where` would import its dialect in every command.
+ONLY: Final = "only"
 
 
 class ByteText(Text):
@@ -128,9 +130,8 @@ packages = Table(
     Index("packages_alive", "tombstone"),  # those without one are counted by it
 )
 # Of the few that are owed, so that each opening of a node learns of them without going through all packages.
-packages_owed = Index(
-    "packages_owed", packages.c.seq, sqlite_where=packages.c.owed.is_(True), postgresql_where=packages.c.owed.is_(True)
-)
+_owed = packages.c.owed.is_(True)
+packages_owed = Index("packages_owed", packages.c.seq, sqlite_where=_owed, info={ONLY: _owed})
 
 keys = Table(
     "keys",

@@ -167,6 +167,8 @@ def _plain(kind: inspect.Type) -> str:
             )
         case inspect.FloatType():
             return "a number"
+        case inspect.BytesType():
+            return "bytes in base64"
         case inspect.BoolType():
             return "true or false"
         case inspect.NoneType():

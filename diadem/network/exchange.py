@@ -86,19 +86,6 @@ class Request:
         assert self.asker is not None, "a route without a signature has no asker"
         return self.asker
 
-    def document(self) -> dict[str, Any]:
-        """The body as a JSON object in canonical form.
-
-        Raises
-        ------
-        DocumentError
-            It is something else.
-        """
-        found = canonical.decode(self.body, where="request body", limit=len(self.body))
-        if not isinstance(found, dict):
-            raise UsageError("the body is not a JSON object", where="request body")
-        return found
-
     def range(self, size: int) -> tuple[int, int]:
         """First byte and end of what is asked for of `size` bytes: one range, ``bytes=a-`` or ``bytes=a-b``.
 

@@ -10,9 +10,10 @@ import hashlib
 import queue
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from diadem.model.manifest import DIGEST_SIZE, FileEntry, leaf_count
+from diadem.model.manifest import DIGEST_SIZE, leaf_count
 from diadem.network.arrival import Arrival
 from diadem.network.limits import PORTION
 from diadem.network.memory import TRANSFERS, Memory
@@ -96,25 +97,23 @@ def _take_span(
     kept = 0
     for first, end in runs:
         if part := data[first * leaf_size : end * leaf_size]:
-            if held is not None and len(data) == len(part) < span.entry.size:
-                follower.lend(span.number, span.leaf, part, held)
+            alone = held is not None and len(data) == len(part) < span.entry.size
+            lent = follower.lend(span.number, span.leaf, part, held) if held is not None and alone else None
             arrival.put(span.number, span.leaf + first, part)
+            if lent is not None:
+                lent.written = True
             follower.written(span.number, part)
             kept += len(part)
     return Taken(kept, again, tuple(wrong))
 
 
-def numbers_of(bits: bytes | bytearray) -> list[int]:
-    """The windows whose bits are set."""
-    return [number for number in range(8 * len(bits)) if bits[number // 8] >> number % 8 & 1]
+@dataclass(slots=True)
+class _Lent:
+    """Leaves in the memory into which they came; whether who lent them has written them, and looks at them no more."""
 
-
-def bits_of(numbers: set[int]) -> bytes:
-    """A bit for each of some windows."""
-    bits = bytearray(max(numbers, default=-8) // 8 + 1)
-    for number in numbers:
-        bits[number // 8] |= 1 << number % 8
-    return bytes(bits)
+    data: memoryview
+    buffer: bytearray
+    written: bool = False
 
 
 class _Digest:
@@ -124,7 +123,7 @@ class _Digest:
 
     def __init__(self, *, lendable: bool = True) -> None:
         self.sha256, self.leaf, self.lendable = hashlib.sha256(), 0, lendable
-        self.waiting: dict[int, tuple[memoryview, bytearray]] = {}
+        self.waiting: dict[int, _Lent] = {}
         #: Whether something of it was hashed that the disk did not give back.
         self.memory = False
 
@@ -155,29 +154,31 @@ class Follower:
 
     # -- from the threads that receive -----------------------------------------------------------------------------
 
-    def lend(self, number: int, leaf: int, data: memoryview, held: list[bytearray]) -> None:
-        """Have leaves of a file hashed in the buffer held, which is exchanged for another; not what comes too early.
+    def lend(self, number: int, leaf: int, data: memoryview, held: list[bytearray]) -> _Lent | None:
+        """Have leaves of a file hashed in the buffer held, which is exchanged for another; None where it is not.
 
-        They are proven, and hashed once they are marked. Where the hashing is behind, it is waited for, a little: the
-        end would wait for it, and to read them again costs more.
+        They are proven, and hashed once they are `written`. What comes too early is not taken. Where the hashing is
+        behind, it is waited for, a little: the end would wait for it, and to read them again costs more.
         """
         marks, first = self._arrival.marks, self._arrival.manifest.entries[number].first_leaf
         ahead = _AHEAD // self._arrival.leaves.size
         with self._lock:
             if marks.hashed[number] or number in self.wrong or self._stopped.is_set():
-                return
+                return None
             digest = self._digests.setdefault(number, _Digest())
             gap = marks.proven.find(0, first + digest.leaf) - first
             if not digest.lendable or not digest.leaf <= gap <= leaf <= min(gap, digest.leaf + ahead) + ahead:
-                return
+                return None
 
             def has_room() -> bool:
                 return leaf <= digest.leaf + ahead and self._has_free()
 
             self._lock.wait_for(lambda: has_room() or digest.leaf >= gap or self._stopped.is_set(), _LONGEST)
-            if has_room() and digest.leaf <= leaf and leaf not in digest.waiting:  # else another thread had them too
-                digest.waiting[leaf] = data, held[0]
-                held[0] = self._free.pop()
+            if not has_room() or leaf < digest.leaf or leaf in digest.waiting:  # or another thread had them too
+                return None
+            digest.waiting[leaf] = lent = _Lent(data, held[0])
+            held[0] = self._free.pop()
+            return lent
 
     def _has_free(self) -> bool:
         """Whether there is a buffer to give in exchange."""
@@ -243,7 +244,7 @@ class Follower:
             with self._lock:
                 digest = self._digests.setdefault(number, _Digest())
             while digest.leaf < count:
-                if self._stopped.is_set() or not (self._hash(entry, digest) or self._hash_again(number, digest)):
+                if self._stopped.is_set() or not (self._hash(digest) or self._hash_again(number, digest)):
                     return
             right = digest.sha256.hexdigest() == entry.sha256
             with self._lock:
@@ -256,19 +257,16 @@ class Follower:
                 if not right and digest.memory:
                     self._digests[number] = _Digest(lendable=False)
 
-    def _hash(self, entry: FileEntry, digest: _Digest) -> bool:
+    def _hash(self, digest: _Digest) -> bool:
         """Hash the next leaves where they are in memory, and written; whether they are."""
         with self._lock:
-            data, _ = digest.waiting.get(digest.leaf, (None, None))
-        if data is None:
+            lent = digest.waiting.get(digest.leaf)
+        if lent is None or not lent.written:
             return False
-        first, leaves = entry.first_leaf + digest.leaf, leaf_count(len(data), self._arrival.leaves.size)
-        if self._arrival.marks.proven.find(0, first, first + leaves) >= 0:
-            return False
-        digest.sha256.update(data)
+        digest.sha256.update(lent.data)
         digest.memory = True
         with self._lock:
-            self._pass(digest, digest.leaf + leaves)
+            self._pass(digest, digest.leaf + leaf_count(len(lent.data), self._arrival.leaves.size))
         return True
 
     def _hash_again(self, number: int, digest: _Digest) -> bool:
@@ -291,5 +289,9 @@ class Follower:
         """A file is hashed up to a leaf: memory before it is free."""
         digest.leaf = leaf
         for at in [at for at in digest.waiting if at < leaf]:
-            self._free.append(digest.waiting.pop(at)[1])
+            if (lent := digest.waiting.pop(at)).written:
+                self._free.append(lent.buffer)
+            else:  # another thread brought them too, and who lent them still writes them: they are its own again
+                self._extra -= 1
+                self._memory.give(self._size)
         self._lock.notify_all()

@@ -18,11 +18,10 @@ from diadem.model.transfers import IN, MOVING, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.exchange import Response
-from diadem.network.intake import bits_of
 from diadem.network.landing import place_of
 from diadem.network.pushed_package import PushedPackage, WindowIntake
 from diadem.network.receiving import Receiving, note_fault
-from diadem.network.windows import Span, WindowPlan, cut, missing_runs, missing_windows
+from diadem.network.windows import Span, WindowPlan, bits_of, cut, missing_runs, missing_windows
 from diadem.trust.base64_text import to_base64
 
 #: Seconds after which a place that nothing comes to is let go; where it is paused, what is under way comes yet.

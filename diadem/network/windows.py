@@ -231,6 +231,19 @@ class WindowPlan:
         return Span(number, entry, begin, end - begin, offset, min(end * self._leaf, entry.size) - offset, at)
 
 
+def numbers_of(bits: bytes | bytearray) -> list[int]:
+    """The windows whose bits are set."""
+    return [number for number in range(8 * len(bits)) if bits[number // 8] >> number % 8 & 1]
+
+
+def bits_of(numbers: set[int]) -> bytes:
+    """A bit for each of some windows."""
+    bits = bytearray(max(numbers, default=-8) // 8 + 1)
+    for number in numbers:
+        bits[number // 8] |= 1 << number % 8
+    return bytes(bits)
+
+
 # -- runs of leaves ----------------------------------------------------------------------------------------------------
 
 

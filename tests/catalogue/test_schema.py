@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +82,11 @@ def test_of_the_version_before_what_is_new_is_added(address: str) -> None:
     with Catalogue.open(address) as found:
         found.add_package(entry("two"))
         assert rows(found, "SELECT owed FROM packages") == [(False,), (False,)]
+
+
+def test_a_command_with_a_catalogue_in_a_file_imports_nothing_of_a_server() -> None:
+    code = "import sys, diadem.catalogue; print([name for name in sys.modules if 'postgres' in name])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"[]"
 
 
 @pytest.fixture

@@ -584,6 +584,41 @@ def test_what_a_carrier_lists_and_has_lost_is_asked_for_again(drive: Drive, pack
     assert drive.take(sent.id).state is State.CLOSED
 
 
+class Hanging(Losing):
+    """A carrier that gives nothing for a minute, as a drive that went away."""
+
+    def __init__(self, carrier: Guarded) -> None:
+        super().__init__(carrier, "")
+        self.asked, self.back = threading.Event(), threading.Event()
+
+    def get(self, relay: str, name: str) -> bytes | bytearray:
+        if name.startswith("2-"):
+            self.asked.set()
+            self.back.wait(60)
+        return super().get(relay, name)
+
+
+def test_who_picks_up_waits_for_no_carrier_that_hangs_where_it_is_to_end(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    desk, transfer = drive.pair.b.desk, drive.at(drive.pair.b, sent.id)
+    relay, stop = relay_book(desk.context).get(sent.id), threading.Event()
+    assert relay is not None
+    hanging = Hanging(carrier_for(desk, transfer))
+    way = Collecting(Guarded(cast(Carrier, hanging), "the drive"), relay, [relay.identity])
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(collect_package, desk, sent.id, way, listener=silent, stop=stop)
+        assert hanging.asked.wait(30)
+        stop.set()
+        try:
+            with pytest.raises(Interrupted):
+                work.result(20)
+        finally:
+            hanging.back.set()
+    assert drive.at(drive.pair.b, sent.id).error == ""
+    assert drive.take(sent.id).state is State.CLOSED
+
+
 def test_where_more_was_damaged_than_may_come_again_the_carrier_is_named(drive: Drive, package: str) -> None:
     sent = drive.send(package)
     drive.put()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -289,6 +290,34 @@ def test_what_an_earlier_run_wrote_is_hashed_as_the_disk_gives_it_back(
     assert sum(read) >= 2 * LEAF + 5 * LEAF + 9, "the beginning, and all of it before it was called wrong"
     assert run(again, Source(packed.bag, None)) == set()
     again.arrival.remove()
+
+
+def test_a_buffer_is_used_again_only_when_who_lent_it_has_written_it(packed: Packed, tmp_path: Path) -> None:
+    arrival, data = arrive(packed, tmp_path).arrival, (packed.bag / "data" / "a.bin").read_bytes()
+    number = next(at for at, entry in enumerate(arrival.manifest) if entry.name == "a.bin")
+    memory = Memory(1 << 30)
+    follower = Follower(arrival, memory)
+    held = [bytearray(data[:LEAF])]
+    slow = held[0]
+    lent = follower.lend(number, 0, memoryview(slow), held)
+    assert lent is not None
+    assert held[0] is not slow
+    for leaf in range(6):  # another connection brings the same
+        part = memoryview(data)[leaf * LEAF : (leaf + 1) * LEAF]
+        arrival.put(number, leaf, part)
+        follower.written(number, part)
+    until = time.monotonic() + 30
+    while not arrival.marks.hashed[number]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    third = next(at for at, entry in enumerate(arrival.manifest) if entry.name == "c.bin")
+    others = [[bytearray(LEAF)] for _ in range(3)]
+    for leaf, other in enumerate(others):
+        assert follower.lend(third, leaf, memoryview(other[0]), other) is not None
+    assert not any(other[0] is slow for other in others)
+    follower.stop()
+    assert memory.take(1 << 29), "all of it was given back"
+    arrival.remove()
 
 
 def test_what_was_hashed_is_not_hashed_again_in_the_next_run(packed: Packed, tmp_path: Path) -> None:

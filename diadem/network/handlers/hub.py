@@ -6,11 +6,13 @@ Where this node is no hub, and for whoever has no part in what is asked for, the
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Final
+from typing import Annotated, ClassVar, Final
+
+from msgspec import Meta, field
 
 from diadem.errors import NotFound, PackageError, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT
-from diadem.model.peer_checks import HEX, matches
+from diadem.model.documents import Document, NodeId
 from diadem.model.ports import RangeReader
 from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, route
 from diadem.network.hub.hub import Hub, hub_of, spoke_of
@@ -24,6 +26,27 @@ from diadem.trust.base64_text import to_base64
 from diadem.trust.http_signature import digest_of
 
 _MAILBOX: Final = "hub/mailboxes/{mailbox}"
+
+
+class _Body(Document, frozen=True):
+    """What a spoke says."""
+
+    WHAT: ClassVar[str] = "request body"
+    ADVICE: ClassVar[str] = "Update DIADEM here and at the hub."
+    LIMIT: ClassVar[int] = MAX_LIST
+
+
+class Senders(_Body, frozen=True):
+    """Who may put messages into a box: ids of nodes, and SHA-256 of secrets of tickets that are open."""
+
+    nodes: Annotated[tuple[NodeId, ...], Meta(max_length=MAX_SENDERS)] = field(name="from")
+    invitations: Annotated[tuple[NodeId, ...], Meta(max_length=MAX_INVITATIONS)]
+
+
+class Taken(_Body, frozen=True):
+    """Which objects a spoke has."""
+
+    names: Annotated[tuple[str, ...], Meta(max_length=MAX_NAMES)]
 
 
 @route("GET", "hub", answers={200: "limits, and what is used"})
@@ -44,10 +67,8 @@ def open_mailbox(request: Request, services: Services) -> Response:
     spoke, hub = _asked(request, services)
     mailbox, expires = request.params["mailbox"], ""
     if mailbox == spoke:
-        nodes, invitations = _lists(request, **{"from": MAX_SENDERS, "invitations": MAX_INVITATIONS})
-        if not all(matches(HEX, one) for one in (*nodes, *invitations)):
-            raise UsageError("ids of nodes and hashes of invitations have 64 hex digits", where="request body")
-        hub.mailboxes.allow(spoke, nodes, invitations)
+        said = Senders.from_bytes(request.body)
+        hub.mailboxes.allow(spoke, said.nodes, said.invitations)
     else:
         expires = hub.permit(request.known_asker, mailbox, request.body)
     return Response.json({"mailbox": mailbox, "expires": expires})
@@ -111,8 +132,7 @@ def take_objects(request: Request, services: Services) -> Response:
     """Say which objects you have: they are deleted."""
     spoke, hub = _asked(request, services)
     mailbox = request.params["mailbox"]
-    (names,) = _lists(request, names=MAX_NAMES)
-    gone = hub.mailboxes.taken(spoke, mailbox, names)
+    gone = hub.mailboxes.taken(spoke, mailbox, Taken.from_bytes(request.body).names)
     return Response.json({DELIVERED: hub.note(DELIVERED, [one.row for one in gone], mailbox)})
 
 
@@ -152,16 +172,3 @@ def _reader(hub: Hub, owner: str, mailbox: str, name: str) -> RangeReader:
 
 def _place(request: Request) -> tuple[str, str]:
     return request.params["mailbox"], request.params["object"]
-
-
-def _lists(request: Request, **most: int) -> list[list[str]]:
-    """The lists of texts of a body that has these and nothing else."""
-    said: dict[str, Any] = request.document()
-    fine = said.keys() == most.keys() and all(
-        isinstance(found, list) and len(found) <= most[name] and all(isinstance(one, str) for one in found)
-        for name, found in said.items()
-    )
-    if not fine:
-        told = " and ".join(f"at most {number} {name}" for name, number in most.items())
-        raise UsageError(f"lists of {told} are expected", where="request body")
-    return [said[name] for name in most]

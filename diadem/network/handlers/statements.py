@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from diadem.model import canonical
 from diadem.network import stating
 from diadem.network.askers import asker_for
 from diadem.network.exchange import Request, Response, Services, route
@@ -19,7 +20,8 @@ from diadem.trust.keys import PublicKey
 def prepare(request: Request, services: Services) -> Response:
     """Have a statement written out, to sign it yourself: an assessment, or an offer and its grant."""
     asker = asker_for(services.context, request.known_asker)
-    return Response.json(stating.prepare(services.context, asker, read_wish(request.document())))
+    wish = read_wish(canonical.decode(request.body, where="request body", limit=MAX_STATEMENT))
+    return Response.json(stating.prepare(services.context, asker, wish))
 
 
 @route(

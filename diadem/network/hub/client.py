@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET, UnsetType, field
+
 from diadem.errors import DocumentError, IntegrityError, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import MAX_OBJECT, Carried
+from diadem.model.documents import Count, Document
 from diadem.network.client import PeerClient
 from diadem.network.exchange import JSON
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
 from diadem.network.limits import MAX_NAMES
-from diadem.trust.base64_text import from_base64
 from diadem.trust.http_signature import body_digest
 from diadem.trust.keys import PublicKey
 
@@ -32,6 +34,36 @@ class Noted:
 
     note: Note
     line: str
+
+
+class _Answer(Document, frozen=True, forbid_unknown_fields=False):
+    """Of a hub, which may be of a later version and say more."""
+
+    @classmethod
+    def fault(cls, message: str, at: str = "") -> Unreachable:
+        """It is tried again: maybe after an update."""
+        words = f"{at}: {message}" if at else message
+        return Unreachable(f"the hub's answer is not understood: {words}", next="Update DIADEM here and at the hub.")
+
+
+class _Permitted(_Answer, frozen=True):
+    expires: str
+
+
+class _Ended(_Answer, frozen=True):
+    chain: str
+
+
+class _Object(_Answer, frozen=True):
+    name: str
+    size: Count = field(name="bytes")
+    sha256: str
+    #: Of a small one, in base64.
+    data: bytes | UnsetType = UNSET
+
+
+class _Objects(_Answer, frozen=True):
+    objects: tuple[_Object, ...] = ()
 
 
 def forget(_: Noted) -> None:
@@ -88,7 +120,7 @@ class HubClient:
         NotFound
             The sender is no spoke of it.
         """
-        return _text(self._client.put(_mailbox(relay), line, media=JSON), "expires")
+        return _Permitted.of(self._client.put(_mailbox(relay), line, media=JSON)).expires
 
     def put(self, mailbox: str, name: str, data: bytes | bytearray, *, invitation: str = "") -> Noted:
         """Put a sealed object there; the hub's note that it has it.
@@ -110,12 +142,10 @@ class HubClient:
     def ls(self, mailbox: str, *, wait: float = 0) -> list[Carried]:
         """What waits there, the oldest first, some at a time; within `wait` seconds."""
         query = {"wait": str(min(99, int(wait)))} if wait >= 1 else None
-        found = self._client.get_json(_mailbox(mailbox), query, wait=wait).get("objects", [])
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise _odd()
+        found = _Objects.of(self._client.get_json(_mailbox(mailbox), query, wait=wait)).objects
         if mailbox == self.node:
-            self._came = {_text(one, "name"): _data(one) for one in found if "data" in one}
-        return [Carried(_text(one, "name"), _count(one, "bytes"), _text(one, "sha256")) for one in found]
+            self._came = {one.name: bytearray(one.data) for one in found if one.data is not UNSET}
+        return [Carried(one.name, one.size, one.sha256) for one in found]
 
     def get(self, mailbox: str, name: str) -> bytearray:
         """A sealed object for this node. It is not hashed: its seal shows whether it is what was sent.
@@ -155,7 +185,7 @@ class HubClient:
         """
         answer = self._client.post_json(f"{_mailbox(relay)}/end", {})
         self._noted(answer, DELETED, relay)
-        return _text(answer, "chain").encode("utf-8")
+        return _Ended.of(answer).chain.encode("utf-8")
 
     # -- what is answered --------------------------------------------------------------------------------------------
 
@@ -175,7 +205,9 @@ class HubClient:
         IntegrityError
             It does not: the hub says something else than it should, and that is not retried.
         """
-        line = _text(answer, said)
+        line = answer.get(said)
+        if not isinstance(line, str):
+            raise _Answer.fault(f"'{said}' is missing")
         try:
             note = open_note(line, hub=self.hub, key=self._key)
         except DocumentError as error:
@@ -196,28 +228,3 @@ class HubClient:
 
 def _mailbox(mailbox: str) -> str:
     return f"hub/mailboxes/{mailbox}"
-
-
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
-    if not isinstance(value, str):
-        raise _odd()
-    return value
-
-
-def _count(found: Mapping[str, Any], name: str) -> int:
-    value = found.get(name)
-    if type(value) is not int or value < 0:
-        raise _odd()
-    return value
-
-
-def _data(found: Mapping[str, Any]) -> bytearray:
-    try:
-        return bytearray(from_base64(_text(found, "data")))
-    except ValueError:
-        raise _odd() from None
-
-
-def _odd() -> Unreachable:
-    return Unreachable("the hub's answer is not understood", next="Update DIADEM here and at the hub.")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from diadem.custody import statements
 from diadem.custody.statements import relay_digest, relay_subject
-from diadem.errors import DiademError
 from diadem.model.peers import PeerState
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
@@ -74,11 +72,12 @@ class Endings:
         ------
         NotFound
             The asker has no part in such a relay.
+        StoreError, Unreachable
+            It has ended, and cannot be stated now: it is when it is ended again, or with the next sweep.
         """
         self._mailboxes.require_party(asker, relay)
         left = self._mailboxes.end(relay, DELETED)
-        with contextlib.suppress(DiademError):  # a store does not answer, say: stated with the next sweep
-            self.state(relay)
+        self.state(relay)
         return left
 
     def sweep(self) -> Swept:

@@ -12,13 +12,12 @@ from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, NEXT, State, Transfer
 from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
-from diadem.network.intake import bits_of, numbers_of
 from diadem.network.landing import place_of
 from diadem.network.messages import MAX_ERROR, PROGRESS, WANTED, Message, Wanted
 from diadem.network.receiving import Receiving
 from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, Spoilt, relay_book
 from diadem.network.routing import hub_for, working_hubs
-from diadem.network.windows import missing_windows, most_windows
+from diadem.network.windows import bits_of, missing_windows, most_windows, numbers_of
 from diadem.trust.base64_text import from_base64, to_base64
 
 #: No window: "" stands for all of them.

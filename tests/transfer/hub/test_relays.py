@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from diadem.errors import DocumentError
+from diadem.errors import DocumentError, StoreError
 from diadem.model.peers import PeerState
 from diadem.model.statements import parse_time
 from diadem.network.hub.notes import Note, open_note
+from diadem.node.context import Context
 from diadem.trust.envelope import sign
 from tests.transfer.hub.harbour import HUB, A, Answer, B, C, Harbour, sha256
 
@@ -183,6 +184,24 @@ def test_what_a_process_left_unsaid_is_said_by_the_next_sweep(harbour: Harbour) 
         connection.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", objects)
     harbour.hub.endings.sweep()
     assert len(said_of(harbour, relay)) == 1
+
+
+def test_who_ends_what_cannot_be_stated_now_is_told_to_ask_again(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = harbour.opened()
+    harbour.put(relay, "2-0-1", b"one")
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("the log cannot be written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "say", away)
+        assert harbour.end(relay, who=A).status == 503
+    assert harbour.carried() == []
+    assert harbour.put(relay, "2-1-1", b"two").nothing
+    assert json.loads(harbour.end(relay, who=A).said["chain"])
+    assert [said["event"] for said in said_of(harbour, relay)] == ["deleted"]
 
 
 def test_of_a_relay_that_nobody_used_nothing_is_said(harbour: Harbour) -> None:
