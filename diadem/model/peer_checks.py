@@ -1,4 +1,7 @@
-"""What tickets and notes of other nodes are held against: names, ids, addresses."""
+"""What tickets and notes of other nodes are held against: names, ids, addresses.
+
+By hand, not by forms as in `diadem.model.documents`: every command of a node imports it.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from diadem.errors import DiademError
 from diadem.model.transfers import LOCAL, MOVING
 from diadem.network.desk import Desk, desk_of
 from diadem.network.errands import Errands
-from diadem.network.hub.hub import has_hub, hub_of
+from diadem.network.hub.book import has_hub
+from diadem.network.hub.hub import hub_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.notes_told import tell_notes

@@ -54,10 +54,15 @@ class NetworkVerbs:
 
     def hub(self) -> HubStatus | None:
         """What waits here for others if this node is a hub; None if it is not and never was."""
-        from diadem.network.hub.hub import has_hub, hub_of
+        from diadem.network.hub.book import has_hub
+
+        if not has_hub(self.context):  # every status asks; few nodes are one
+            return None
+
+        from diadem.network.hub.hub import hub_of
         from diadem.network.hub.status import hub_status
 
-        return hub_status(self.context, hub_of(self.context)) if has_hub(self.context) else None
+        return hub_status(self.context, hub_of(self.context))
 
     def send(
         self,

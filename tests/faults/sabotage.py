@@ -239,8 +239,8 @@ DEFENCES: Sequence[Defence] = (
         [
             Patch(
                 "node/follow/follow.py",
-                "        if not count:\n            return 0\n",
-                "        if count >= 0:\n            return 0\n",
+                "self._catch_up(count) if count else 0",
+                "self._catch_up(count) if count < 0 else 0",
             )
         ],
     ),

@@ -725,6 +725,22 @@ def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -
     assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
 
 
+def test_a_transfer_that_is_paused_meanwhile_keeps_no_other_from_being_fetched(pair: Pair) -> None:
+    first, other = (accepted(pair, {"a.bin": random.Random(name).randbytes(6 * MIB)}, name) for name in ("one", "two"))
+
+    def pause(kind: str, number: int, _start: int, data: bytes) -> bytes:
+        if (kind, number) == ("window", 1) and not pair.b.desk.book.get(first.id).paused:
+            pair.b.node.transfers.pause(first.id)
+            time.sleep(1.5)
+        return data
+
+    pair.b.wire.spoil = pause
+    done = {one.id: one for one in fetch_all(pair.b.desk, FetchOptions(connections=1, waits=(0.0,)))}
+    halted = done[first.id]
+    assert (halted.state, halted.paused, halted.error) == (State.TRANSFERRING, True, "")
+    assert done[other.id].state is State.CLOSED
+
+
 def until_received(pair: Pair, transfer: Transfer) -> None:
     until = time.monotonic() + 30
     while pair.b.desk.book.get(transfer.id).state is not State.RECEIVED:

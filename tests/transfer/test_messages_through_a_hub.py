@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import pytest
@@ -18,8 +18,9 @@ from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED
 from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.peers.notes import age_recipient
+from tests.transfer.folder_hub import FolderBoxes, Lying
 from tests.transfer.pair import Wire
-from tests.transfer.star import HUB, SPOKES, STRANGER, Star
+from tests.transfer.star import HUB, SPOKES, STRANGER, SpokeDesk, Star
 from tests.transfer.towns import Town
 
 
@@ -288,6 +289,25 @@ def test_what_lies_in_a_box_is_taken_as_it_follows_on_each_other(sent: tuple[Sta
     star.pick_up("nmi")
     assert state(star, "nmi", transfer) is State.REVOKED
     assert star.hub.lying(star.node("nmi").id) == []
+
+
+@dataclass(frozen=True)
+class ListedTooLong(FolderBoxes):
+    """A hub that lists first what another process of the node has taken meanwhile."""
+
+    def ls(self, node: str, *, wait: float = 0) -> list[Lying]:
+        return [Lying("00" * 16), *super().ls(node, wait=wait)]
+
+
+def test_what_another_process_of_the_node_took_first_is_no_fault(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    nmi = star.node("nmi")
+    desk = star.desk("nmi")
+    assert isinstance(desk, SpokeDesk)
+    desk.boxes = ListedTooLong(star.hub, nmi.id)
+    assert nmi.transfers.sync().trouble == ()
+    assert state(star, "nmi", transfer) is State.OFFERED
+    assert star.hub.lying(nmi.id) == []
 
 
 def test_a_message_that_nobody_foresaw_keeps_no_other_waiting(

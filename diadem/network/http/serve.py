@@ -26,7 +26,8 @@ from diadem.network.http.metrics import Counts, MetricsServer, metrics_text
 from diadem.network.http.nonces import Nonces
 from diadem.network.http.routes import every_route
 from diadem.network.http.worker import Worker, numbers_folder
-from diadem.network.hub.hub import has_hub, hub_of
+from diadem.network.hub.book import has_hub
+from diadem.network.hub.hub import hub_of
 from diadem.network.jobs import Job, JobRunner, jobs
 from diadem.node.context import Context
 from diadem.node.key_verbs import TlsFiles, tls_files

@@ -18,6 +18,7 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from diadem.model.times import time_text
+from diadem.node.context import Context
 from diadem.store.sqlite_file import SqliteFile
 from diadem.store.system import flush_folder, long_path
 
@@ -68,6 +69,11 @@ _FROM_FIRST: Final = (
     ),
 )
 _FOLDERS_OF_FIRST: Final = ("relays", "boxes")
+
+
+def has_hub(context: Context) -> bool:
+    """Whether a node is a hub, or was one and may still hold something."""
+    return context.writable and (context.settings.server.hub or (context.folder / FOLDER / FILE).exists())
 
 
 def open_book(folder: Path) -> SqliteFile:

@@ -11,7 +11,7 @@ from diadem.model.carriers import MAX_OBJECT, RELAY
 from diadem.model.peers import Peer, PeerState
 from diadem.model.policy import Hub as Rules
 from diadem.model.signers import PEER, Signer
-from diadem.network.hub.book import FILE, FOLDER, open_book
+from diadem.network.hub.book import FOLDER, open_book
 from diadem.network.hub.endings import Endings
 from diadem.network.hub.mailboxes import Mailboxes
 from diadem.network.hub.permits import read_permit
@@ -143,11 +143,6 @@ class Hub:
 def hub_of(context: Context) -> Hub:
     """The hub of a node; closed with it."""
     return context.once("hub", lambda: Hub.open(context))
-
-
-def has_hub(context: Context) -> bool:
-    """Whether a node is a hub, or was one and may still hold something."""
-    return context.writable and (context.settings.server.hub or (context.folder / FOLDER / FILE).exists())
 
 
 def spoke_of(context: Context, asker: Signer) -> str:
