@@ -24,7 +24,7 @@ from diadem.errors import (
 from diadem.model import canonical
 from diadem.model.carriers import OBJECT, RELAY, CarrierFull
 from diadem.model.peers import Unproven
-from diadem.network.limits import ASKED_AGAIN, PORTION
+from diadem.network.limits import ASKED_AGAIN, BLOCK
 
 if TYPE_CHECKING:
     from diadem.model.ports import RangeReader
@@ -113,34 +113,18 @@ class OutOfRange(UsageError):
     code = "range"
 
 
-class FileRange:
-    """Bytes of a file that is open: what was looked at is what goes, whatever takes its name meanwhile.
-
-    The first are read at once, so that a store that does not answer is said as such.
+class Begun:
+    """The blocks of an answer, of which the first is read at once: what cannot be read is said as such.
 
     Parameters
     ----------
-    reader : RangeReader
-        The file; it is closed with this.
-    start, stop : int
-        First byte and end (exclusive).
+    blocks : iterator of bytes
+        A generator: it is closed with this.
     """
 
-    def __init__(self, reader: RangeReader, start: int, stop: int) -> None:
-        self._reader, self._at, self._stop = reader, start, stop
-        if reader.size < stop:
-            reader.close()
-            raise Unreachable("what is asked for cannot be read now", next="Try again later.")
-        try:
-            self._first: bytes | None = self._read()
-        except BaseException:
-            reader.close()
-            raise
-
-    def _read(self) -> bytes:
-        data = self._reader.read_at(self._at, min(PORTION, self._stop - self._at))
-        self._at += len(data)
-        return data
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._first: bytes | None = next(blocks, None)
 
     def __iter__(self) -> Iterator[bytes]:
         """The blocks themselves."""
@@ -148,15 +132,39 @@ class FileRange:
 
     def __next__(self) -> bytes:
         """The next bytes."""
-        data, self._first = (self._read() if self._first is None else self._first), None
-        if not data:
-            self.close()
-            raise StopIteration
-        return data
+        if (data := self._first) is not None:
+            self._first = None
+            return data
+        return next(self._blocks)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._reader.close()
+        """Let go of what is open."""
+        _close(self._blocks)
+
+
+def _close(blocks: Iterator[bytes]) -> None:
+    if (close := getattr(blocks, "close", None)) is not None:
+        close()
+
+
+def file_range(reader: RangeReader, start: int, stop: int) -> Begun:
+    """Bytes of a file that is open, from the first to the end (exclusive); it is closed with them.
+
+    What was looked at is what goes, whatever takes its name meanwhile.
+    """
+    if reader.size < stop:
+        reader.close()
+        raise Unreachable("what is asked for cannot be read now", next="Try again later.")
+    return Begun(read_blocks(reader, start, stop))
+
+
+def read_blocks(reader: RangeReader, start: int, stop: int) -> Iterator[bytes]:
+    """Such bytes, some at a time; fewer where the file has become shorter."""
+    with reader:
+        while start < stop and (data := reader.read_at(start, min(BLOCK, stop - start))):
+            start += len(data)
+            yield data
+            del data  # or two are held while the next one is read
 
 
 class WhileAllowed:
@@ -188,9 +196,7 @@ class WhileAllowed:
 
     def close(self) -> None:
         """Let go of what is open."""
-        close = getattr(self._blocks, "close", None)
-        if close is not None:
-            close()
+        _close(self._blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +236,7 @@ class Response:
         except BaseException:
             reader.close()
             raise
-        return cls.blocks(FileRange(reader, start, stop), start, stop, of=size)
+        return cls.blocks(file_range(reader, start, stop), start, stop, of=size)
 
     @classmethod
     def blocks(cls, blocks: Iterator[bytes], start: int, stop: int, *, of: int) -> Response:

@@ -17,7 +17,6 @@ from diadem.errors import DiademError
 from diadem.model.transfers import LOCAL, MOVING
 from diadem.network.desk import Desk, desk_of
 from diadem.network.errands import Errands
-from diadem.network.handlers.windows import serving_of
 from diadem.network.hub.book import has_hub
 from diadem.network.hub.hub import hub_of
 from diadem.network.mail.delivery import deliver_all
@@ -29,7 +28,7 @@ from diadem.network.relay.carriers import to_clear
 from diadem.network.relay.requesting import request
 from diadem.network.rounds import move_bytes, tidy
 from diadem.network.routing import is_resting
-from diadem.network.serving import Serving
+from diadem.network.source import Sources, sources_of
 from diadem.network.switching import switch_all
 from diadem.node.context import Context
 from diadem.node.mirrors import mirror
@@ -165,13 +164,13 @@ class Movers(Errands):
     ----------
     desk : Desk
         Of the node that serves.
-    serving : Serving
+    sources : Sources
         What is pushed.
     """
 
-    def __init__(self, desk: Desk, serving: Serving) -> None:
+    def __init__(self, desk: Desk, sources: Sources) -> None:
         super().__init__("mover")
-        self._desk, self._serving = desk, serving
+        self._desk, self._sources = desk, sources
 
     def run(self, stop: threading.Event) -> bool:
         """Begin with each peer that has something under way. Raises what an earlier run failed with at this node."""
@@ -181,7 +180,7 @@ class Movers(Errands):
         return False
 
     def _move(self, peer: str, stop: threading.Event) -> None:
-        move_bytes(self._desk, self._serving, FetchOptions(), peer=peer, stop=stop)
+        move_bytes(self._desk, self._sources, FetchOptions(), peer=peer, stop=stop)
 
 
 class HubPoller(Errands):
@@ -219,8 +218,8 @@ class HubPoller(Errands):
 
 def jobs(context: Context) -> list[Job]:
     """What a node that serves does again and again."""
-    desk, serving = desk_of(context), serving_of(context)
-    messages, movers = Messages(desk), Movers(desk, serving)
+    desk, sources = desk_of(context), sources_of(context)
+    messages, movers = Messages(desk), Movers(desk, sources)
     hub = [Job("hub", partial(_sweep_hub, context), every=60.0)] if has_hub(context) else []
     return [
         Job("messages", messages.run, messages.settle),

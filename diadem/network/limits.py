@@ -12,6 +12,9 @@ from typing import Final
 
 #: Bytes that are read, sent or taken in at once: larger portions cost memory, smaller ones calls.
 PORTION: Final = 1 << 20
+#: Bytes of a file that are read and sent at once: less than what `use_one_heap` gives back, so that memory is used
+#: again; a connection has three times as much on its way.
+BLOCK: Final = PORTION // 2
 #: Bytes of all that moves that are in memory at once, in one process: with the hundred megabytes that an idle process
 #: takes, and what the system keeps of lines that are open, less than 300 MB. Two windows of one transfer are sealed at
 #: once in half of it, with some bytes to spare; each takes twice its bytes.

@@ -16,7 +16,7 @@ from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.model.transfers import Offer, Transfer
-    from diadem.network.disk.exporting import Exported
+    from diadem.network.disk.export import Exported
     from diadem.network.disk.importing import Imported
     from diadem.network.hub.status import HubStatus
     from diadem.network.rules import RuleVerbs
@@ -213,13 +213,13 @@ class NetworkVerbs:
             The disk is full or fails. What was written is kept; the same call continues.
         """
         from diadem.network.desk import desk_of
-        from diadem.network.disk.exporting import export_disk
-        from diadem.network.handlers.windows import serving_of
+        from diadem.network.disk.export import export_disk
+        from diadem.network.source import sources_of
 
         desk, place = desk_of(self.context), Path(folder).absolute()
         return export_disk(
             desk,
-            serving_of(self.context),
+            sources_of(self.context),
             package,
             to,
             place,

@@ -26,18 +26,18 @@ from diadem.network.landing import forget_arrival, place_of
 from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.pull import FetchOptions, receive_package
-from diadem.network.pushing import push_package
+from diadem.network.push import push_package
 from diadem.network.receiving import Halted
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collect import Collecting, collect_package
-from diadem.network.relay.depositing import NoMoreAllowed, deposit_package
-from diadem.network.relay.permitting import permit
+from diadem.network.relay.deposit import deposit_package
+from diadem.network.relay.permit import permit
 from diadem.network.relay.requesting import give_up, request
 from diadem.network.relay.silence import ask_where_silent
 from diadem.network.relay_book import relay_book
 from diadem.network.route_book import route_book
 from diadem.network.routing import common_hubs, require_route
-from diadem.network.serving import Serving
+from diadem.network.source import NoMoreAllowed, Sources
 from diadem.network.wire import no_answer
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
@@ -198,7 +198,7 @@ def fetch_all(
     return done
 
 
-def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: threading.Event | None = None) -> None:
+def push_all(desk: Desk, sources: Sources, *, peer: str | None = None, stop: threading.Event | None = None) -> None:
     """Push everything that was accepted by peers that cannot fetch it; what fails says why in the book."""
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
@@ -214,11 +214,11 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
                 stopped = _stopped(desk, transfer, stop)
                 carrier = carrier_for(desk, transfer)
                 try:
-                    deposit_package(desk, serving, transfer.id, carrier, listener=silent, stop=stopped)
+                    deposit_package(desk, sources, transfer.id, carrier, listener=silent, stop=stopped)
                 except NoMoreAllowed as error:
                     give_up(desk, transfer.id, carrier.label, error)
             else:
-                push_package(desk, serving, transfer.id, listener=silent, stop=stop)
+                push_package(desk, sources, transfer.id, listener=silent, stop=stop)
         except Interrupted:
             raise
         except DiademError as error:
@@ -227,7 +227,7 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
 
 def move_bytes(
     desk: Desk,
-    serving: Serving,
+    sources: Sources,
     options: FetchOptions,
     listener: Listener = silent,
     *,
@@ -236,7 +236,7 @@ def move_bytes(
 ) -> None:
     """Fetch and push everything that was accepted, and let carriers forget what is over."""
     fetch_all(desk, options, listener, peer=peer, stop=stop)
-    push_all(desk, serving, peer=peer, stop=stop)
+    push_all(desk, sources, peer=peer, stop=stop)
     clear(desk, peer)
 
 
@@ -358,16 +358,16 @@ class Synced(Display):
 
 def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
     """Messages out and in, bytes in and out, and once more messages: what was received is told at once."""
-    from diadem.network.handlers.windows import serving_of
     from diadem.network.notes_told import tell_notes
     from diadem.network.peer_verbs import PeerVerbs
+    from diadem.network.source import sources_of
     from diadem.network.switching import switch_all
 
     tell_notes(PeerVerbs(desk.context, patience=0.0))
     came, trouble = exchange(desk, TOGETHER)
     switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
-    move_bytes(desk, serving_of(desk.context), FetchOptions(max_rate=max_rate), listener)
+    move_bytes(desk, sources_of(desk.context), FetchOptions(max_rate=max_rate), listener)
     if moving:
         more, again = exchange(desk, TOGETHER)
         came, trouble = came + more, [*trouble, *again]

@@ -11,9 +11,8 @@ from diadem.errors import DiademError, NotFound, Refused, Unreachable
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Bundle
 from diadem.model.record import Record
-from diadem.network.exchange import BYTES, Request, Response
-from diadem.network.serving import tag_blocks
-from diadem.network.tag_parts import LENGTH, tag_files
+from diadem.network.exchange import Request, Response
+from diadem.network.tag_parts import tag_files, tag_part
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import LIMITS
@@ -79,14 +78,9 @@ class Shelf:
     def tags(self, package_id: str) -> Response:
         """The tag manifest and the files that it lists, in its order, each behind its length; not the large one."""
         bundle = self._open(package_id).bundle
-        text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
-        sizes = [(TAGMANIFEST, len(text))]
-        for _, path in tag_files(text):
-            if path != VENDOR_PATH:
-                with bundle.open(path) as reader:
-                    sizes.append((path, reader.size))
-        total = sum(LENGTH.size + size for _, size in sizes)
-        return Response(200, {"content-type": BYTES, "content-length": str(total)}, tag_blocks(bundle, sizes))
+        listed = (path for _, path in tag_files(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])))
+        size, blocks = tag_part(bundle, [TAGMANIFEST, *(path for path in listed if path != VENDOR_PATH)])
+        return Response.blocks(blocks, 0, size, of=size)
 
     def tag(self, package_id: str, number: int, request: Request) -> Response:
         """The tag file that the tag manifest lists at a place, or the range of it that is asked for."""

@@ -1,16 +1,17 @@
-"""Part 1 of a package: its tag files, in the order of the tag manifest, each behind its length. Pure."""
+"""Part 1 of a package: its tag files, in the order of the tag manifest, each behind its length; given and taken."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from diadem.errors import DigestMismatch, PackageError, Unreachable
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.names import require_sound_names
-from diadem.network.limits import PORTION
+from diadem.model.ports import Bundle
+from diadem.network.limits import BLOCK, PORTION
 from diadem.network.link import Reader
 from diadem.package.examine import LIMITS
 from diadem.package.tags import parse_manifest
@@ -36,6 +37,23 @@ def tag_files(tagmanifest: bytes) -> list[tuple[str, str]]:
     # besides these: none of them is the payload's, or the tag manifest itself, on any system
     require_sound_names(["data", TAGMANIFEST, *(path for _, path in listed)])
     return listed
+
+
+def tag_part(bundle: Bundle, paths: Iterable[str]) -> tuple[int, Iterator[bytes]]:
+    """Bytes of some tag files, each behind its length, and these, block by block."""
+    sizes = []
+    for path in paths:
+        with bundle.open(path) as reader:
+            sizes.append((path, reader.size))
+    return sum(LENGTH.size + size for _, size in sizes), _blocks_of(bundle, sizes)
+
+
+def _blocks_of(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
+    for path, size in sizes:
+        yield LENGTH.pack(size)
+        with bundle.open(path) as reader:
+            for at in range(0, size, BLOCK):
+                yield reader.read_at(at, BLOCK)
 
 
 def limit_of(path: str) -> int:

@@ -31,7 +31,7 @@ SEALED = 0o444
 #: Whether `start_writeback` and `release_cache` do anything.
 PAGES_CAN_BE_RELEASED = sys.platform.startswith("linux")
 _SYNC_FILE_RANGE_ALL = 7  # wait for what is under way, write the rest, wait for that
-_M_MMAP_THRESHOLD = -3  # malloc.h of glibc
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h of glibc
 _SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start writing dirty pages, do not wait
 #: Bit of a reparse tag that says "this stands for another place" (ntifs.h, IsReparseTagNameSurrogate): symbolic links
 #: and junctions have it; placeholders of OneDrive and deduplicated files, which hold their own bytes, do not.
@@ -226,13 +226,15 @@ def _sync_range(descriptor: int, offset: int, length: int, flags: int) -> bool:
     return True
 
 
-def return_large_blocks() -> None:
-    """Have this process give memory of half a mebibyte and more back at once (glibc only).
+def use_one_heap() -> None:
+    """Have all threads of this process share one heap, and give blocks of two mebibytes back at once (glibc only).
 
-    Otherwise each thread that ever held such a block keeps a heap of its own for the next one.
+    Otherwise each thread keeps a heap of its own for the next such block. What is smaller stays for the next one: new
+    pages for each block of a file that is sent cost as much as all else that the system does for it.
     """
     if _LIBC is not None and hasattr(_LIBC, "mallopt"):
-        _LIBC.mallopt(ctypes.c_int(_M_MMAP_THRESHOLD), ctypes.c_int(512 << 10))
+        _LIBC.mallopt(ctypes.c_int(_M_ARENA_MAX), ctypes.c_int(1))
+        _LIBC.mallopt(ctypes.c_int(_M_MMAP_THRESHOLD), ctypes.c_int(2 << 20))
 
 
 def flush_file(path: str) -> None:

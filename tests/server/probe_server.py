@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import IntegrityError, NotFound, Refused, StoreError, Unreachable
-from diadem.network.exchange import BYTES, FileRange, Request, Response, Route, Services
+from diadem.network.exchange import BYTES, Request, Response, Route, Services, file_range
 from diadem.network.http.limits import Limits
 from diadem.network.tag_parts import LENGTH
 from diadem.store.bags import open_below
@@ -96,7 +96,7 @@ def file(request: Request, services: Services) -> Response:
 
 def _probe(services: Services, start: int, stop: int, size: int) -> Response:
     reader = open_below(str(services.context.folder), ["probe.bin"], "probe.bin")
-    return Response.blocks(FileRange(reader, start, stop), start, stop, of=size)
+    return Response.blocks(file_range(reader, start, stop), start, stop, of=size)
 
 
 def gone(_: Request, services: Services) -> Response:

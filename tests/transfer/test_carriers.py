@@ -30,13 +30,12 @@ from diadem.network.messages import WANTED, Message
 from diadem.network.pull import FetchOptions
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collect import Collecting, collect_package
-from diadem.network.relay.depositing import Permitted
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.network.relay.requesting import request
 from diadem.network.relay_book import relay_book
 from diadem.network.rounds import fetch, fetch_all, fetch_carried, push_all
-from diadem.network.serving import Serving
+from diadem.network.source import Sources
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side
@@ -51,7 +50,7 @@ class Drive:
 
     root: Path
     pair: Pair
-    serving: Serving
+    sources: Sources
 
     def send(self, package: str, route: str = ROUTE) -> Transfer:
         """Offer a package of a to b, and let b accept it."""
@@ -65,7 +64,7 @@ class Drive:
 
     def put(self) -> list[str]:
         """Let the sender put down what is wanted; what lies there then."""
-        push_all(self.pair.a.desk, self.serving)
+        push_all(self.pair.a.desk, self.sources)
         return self.names()
 
     def names(self) -> list[str]:
@@ -94,7 +93,7 @@ def drive(pair: Pair, tmp_path: Path) -> Drive:
     root.mkdir()
     for side in (pair.a, pair.b):
         side.node.peers.carriers.add("drive", root.as_uri().replace("file:", "drop:"))
-    return Drive(root, pair, Serving(pair.a.desk))
+    return Drive(root, pair, Sources(pair.a.desk))
 
 
 @pytest.fixture
@@ -450,7 +449,7 @@ def test_what_is_not_offered_or_not_accepted_is_not_put_down(drive: Drive, small
 def test_a_folder_that_is_away_is_tried_again(drive: Drive, small: str) -> None:
     sent = drive.send(small)
     drive.root.rename(drive.root.with_name("away"))
-    push_all(drive.pair.a.desk, drive.serving)
+    push_all(drive.pair.a.desk, drive.sources)
     assert "the folder is not there" in drive.at(drive.pair.a, sent.id).error
     (waiting,) = fetch_all(drive.pair.b.desk, FetchOptions())
     assert "the folder is not there" in waiting.error
@@ -465,7 +464,7 @@ def test_a_folder_that_is_away_is_tried_again(drive: Drive, small: str) -> None:
 def test_the_services_of_both_nodes_do_it_by_themselves(drive: Drive) -> None:
     a, b, stop = drive.pair.a, drive.pair.b, threading.Event()
     sent = drive.send(a.archived())
-    movers = [Movers(a.desk, drive.serving), Movers(b.desk, Serving(b.desk))]
+    movers = [Movers(a.desk, drive.sources), Movers(b.desk, Sources(b.desk))]
     until = time.monotonic() + 60
     while drive.at(a, sent.id).state is not State.CLOSED and time.monotonic() < until:
         for one in movers:
@@ -687,6 +686,20 @@ def test_a_carrier_that_gives_nothing_for_days_is_noticed_asked_anew_and_named(d
     assert drive.take(sent.id).state is State.CLOSED
 
 
+@pytest.mark.parametrize("harm", ["shorter", "gone"])
+def test_small_files_that_one_copy_lacks_are_put_down_from_another(drive: Drive, harm: str) -> None:
+    a = drive.pair.a
+    a.node.stores.add(str(a.root / "second"), name="second", place="another disk")
+    sent = drive.send(a.archived())
+    (path,) = (a.root / "store").glob("20*/*/data/notes.txt")
+    path.parent.chmod(0o755)
+    path.unlink()
+    if harm == "shorter":
+        path.write_bytes(b"not")
+    assert "2-0-1.age" in drive.put(), drive.at(a, sent.id).error
+    assert drive.take(sent.id).state is State.CLOSED
+
+
 def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -> None:
     sent, desk = drive.send(small), drive.pair.a.desk
     size, spend, first = sent.ceiling // 2, desk.book.spend, threading.Event()
@@ -696,7 +709,7 @@ def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -
         first.set()
         time.sleep(0.3)
 
-    source = Permitted(desk, drive.serving, sent)
+    source = drive.sources.of(sent.peer, sent.id, sent.route)
 
     def give(number: int) -> None:
         with source.giving(ObjectName(2, number, 1), size):

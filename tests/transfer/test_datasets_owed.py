@@ -16,8 +16,8 @@ import diadem
 from diadem.model.ports import Progress, silent
 from diadem.model.transfers import State
 from diadem.network.jobs import jobs
-from diadem.network.pushing import push_package
-from diadem.network.serving import Serving
+from diadem.network.push import push_package
+from diadem.network.source import Sources
 from diadem.node.node import Node
 from tests.node.verbs.agreeing import memory
 from tests.transfer.pair import Pair
@@ -154,7 +154,7 @@ def test_what_is_said_meanwhile_holds_for_them_too(pair: Pair) -> None:
 def test_of_what_was_pushed_the_service_enters_them(pair: Pair) -> None:
     sent = offered(pair)
     pair.b.node.accept(sent, wait=False)
-    push_package(pair.a.desk, Serving(pair.a.desk), sent, listener=silent)
+    push_package(pair.a.desk, Sources(pair.a.desk), sent, listener=silent)
     assert pair.b.desk.book.get(sent).state is State.RECEIVED
     assert datasets(pair.b.node, "frame_0007") == 0
     (job,) = (one for one in jobs(pair.b.node.context) if one.name == "datasets")

@@ -205,7 +205,7 @@ def test_a_disk_whose_process_ended_before_it_said_so_is_stated_by_the_next_run(
 ) -> None:
     node, disk = town.node("hu-berlin"), tmp_path / "disk"
     with monkeypatch.context() as patched:
-        patched.setattr("diadem.network.disk.exporting._handed_over", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patched.setattr("diadem.network.disk.export._handed_over", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             node.export_disk(package, TO, disk)
     done = node.export_disk(package, TO, disk)

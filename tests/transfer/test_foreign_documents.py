@@ -18,7 +18,7 @@ from diadem.network.handlers.packages import Search
 from diadem.network.hub.notes import Note
 from diadem.network.logins import Login, LoginAnswer
 from diadem.network.messages import Message
-from diadem.network.pushing import Have
+from diadem.network.push import Have
 from diadem.network.remote.reading import read_result, read_transfer
 from diadem.network.wishes import read_wish
 

@@ -24,13 +24,14 @@ from diadem.model.manifest import (
 )
 from diadem.model.names import MAX_FOLDERS, require_sound_names
 from diadem.model.ports import silent
+from diadem.model.routes import DIRECT
 from diadem.model.transfers import State, Transfer, new_id
 from diadem.network.exchange import PARAMETERS
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.incoming import receive
 from diadem.network.messages import Message
 from diadem.network.pull import FetchOptions, receive_package
-from diadem.network.serving import Serving
+from diadem.network.source import Sources
 from diadem.network.tag_parts import LENGTH, read_tag_files, tag_files
 from diadem.package.examine import LIMITS, TagFiles, open_tag_files
 from diadem.package.tags import BAG_INFO, bag_info_text, index_text, manifest_text
@@ -222,8 +223,9 @@ def test_names_of_thousands_of_folders_cost_neither_time_nor_memory(monkeypatch:
 def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     """Windows that there are not, parts that there are not, more tag files than are listed, other bytes of a window."""
     transfer = pair.b.desk.book.all()[0]
-    pushed, serving, peer = pushed_of(pair.b.node.context), Serving(pair.a.desk), pair.a.id
-    parts = [serving.part_bytes(pair.b.id, transfer.id, number) for number in (0, 1)]
+    pushed, peer = pushed_of(pair.b.node.context), pair.a.id
+    source = Sources(pair.a.desk).of(pair.b.id, transfer.id, DIRECT)
+    parts = [b"".join(source.part(number)[1]) for number in (0, 1)]
     assert PARAMETERS["part"] == "[01]"
     pushed.put_part(peer, transfer.id, 0, parts[0])
     with pytest.raises(PackageError, match="more bytes came"):
@@ -232,7 +234,7 @@ def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[TagFiles,
     for number in (1, 2, 999_999_999):
         with pytest.raises(NotFound, match="no such window"):
             put_window(pushed, peer, transfer.id, number, b"evil")
-    window = b"".join(serving.window_pieces(pair.b.id, transfer.id, 0)())
+    window = b"".join(source.window(0)())
     for wrong in (window + b"x", window[:-1], b""):
         with pytest.raises(Refused, match="not whole leaves"):
             put_window(pushed, peer, transfer.id, 0, wrong)
@@ -247,9 +249,10 @@ def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[TagFiles,
 
 def test_a_pusher_sends_no_more_than_was_accepted(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     transfer = pair.b.desk.book.all()[0]
-    pushed, serving, peer = pushed_of(pair.b.node.context), Serving(pair.a.desk), pair.a.id
-    parts = [serving.part_bytes(pair.b.id, transfer.id, number) for number in (0, 1)]
-    window = b"".join(serving.window_pieces(pair.b.id, transfer.id, 0)())
+    pushed, peer = pushed_of(pair.b.node.context), pair.a.id
+    source = Sources(pair.a.desk).of(pair.b.id, transfer.id, DIRECT)
+    parts = [b"".join(source.part(number)[1]) for number in (0, 1)]
+    window = b"".join(source.window(0)())
     pair.b.desk.book.change(transfer.id, ceiling=sum(map(len, parts)) + len(window) * 2)
     for number, part in enumerate(parts):
         pushed.put_part(peer, transfer.id, number, part)
@@ -278,15 +281,18 @@ def test_a_file_that_somebody_put_beside_what_arrives_does_not_land(pair: Pair, 
 
 def test_a_grant_that_is_taken_back_ends_the_bytes_at_once(pair: Pair, opened: tuple[TagFiles, Path]) -> None:
     transfer = pair.a.desk.book.all()[0]
-    serving = Serving(pair.a.desk)
-    assert serving.window(pair.b.id, transfer.id, 0, lambda _: (0, 1)).status == 206
+    sources = Sources(pair.a.desk)
+    source = sources.of(pair.b.id, transfer.id, DIRECT)
+    assert len(b"".join(source.read(0, 0, 1))) == 1
     pair.a.node.revoke(transfer.grant)
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, transfer.id, 0, lambda _: (0, 1))
+        source.read(0, 0, 1)
     with pytest.raises(NotFound):
-        serving.part(pair.b.id, transfer.id, 0)
+        source.part(0)
     with pytest.raises(NotFound):
-        serving.window_pieces(pair.b.id, transfer.id, 0)
+        source.window(0)
+    with pytest.raises(NotFound):
+        sources.of(pair.b.id, transfer.id, DIRECT)
     with pytest.raises(NotFound):
         fetch(pair, transfer)
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +34,7 @@ from diadem.errors import (
 from diadem.model import canonical
 from diadem.model.manifest import DERIVED_PATHS, PackageId
 from diadem.model.ports import Bundle, Progress, silent
+from diadem.model.routes import DIRECT
 from diadem.model.transfers import State, Transfer
 from diadem.network.arrival import Arrival, _write_all
 from diadem.network.handlers.windows import pushed_of
@@ -44,12 +44,12 @@ from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS
 from diadem.network.pull import FetchOptions, receive_package
+from diadem.network.push import push_package
 from diadem.network.pushed import Pushed
 from diadem.network.pushed_package import PushedPackage
-from diadem.network.pushing import push_package
 from diadem.network.receiving import Receiving, missing_bytes
 from diadem.network.rounds import fetch_all, tidy
-from diadem.network.serving import Serving
+from diadem.network.source import Source, Sources
 from diadem.network.windows import RUN
 from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
@@ -103,6 +103,11 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def accepted(pair: Pair, files: dict[str, bytes] | None = None, name: str = "session") -> Transfer:
     sent = pair.a.node.send(pair.a.archived(name, files or payload()), "marie@nmi")
     return pair.b.node.accept(sent.id, wait=False)
+
+
+def source_of(pair: Pair, transfer: Transfer) -> Source:
+    """What the sender gives of it."""
+    return Sources(pair.a.desk).of(pair.b.id, transfer.id, DIRECT)
 
 
 def fetch(pair: Pair, transfer: Transfer, *, connections: int = 3) -> Transfer:
@@ -344,57 +349,51 @@ def test_bytes_end_at_the_ceiling_on_both_sides(pair: Pair) -> None:
         fetch(pair, transfer)
 
 
-def _given(part: tuple[int, int], _: int) -> tuple[int, int]:
-    return part
-
-
-def _rest(start: int, size: int) -> tuple[int, int]:
-    return start, size
-
-
 def test_a_package_is_opened_once_for_all_who_ask_at_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = accepted(pair)
-    serving, opened, turn = Serving(pair.a.desk), [], threading.Barrier(6)
+    source, opened, turn = source_of(pair, sent), [], threading.Barrier(6)
 
     def opening(bundle: Bundle, *, expected_id: str | None = None) -> TagFiles:
         opened.append(expected_id)
         time.sleep(0.05)
         return open_tag_files(bundle, expected_id=expected_id)
 
-    monkeypatch.setattr("diadem.network.serving.open_tag_files", opening)
+    monkeypatch.setattr("diadem.network.source.open_tag_files", opening)
 
     def ask(number: int) -> int:
         turn.wait()
-        return serving.window(pair.b.id, sent.id, number % 2, lambda size: (0, size)).status
+        return len(b"".join(source.window(number % 2)()))
 
     with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(ask, range(6))) == [200] * 6
+        assert list(pool.map(ask, range(6))) == [source.size(0), source.size(1)] * 3
     assert opened == [sent.package]
 
 
 def test_only_the_other_side_of_an_acceptance_gets_bytes(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
-    serving = Serving(pair.a.desk)
+    sources = Sources(pair.a.desk)
     with pytest.raises(NotFound):
-        serving.part(pair.b.id, sent.id, 0)  # not accepted
+        sources.of(pair.b.id, sent.id, DIRECT)  # not accepted
     pair.b.node.accept(sent.id, wait=False)
-    assert serving.part(pair.b.id, sent.id, 0).status == 200
+    source = sources.of(pair.b.id, sent.id, DIRECT)
+    size, blocks = source.part(0)
+    assert size == len(b"".join(blocks)) > 0
     for peer, transfer in (("ab" * 32, sent.id), (pair.b.id, "0" * 32)):
         with pytest.raises(NotFound):
-            serving.part(peer, transfer, 0)
+            sources.of(peer, transfer, DIRECT)
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, sent.id, 1, lambda _: (0, 1))
+        source.read(1, 0, 1)
     for start, stop in ((0, 0), (5, 4), (0, 1 << 30), (-1, 5)):
         with pytest.raises(NotFound):
-            serving.window(pair.b.id, sent.id, 0, partial(_given, (start, stop)))
+            source.read(0, start, stop)
     pair.a.node.transfers.pause(sent.id)
     with pytest.raises(Refused, match="paused"):
-        serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
+        source.read(0, 0, 9)
     pair.a.desk.book.change(sent.id, paused=0)
     later = pair.a.node.context.clock().replace(year=2100)
     pair.a.node.context.clock = lambda: later
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))  # the grant has ended
+        source.read(0, 0, 9)  # the grant has ended
 
 
 def test_a_revocation_stops_the_next_window_and_what_came_is_removed(pair: Pair) -> None:
@@ -426,7 +425,7 @@ with diadem.open_node(sys.argv[1]) as node:
 def test_a_revocation_by_another_process_stops_the_next_window(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
     pair.b.node.accept(sent.id, wait=False)
-    serving = Serving(pair.a.desk)
+    source = source_of(pair, sent)
     command = [sys.executable, "-c", _REVOKER, str(pair.a.root / "node")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdin is not None
@@ -440,14 +439,14 @@ def test_a_revocation_by_another_process_stops_the_next_window(pair: Pair) -> No
 
         reader = threading.Thread(target=wait_for_it)
         reader.start()
-        assert serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9)).status == 206
+        assert len(b"".join(source.read(0, 0, 9))) == 9
         other.stdin.write(pair.a.node.grants()[0].grant.id + "\n")
         other.stdin.flush()
         while not revoked.is_set():  # so that what was allowed last is as fresh as can be
             with contextlib.suppress(NotFound):
-                serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
+                source.read(0, 0, 9)
         with pytest.raises(NotFound):
-            serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
+            source.read(0, 0, 9)
         reader.join()
 
 
@@ -463,6 +462,19 @@ def test_another_copy_is_read_where_one_is_damaged(pair: Pair) -> None:
     done = pair.b.node.accept(sent.id)
     assert done.state is State.CLOSED
     assert done.counts.again == MIB
+
+
+@pytest.mark.parametrize("harm", ["shorter", "gone"])
+def test_small_files_that_one_copy_lacks_come_from_another(pair: Pair, harm: str) -> None:
+    pair.a.node.stores.add(str(pair.a.root / "second"), name="second", place="another disk")
+    package = pair.a.archived()
+    sent = pair.a.node.send(package, "marie@nmi")
+    path = folder_of(pair.a, package) / "data" / "notes.txt"
+    path.parent.chmod(0o755)
+    path.unlink()
+    if harm == "shorter":
+        path.write_bytes(b"not")
+    assert pair.b.node.accept(sent.id).state is State.CLOSED
 
 
 def test_what_a_third_party_gave_is_not_reused_and_what_the_peer_gave_is(pair: Pair) -> None:
@@ -543,7 +555,7 @@ class Greedy(Wire):
 
 
 def push(pair: Pair, transfer: Transfer) -> Transfer:
-    return push_package(pair.a.desk, Serving(pair.a.desk), transfer.id, listener=silent)
+    return push_package(pair.a.desk, Sources(pair.a.desk), transfer.id, listener=silent)
 
 
 def test_a_package_is_pushed_where_only_the_receiver_can_be_reached(pair: Pair) -> None:
@@ -611,7 +623,7 @@ def test_of_a_push_that_is_cut_at_any_byte_little_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
-    monkeypatch.setattr("diadem.network.pushing.CONNECTIONS", 1)
+    monkeypatch.setattr("diadem.network.push.CONNECTIONS", 1)
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
     chance = random.Random(seed)
     pair = make_pair(tmp_path, CutWire)
@@ -658,7 +670,7 @@ def test_of_a_window_with_wrong_leaves_those_come_again_alone(pair: Pair, monkey
 
 def test_what_was_kept_before_the_disk_was_full_counts_as_here(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
-    monkeypatch.setattr("diadem.network.pushing.CONNECTIONS", 1)
+    monkeypatch.setattr("diadem.network.push.CONNECTIONS", 1)
     chance = random.Random(3)
     transfer = accepted(pair, {"long.bin": chance.randbytes(MIB + 500_000), "short.bin": chance.randbytes(400_000)})
     full = [True]
@@ -885,14 +897,14 @@ def test_stopped_by_a_person_it_can_be_gone_on_with(pair: Pair) -> None:
 def test_a_line_that_is_cut_again_and_again_uses_up_no_ceiling_and_who_asks_for_ever_is_stopped(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(4).randbytes(12 * MIB)}), "marie@nmi")
     pair.b.node.accept(sent.id, wait=False)
-    serving = Serving(pair.a.desk)
+    source = source_of(pair, sent)
     for number in range(100):  # each time some bytes came, and the rest was lost on the way
-        serving.window(pair.b.id, sent.id, 0, partial(_rest, number << 14))
+        source.read(0, number << 14, source.size(0))
     pair.a.desk.book.change(sent.id, ceiling=24 * MIB)
 
     def ask_for_ever() -> None:
         for _ in range(1000):
-            serving.window(pair.b.id, sent.id, 0, lambda size: (0, size))
+            source.read(0, 0, source.size(0))
 
     with pytest.raises(Refused, match="more bytes would move than were accepted"):
         ask_for_ever()
@@ -901,9 +913,9 @@ def test_a_line_that_is_cut_again_and_again_uses_up_no_ceiling_and_who_asks_for_
 def test_a_part_of_a_window_is_told_by_its_place_in_the_window(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(5).randbytes(12 * MIB)}), "marie@nmi")
     pair.b.node.accept(sent.id, wait=False)
-    serving = Serving(pair.a.desk)
+    wanted = "GET", "transfers/{transfer}/windows/{number}"
     for _ in range(2):  # straight from the file; and with every leaf proven
-        found = serving.window(pair.b.id, sent.id, 2, lambda size: (MIB, size))
+        found = pair.b.wire._ask(*wanted, span=f"bytes={MIB}-", transfer=sent.id, number="2")
         assert found.headers["content-range"].startswith(f"bytes {MIB}-")
         assert found.status == 206
 

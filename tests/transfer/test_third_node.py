@@ -17,17 +17,19 @@ from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.peers import NOTE_TYPE, PeerState
+from diadem.model.routes import DIRECT
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.model.transfers import State, Transfer, new_id
 from diadem.network import messages
 from diadem.network.desk import Desk
-from diadem.network.handlers.windows import pushed_of, serving_of
+from diadem.network.handlers.windows import pushed_of
 from diadem.network.incoming import receive
 from diadem.network.jobs import Movers, jobs
 from diadem.network.link import Link
 from diadem.network.mail.delivery import acknowledged
 from diadem.network.messages import Message
+from diadem.network.source import sources_of
 from diadem.network.wire import CONNECT
 from diadem.node.config import ServerSettings
 from diadem.trust.envelope import sign
@@ -92,10 +94,10 @@ def answer(work: Callable[[], object]) -> dict[str, object]:
 
 def asked(side: Side, peer: str, transfer: str) -> list[dict[str, object]]:
     """What a peer is told who asks a node for everything about a transfer."""
-    serving, pushed = serving_of(side.node.context), pushed_of(side.node.context)
+    sources, pushed = sources_of(side.node.context), pushed_of(side.node.context)
     return [
-        answer(lambda: serving.part(peer, transfer, 0)),
-        answer(lambda: serving.window(peer, transfer, 0, lambda _: (0, 1))),
+        answer(lambda: sources.of(peer, transfer, DIRECT).part(0)),
+        answer(lambda: sources.of(peer, transfer, DIRECT).read(0, 0, 1)),
         answer(lambda: pushed.have(peer, transfer)),
         answer(lambda: pushed.put_part(peer, transfer, 0, b"x")),
         answer(lambda: put_window(pushed, peer, transfer, 0, b"x")),
@@ -198,7 +200,7 @@ def test_a_peer_that_stalls_keeps_no_other_waiting(three: Three) -> None:
     three.wires["nmi", "oslo"].spoil = lambda _k, _n, _s, data: data if end.wait(20) else b""
     stalled = slow.node.send(slow.archived("one"), "marie@nmi")
     b.node.accept(stalled.id, wait=False)
-    movers = Movers(b.desk, serving_of(b.node.context))
+    movers = Movers(b.desk, sources_of(b.node.context))
     movers.run(threading.Event())
     other = quick.node.send(quick.archived("two"), "marie@nmi")
     b.node.accept(other.id, wait=False)

@@ -5,35 +5,35 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from diadem.errors import Refused
+from diadem.model.routes import DIRECT
 from diadem.network.desk import desk_of
 from diadem.network.exchange import BYTES, PARAMETERS, Intake, Request, Response, Services, route
 from diadem.network.handlers.messages import asking_node
 from diadem.network.limits import MAX_PUSHED_PART
 from diadem.network.pushed import Pushed
-from diadem.network.serving import Serving
+from diadem.network.source import Source, sources_of
 from diadem.network.windows import RUN, WINDOW
 from diadem.node.context import Context
-
-
-def serving_of(context: Context) -> Serving:
-    """What gives out the packages of a node; one for all its threads."""
-    return context.once("serving", lambda: Serving(desk_of(context)))
 
 
 @route("GET", "transfers/{transfer}/parts/{part}", gives=BYTES, answers={200: "the part"})
 def give_part(request: Request, services: Services) -> Response:
     """Tag files of a package that you accepted."""
-    peer, transfer = asking_node(request, services), request.params["transfer"]
-    return serving_of(services.context).part(peer, transfer, int(request.params["part"]))
+    size, blocks = _asked_for(request, services).part(int(request.params["part"]))
+    return Response.blocks(blocks, 0, size, of=size)
 
 
 @route("GET", "transfers/{transfer}/windows/{number}", gives=BYTES, answers={200: "the window", 206: "a part of it"})
 def give_window(request: Request, services: Services) -> Response:
     """A payload window of a package that you accepted; a range that names its end may end in one behind it."""
-    peer, transfer = asking_node(request, services), request.params["transfer"]
-    windows = RUN if request.headers.get("range", "-")[-1:] != "-" else 1
-    number = int(request.params["number"])
-    return serving_of(services.context).window(peer, transfer, number, request.range, windows=windows)
+    source, number = _asked_for(request, services), int(request.params["number"])
+    size = source.size(number, RUN if request.headers.get("range", "-")[-1:] != "-" else 1)
+    start, stop = request.range(size)
+    return Response.blocks(source.read(number, start, stop), start, stop, of=size)
+
+
+def _asked_for(request: Request, services: Services) -> Source:
+    return sources_of(services.context).of(asking_node(request, services), request.params["transfer"], DIRECT)
 
 
 def pushed_of(context: Context) -> Pushed:

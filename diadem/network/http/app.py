@@ -320,6 +320,7 @@ class App:
             while piece := await loop.run_in_executor(self._hands, next, body, b""):
                 await transport.send_bytes(piece)
                 story.sent += len(piece)
+                del piece  # or two are held while the next one is read
         finally:
             close = getattr(body, "close", None)
             if close is not None:

@@ -35,7 +35,7 @@ from diadem.node.locks import SERVE_LOCK, node_lock
 from diadem.node.node import Node
 from diadem.node.peers.book import FOLDER, peer_book
 from diadem.node.peers.notes import own_hubs, relays
-from diadem.store.system import return_large_blocks
+from diadem.store.system import use_one_heap
 
 _HUB_LOG: Final = logging.getLogger("diadem.network.http.hub")
 #: Seconds that requests and jobs get to end when the server is stopped.
@@ -147,7 +147,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Announcement], None])
         The node is served already, or the port is not free; or there are to be several workers, and a peer pushes.
     """
     gc.set_threshold(*_COLLECTED)  # what runs for months looks for cycles as usual: some hold a whole window
-    return_large_blocks()
+    use_one_heap()
     if plan.listen is None:
         _call_others(context, plan, told)
     else:

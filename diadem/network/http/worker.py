@@ -27,7 +27,7 @@ from diadem.node.config import FILE as SETTINGS_FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.node import Node
 from diadem.node.peers.book import FOLDER
-from diadem.store.system import return_large_blocks
+from diadem.store.system import use_one_heap
 
 #: Seconds after which a change of settings or policy is seen at the latest.
 _EVERY: Final = 2.0
@@ -65,7 +65,7 @@ class Worker:
 
     def __call__(self) -> App:
         """Make the application, in its process."""
-        return_large_blocks()
+        use_one_heap()
         log_to_stderr(self.level)
         table = self.routes()
         if not self.alone:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +13,6 @@ from typing import Any, Final
 from diadem.custody import statements
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model import canonical
-from diadem.model.carriers import ObjectName
 from diadem.model.display import Display
 from diadem.model.ports import Listener
 from diadem.model.routes import DISK
@@ -27,10 +24,10 @@ from diadem.network.mail.delivery import message_of
 from diadem.network.messages import OFFER
 from diadem.network.offering import measured, offered_already, send, wanted_offer
 from diadem.network.outbox import Outgoing
-from diadem.network.relay.depositing import Deposit
-from diadem.network.relay_book import EVERYTHING, Place, Relay
+from diadem.network.relay.deposit import Deposit
+from diadem.network.relay_book import EVERYTHING, Relay
 from diadem.network.routing import require_route
-from diadem.network.serving import Serving
+from diadem.network.source import Sources
 from diadem.node.peers.book import peer_book
 from diadem.store.whole import write_whole
 
@@ -70,7 +67,7 @@ class Exported(Display):
 
 def export_disk(
     desk: Desk,
-    serving: Serving,
+    sources: Sources,
     package: str,
     to: str,
     folder: Path,
@@ -100,13 +97,12 @@ def export_disk(
     relay = header.relay if header is not None else secrets.token_hex(16)
     write_whole(folder / MESSAGE, _message(desk, transfer, message, recipient))
     write_whole(folder / HEADER, DiskHeader(desk.node, transfer.peer, transfer.id, relay, message).to_bytes())
-    count = _Count()
-    place = Relay(transfer.id, relay, recipient)
-    source = _Source(desk, serving, transfer)
-    Deposit(count, transfer, place, source, windows_of(desk, folder), {EVERYTHING: 1}).run(listener, lambda: False)
-    new = source.given_out or not desk.said(transfer.id, "handover")  # its process may have ended just before that
+    source = sources.of(transfer.peer, transfer.id, DISK)
+    deposit = Deposit(transfer, Relay(transfer.id, relay, recipient), source, windows_of(desk, folder), {EVERYTHING: 1})
+    deposit.run(listener, lambda: False)
+    new = deposit.done or not desk.said(transfer.id, "handover")  # its process may have ended just before that
     statement = _handed_over(desk, transfer) if new else ""
-    return Exported(desk.book.get(transfer.id), str(folder), source.given_out, statement)
+    return Exported(desk.book.get(transfer.id), str(folder), deposit.done, statement)
 
 
 def _recipient(desk: Desk, wanted: Transfer) -> str:
@@ -167,43 +163,3 @@ def _handed_over(desk: Desk, transfer: Transfer) -> str:
     )
     (entry,) = desk.context.say([draft])
     return entry.statement_id
-
-
-class _Count:
-    """What was put down is remembered by the disk alone."""
-
-    def put(self, transfer: str, name: ObjectName) -> None:
-        """Nothing: it lies there."""
-
-    def what_lies(self, transfer: str) -> Mapping[Place, int]:  # noqa: ARG002  the disk is looked at
-        """Nothing that is not seen there."""
-        return {}
-
-
-class _Source:
-    """A package that its owner puts on a disk, as long as it is offered."""
-
-    def __init__(self, desk: Desk, serving: Serving, transfer: Transfer) -> None:
-        self._desk, self._serving, self._transfer = desk, serving, transfer
-        self.given_out = 0
-
-    def part(self, number: int) -> Iterator[bytes]:
-        """A part, block by block."""
-        return self._serving.part_of(self._transfer.package, number)[1]
-
-    def window(self, number: int, room: bytearray) -> bytearray:
-        """A payload window. Raises `Refused` where the offer was taken back meanwhile."""
-        known = self._desk.book.get(self._transfer.id)
-        if known.state not in {State.OFFERED, *MOVING}:
-            raise Refused(f"the transfer is {known.state}", next="See: diadem transfer ls")
-        return self._serving.proven_window(self._transfer.package, number, room)
-
-    def windows(self) -> int:
-        """How many there are."""
-        return self._serving.windows(self._transfer.package)
-
-    @contextmanager
-    def giving(self, name: ObjectName, size: int) -> Iterator[None]:  # noqa: ARG002  nothing was accepted beforehand
-        """Count it."""
-        yield
-        self.given_out += 1

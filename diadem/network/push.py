@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from diadem.errors import IntegrityError, Interrupted, Refused
 from diadem.model.documents import Count, Document
 from diadem.model.ports import Listener, Progress
+from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
+from diadem.network.crew import ThreadCrew
 from diadem.network.desk import Desk
 from diadem.network.link import Link
-from diadem.network.serving import Serving
+from diadem.network.source import Source, Sources
 from diadem.network.windows import most_windows
 from diadem.trust.base64_text import from_base64
 
@@ -52,7 +53,7 @@ class Have(Document, frozen=True, forbid_unknown_fields=False):
 
 
 def push_package(
-    desk: Desk, serving: Serving, transfer_id: str, *, listener: Listener, stop: threading.Event | None = None
+    desk: Desk, sources: Sources, transfer_id: str, *, listener: Listener, stop: threading.Event | None = None
 ) -> Transfer:
     """Send everything that the receiver still wants of an accepted package; it says itself when it is received.
 
@@ -71,7 +72,8 @@ def push_package(
     link = desk.link(transfer.peer)
     if transfer.error:  # it is tried anew
         desk.book.change(transfer.id, error="", next="")
-    push = _Push(serving, transfer, link, listener, stop or threading.Event())
+    source = sources.of(transfer.peer, transfer.id, DIRECT)
+    push = _Push(source, transfer, link, listener, stop or threading.Event())
     for _ in range(_ROUNDS):
         if not push.round():
             break
@@ -84,12 +86,11 @@ class _Push:
     """One run of one transfer."""
 
     def __init__(
-        self, serving: Serving, transfer: Transfer, link: Link, listener: Listener, stop: threading.Event
+        self, source: Source, transfer: Transfer, link: Link, listener: Listener, stop: threading.Event
     ) -> None:
-        self._serving, self._transfer, self._link = serving, transfer, link
+        self._source, self._transfer, self._link = source, transfer, link
         self._listener, self._stop = listener, stop
         self._lock = threading.Lock()
-        self._fault: BaseException | None = None
         self._wrong: Counter[int] = Counter()
 
     def round(self) -> bool:
@@ -97,12 +98,21 @@ class _Push:
         parts, wanted = self._have()
         if not parts:
             for number in (0, 1):
-                data = self._serving.part_bytes(self._transfer.peer, self._transfer.id, number)
-                self._link.put_part(self._transfer.id, number, data)
+                _, blocks = self._source.part(number)
+                self._link.put_part(self._transfer.id, number, b"".join(blocks))
             _, wanted = self._have()
         if not wanted:
             return False
-        self._send(wanted)
+
+        def put(run: Run) -> None:
+            self._put(*run)
+            self._listener(Progress("push", run[0] + 1, len(wanted), unit="windows"))
+
+        def check() -> None:
+            if self._stop.is_set():
+                raise Interrupted("stopped; what was sent is kept there")
+
+        ThreadCrew("push", CONNECTIONS, check=check).each(wanted, put)
         return True
 
     def _have(self) -> tuple[bool, list[Run]]:
@@ -112,44 +122,10 @@ class _Push:
             raise Have.fault(f"it asks for one of {have.windows:,} windows; the package has fewer")
         return have.parts, have.runs()
 
-    def _send(self, wanted: list[Run]) -> None:
-        queue, total = iter(wanted), len(wanted)
-        threads = [threading.Thread(target=self._work, args=(queue, total), daemon=True) for _ in range(CONNECTIONS)]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)
-                    if self._stop.is_set():
-                        self._fail(Interrupted("stopped; what was sent is kept there"))
-        except BaseException as error:
-            self._fail(error)
-            raise
-        if self._fault is not None:
-            raise self._fault
-
-    def _fail(self, error: BaseException) -> None:
-        with self._lock:
-            self._fault = self._fault or error
-
-    def _work(self, queue: Iterator[Run], total: int) -> None:
-        try:
-            while (run := self._next(queue)) is not None:
-                self._put(*run)
-                self._listener(Progress("push", run[0] + 1, total, unit="windows"))
-        except BaseException as error:
-            self._fail(error)
-
-    def _next(self, queue: Iterator[Run]) -> Run | None:
-        with self._lock:
-            return None if self._fault is not None else next(queue, None)
-
     def _put(self, number: int, start: int, stop: int | None) -> None:
         """Send a run of a window; where a leaf is wrong, it is read again in the next round, and proven."""
-        pieces = self._serving.window_pieces(self._transfer.peer, self._transfer.id, number, start, stop)
         try:
-            self._link.put_window(self._transfer.id, number, start, pieces)
+            self._link.put_window(self._transfer.id, number, start, self._source.window(number, start, stop))
         except IntegrityError:
             with self._lock:
                 self._wrong[number] += 1
