@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import os
 import random
@@ -1012,6 +1013,23 @@ def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out
     tidy(pair.b.desk)
     assert not list(store.packages())
     assert os.listdir(place_of(pair.b.desk, transfer)) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
+def test_a_stale_store_of_a_cancelled_transfer_stops_no_message(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    pair.b.wire.down = True
+    stale = place_of(pair.b.desk, transfer)
+    stale.symlink_to("x" * 300)  # to look at what is there fails, as on a share whose server is gone
+    assert pair.b.node.transfers.cancel(transfer.id).state is State.CANCELLED
+    assert pair.b.desk.outbox.waiting()
+    pair.b.wire.down, clock = False, pair.b.node.context.clock
+    pair.b.node.context.clock = lambda: clock() + datetime.timedelta(minutes=5)
+    (mail,) = (job for job in jobs(pair.b.node.context) if job.name == "messages")
+    mail.run(threading.Event())
+    mail.settle(10)
+    assert not pair.b.desk.outbox.waiting()
+    assert pair.a.desk.book.get(transfer.id).state is State.CANCELLED
 
 
 def test_what_the_other_side_signed_comes_back_with_a_lost_node(tmp_path: Path) -> None:
