@@ -48,6 +48,7 @@ def status_of(
             recovery_in_place=settings.recovery_in_place,
             log_pending=ledger.mirrors.pending(),
             owed=len(context.catalogue.owed()),
+            unread=len(context.catalogue.unread()),
             clock_ok=not clock_behind(context),
             superseded=other.message if other else "",
             recover=other.mirror if other else "",
