@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,28 @@ def test_where_every_copy_is_gone_it_is_told_until_one_is_back(pair: Pair) -> No
     pair.b.node.repair()
     assert datasets(pair.b.node, "frame_0007") == COUNT
     assert findings(pair.b.node) == set()
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_what_a_store_shows_has_them_too(pair: Pair, stops: bool) -> None:
+    """A snapshot that was written meanwhile is followed by another one, whoever enters them."""
+    sent = offered(pair)
+
+    def judge() -> None:
+        with diadem.open_node(pair.b.node.path) as other:
+            other.assess(pair.b.desk.book.get(sent).package, "limited", purpose="imaging", comment="dark")
+        with diadem.open_node(str(pair.b.root / "store")) as attached:
+            assert datasets(attached) == 0
+        if stops:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if stops else nullcontext():
+        pair.b.node.accept(sent, listener=at_entering(judge))
+    pair.b.node.close()
+    with diadem.open_node(pair.b.node.path) as other:
+        assert datasets(other, "frame_0007") == COUNT
+    with diadem.open_node(str(pair.b.root / "store")) as attached:
+        assert datasets(attached, "frame_0007") == COUNT
 
 
 def test_of_what_was_pushed_the_service_enters_them(pair: Pair) -> None:
