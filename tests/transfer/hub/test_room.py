@@ -273,8 +273,13 @@ def test_how_much_waits_makes_no_difference_to_who_puts_something(tmp_path: Path
             names = [(RELAY, f"1-{number}-{count}", RECIPIENT, SENDER) for number in range(count)]
             connection.executemany(row, names)
         done = []
+
+        def step() -> int:
+            done.append(1)
+            return 0
+
         with file.reading() as connection:
-            connection.set_progress_handler(lambda: done.append(1) and None, 10)
+            connection.set_progress_handler(step, 10)
         mailboxes.put(SENDER, RELAY, f"2-{count}-1", b"x", hashlib.sha256(b"x").hexdigest())
         with file.reading() as connection:
             connection.set_progress_handler(None, 10)
