@@ -28,9 +28,25 @@ FILE: Final = "hub.sqlite"
 MAILBOXES, COMING = "mailboxes", "coming"
 #: ``DHub`` in ASCII.
 APPLICATION: Final = 0x44487562
-VERSION: Final = 2
+VERSION: Final = 3
 _SENT: Final = (
     "CREATE TABLE sent (sender TEXT, hour TEXT, count INTEGER NOT NULL, PRIMARY KEY (sender, hour)) WITHOUT ROWID"
+)
+_SUBTRACT: Final = """BEGIN UPDATE waiting SET bytes = bytes - OLD.bytes,
+    objects = objects - (OLD.mailbox <> OLD.owner), messages = messages - (OLD.mailbox = OLD.owner)
+    WHERE owner IN ('', OLD.owner); END"""
+#: What waits for each spoke, and under "" for all. Triggers keep it: it is never another than what the objects say.
+_SUMS: Final = (
+    """CREATE TABLE waiting (owner TEXT PRIMARY KEY, bytes INTEGER NOT NULL, objects INTEGER NOT NULL,
+        messages INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TRIGGER waits AFTER INSERT ON objects WHEN NEW.how = '' BEGIN
+        INSERT INTO waiting VALUES
+        ('', NEW.bytes, NEW.mailbox <> NEW.owner, NEW.mailbox = NEW.owner),
+        (NEW.owner, NEW.bytes, NEW.mailbox <> NEW.owner, NEW.mailbox = NEW.owner)
+        ON CONFLICT (owner) DO UPDATE SET bytes = bytes + excluded.bytes, objects = objects + excluded.objects,
+        messages = messages + excluded.messages; END""",
+    f"CREATE TRIGGER waits_no_more AFTER UPDATE OF how ON objects WHEN OLD.how = '' AND NEW.how <> '' {_SUBTRACT}",
+    f"CREATE TRIGGER removed AFTER DELETE ON objects WHEN OLD.how = '' {_SUBTRACT}",
 )
 _TABLES: Final = (
     """CREATE TABLE mailboxes (id TEXT PRIMARY KEY, owner TEXT NOT NULL, permit TEXT NOT NULL DEFAULT '',
@@ -45,6 +61,7 @@ _TABLES: Final = (
         PRIMARY KEY (mailbox, name)) WITHOUT ROWID""",
     "CREATE INDEX objects_waiting ON objects (owner, mailbox, bytes) WHERE how = ''",
     "CREATE INDEX objects_expire ON objects (expires) WHERE expires <> ''",
+    *_SUMS,
 )
 #: The first version had a table for messages in boxes and one for objects of relays, and counted what waits.
 _FROM_FIRST: Final = (
@@ -69,6 +86,13 @@ _FROM_FIRST: Final = (
     ),
 )
 _FOLDERS_OF_FIRST: Final = ("relays", "boxes")
+#: The second version summed up whenever something was put.
+_FROM_SECOND: Final = (
+    *_SUMS,
+    """INSERT INTO waiting SELECT owner, SUM(bytes), count(*) FILTER (WHERE mailbox <> owner),
+        count(*) FILTER (WHERE mailbox = owner) FROM objects WHERE how = '' GROUP BY owner""",
+    "INSERT INTO waiting SELECT '', SUM(bytes), SUM(objects), SUM(messages) FROM waiting GROUP BY 1",
+)
 
 
 def has_hub(context: Context) -> bool:
@@ -97,12 +121,13 @@ def open_book(folder: Path) -> SqliteFile:
 
 
 def _convert(file: SqliteFile) -> None:
-    """Make the tables of the first version those of this one, all at once."""
+    """Make the tables of an earlier version those of this one, all at once."""
     with file.writing() as connection:
         marks = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-        if marks == [APPLICATION, 1]:
-            for statement in _FROM_FIRST:
-                connection.execute(statement)
+        statements = {1: _FROM_FIRST, 2: _FROM_SECOND}.get(marks[1], ()) if marks[0] == APPLICATION else ()
+        for statement in statements:
+            connection.execute(statement)
+        if statements:
             connection.execute(f"PRAGMA user_version = {VERSION:d}")
 
 

@@ -295,7 +295,7 @@ class Mailboxes:
         rules = self._rules()
         if self._storage.free() - more < rules.free:
             raise CarrierFull("the hub's disk has no room now", next=_LATER)
-        if number(connection, "SELECT SUM(bytes) FROM objects WHERE how = ''") + size > rules.max_size:
+        if _used(connection)["bytes"] + size > rules.max_size:
             raise CarrierFull("the hub has reached its limit", next=_LATER)
         used = _used(connection, box.owner)
         many = used["objects"] >= rules.max_objects if box.is_relay else used["messages"] >= rules.max_messages
@@ -305,8 +305,10 @@ class Mailboxes:
     def _enter(self, connection: Connection, coming: _Coming) -> None:
         box, held = self._opened(connection, coming.mailbox), coming.held
         expires = "" if box.is_relay else time_text(self._clock() + self._rules().keep)
+        lost = (box.id, held.name, LOST)  # not replaced by the insertion, for that would be counted by no trigger
+        connection.execute("DELETE FROM objects WHERE mailbox = ? AND name = ? AND how = ?", lost)
         connection.execute(
-            """INSERT OR REPLACE INTO objects (mailbox, name, owner, sender, invitation, bytes, sha256, at, expires)
+            """INSERT INTO objects (mailbox, name, owner, sender, invitation, bytes, sha256, at, expires)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (box.id, held.name, box.owner, coming.sender, coming.invitation, held.bytes, held.sha256, held.at, expires),
         )
@@ -418,11 +420,9 @@ def let_go(connection: Connection, gone: Sequence[dict[str, Any]], how: str, now
 
 
 def _used(connection: Connection, owner: str = "") -> dict[str, int]:
-    """Of one spoke, or of all; a box has the id of its owner."""
-    sql = """SELECT COALESCE(SUM(bytes), 0) AS bytes, count(*) FILTER (WHERE mailbox <> owner) AS objects,
-        count(*) FILTER (WHERE mailbox = owner) AS messages FROM objects WHERE how = ''"""
-    found = rows(connection, f"{sql} AND owner = ?", owner) if owner else rows(connection, sql)
-    return found[0]
+    """Of one spoke, or of all."""
+    found = rows(connection, "SELECT bytes, objects, messages FROM waiting WHERE owner = ?", owner)
+    return found[0] if found else dict.fromkeys(("bytes", "objects", "messages"), 0)
 
 
 def _mailbox(connection: Connection, mailbox: str) -> Mailbox | None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from diadem.model.canonical import encode
 from diadem.model.policy import Hub as Rules
 from diadem.network.hub.hub import Tidied
 from tests import zygote
 from tests.transfer.hub.harbour import RULES, A, B, C, Harbour, become_hub
-from tests.transfer.hub.putter import RECIPIENT, SIZE, opened, permit
+from tests.transfer.hub.putter import RECIPIENT, SENDER, SIZE, opened, permit
 
 ROOT = Path(__file__).resolve().parents[3]
 RELAY = "12" * 16
@@ -187,3 +188,104 @@ def test_many_tiny_objects_end_at_their_number(harbour: Harbour) -> None:
     statuses = [harbour.put(relay, f"2-{number}-1", b"x").status for number in range(RULES.max_objects + 3)]
     assert statuses == [200] * RULES.max_objects + [507] * 3
     assert len(harbour.carried()) == RULES.max_objects
+
+
+def counted(harbour: Harbour) -> dict[str, dict[str, int]]:
+    """What waits for each spoke, as its objects are counted one by one."""
+    with harbour.hub.file.reading() as connection:
+        found = connection.execute("SELECT mailbox, owner, bytes FROM objects WHERE how = ''").fetchall()
+    return {
+        who: {
+            "bytes": sum(size for _, owner, size in found if owner == harbour.id(who)),
+            "objects": sum(owner == harbour.id(who) != mailbox for mailbox, owner, _ in found),
+            "messages": sum(owner == harbour.id(who) == mailbox for mailbox, owner, _ in found),
+        }
+        for who in (A, B, C)
+    }
+
+
+def test_what_waits_is_known_whatever_becomes_of_it(harbour: Harbour) -> None:
+    def require_known() -> None:
+        before = counted(harbour)
+        assert {who: harbour.used(who) for who in (A, B, C)} == before
+        held = harbour.hub.mailboxes.held()
+        assert {name: held[name] for name in before[A]} == {
+            name: sum(one[name] for one in before.values()) for name in before[A]
+        }
+
+    relay, other = harbour.opened(), harbour.opened(B, C)
+    senders = encode({"from": [harbour.id(A)], "invitations": []}, where="test")
+    box, lost = harbour.id(B), harbour.folder / "mailboxes" / relay / "2-1-1"
+    assert harbour.ask(B, "PUT", f"hub/mailboxes/{box}", senders).status == 200
+    for number in range(5):
+        assert harbour.put(relay, f"2-{number}-1", bytes(100 + number)).status == 200
+        assert harbour.put(other, f"2-{number}-1", bytes(1000 + number), who=B).status == 200
+        assert harbour.put(box, f"{number:032x}", bytes(10_000 + number)).status == 200
+    require_known()
+    assert harbour.used() == {"bytes": 50_520, "objects": 5, "messages": 5}
+    harbour.put(relay, "2-0-1", bytes(100))  # again
+    harbour.taken(relay, "2-0-1", "2-9-1")
+    harbour.taken(relay, "2-0-1")
+    harbour.taken(box, "0" * 32)
+    require_known()
+    lost.unlink()
+    assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/2-1-1").nothing
+    require_known()
+    assert harbour.put(relay, "2-1-1", bytes(7)).status == 200
+    require_known()
+    harbour.end(other, who=C)
+    require_known()
+    harbour.later(days=3)
+    harbour.hub.endings.sweep()
+    require_known()
+    assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
+
+
+def test_a_book_that_kept_no_sums_has_them_when_it_was_opened(tmp_path: Path) -> None:
+    file, _, mailboxes = opened(tmp_path)
+    permit(mailboxes, RELAY)
+    for number in range(3):
+        mailboxes.put(SENDER, RELAY, f"2-{number}-1", bytes(9), hashlib.sha256(bytes(9)).hexdigest())
+    mailboxes.taken(RECIPIENT, RELAY, ["2-0-1"])
+    with file.writing() as connection:  # as the second version made it
+        kept = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in kept:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("DROP TABLE IF EXISTS waiting")
+        connection.execute("PRAGMA user_version = 2")
+    file.close()
+    for _ in range(2):
+        file, _, mailboxes = opened(tmp_path)
+        assert mailboxes.used(RECIPIENT) == {"bytes": 18, "objects": 2, "messages": 0}
+        mailboxes.put(SENDER, RELAY, "2-7-1", bytes(9), hashlib.sha256(bytes(9)).hexdigest())
+        mailboxes.taken(RECIPIENT, RELAY, ["2-7-1"])
+        file.close()
+
+
+def test_how_much_waits_makes_no_difference_to_who_puts_something(tmp_path: Path) -> None:
+    file, _, mailboxes = opened(tmp_path)
+    permit(mailboxes, RELAY)
+    steps = []
+
+    def work(count: int) -> None:
+        with file.writing(durable=False) as connection:
+            row = "INSERT INTO objects (mailbox, name, owner, sender, bytes, sha256, at) VALUES (?, ?, ?, ?, 1, '', '')"
+            names = [(RELAY, f"1-{number}-{count}", RECIPIENT, SENDER) for number in range(count)]
+            connection.executemany(row, names)
+        done = []
+
+        def step() -> int:
+            done.append(1)
+            return 0
+
+        with file.reading() as connection:
+            connection.set_progress_handler(step, 10)
+        mailboxes.put(SENDER, RELAY, f"2-{count}-1", b"x", hashlib.sha256(b"x").hexdigest())
+        with file.reading() as connection:
+            connection.set_progress_handler(None, 10)
+        steps.append(len(done))
+
+    for count in (1, 3000):
+        work(count)
+    file.close()
+    assert steps[1] < 1.5 * steps[0] + 10
