@@ -144,8 +144,10 @@ class Messages(Errands):
         desk = self._desk
         due = set(desk.outbox.peers(due=desk.now))
         asked = {peer for peer in desk.polled() if not is_resting(desk.context, peer)}
-        tidy(desk)
-        self.begin(due | asked, self._talk, stop)
+        try:
+            self.begin(due | asked, self._talk, stop)
+        finally:
+            tidy(desk)  # last: a store whose server is gone keeps no message waiting
         return False
 
     def _talk(self, peer: str, stop: threading.Event) -> None:

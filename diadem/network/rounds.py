@@ -268,7 +268,7 @@ def tidy(desk: Desk) -> int:
             if (place_of(desk, transfer) / transfer.id).exists():
                 forget_arrival(desk, transfer)
                 removed += 1
-        except DiademError:  # another process is at it and ends soon; or the store is away
+        except (DiademError, OSError):  # another process is at it and ends soon; or the store is away, or stale
             continue
     return removed
 

@@ -20,7 +20,7 @@ import diadem
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.ports import Progress, silent
 from diadem.model.transfers import State, Transfer
-from diadem.network import landing, rounds
+from diadem.network import closing, landing, rounds
 from diadem.network.jobs import jobs
 from diadem.network.push import push_package
 from diadem.network.source import Sources
@@ -215,7 +215,7 @@ def test_a_store_that_is_away_meanwhile_cancels_nothing(pair: Pair, pause: float
 def test_another_command_before_the_receipt_is_stated_cancels_nothing(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent, say, seen = offered(pair), landing.say_received, []
+    sent, say, seen = offered(pair), closing.say_received, []
 
     def say_later(*given: Any, **named: Any) -> Transfer:
         with diadem.open_node(pair.b.node.path) as other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import os
 import random
@@ -53,6 +54,7 @@ from diadem.network.source import Source, Sources
 from diadem.network.windows import RUN
 from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
+from diadem.store.system import flush_tree
 from diadem.trust.base64_text import to_base64
 from tests.transfer.pair import Pair, Side, Wire, body_of, make_pair, put_window
 
@@ -690,6 +692,35 @@ def test_what_was_kept_before_the_disk_was_full_counts_as_here(pair: Pair, monke
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
 
+@pytest.mark.parametrize("way", ["fetch", "push"])
+def test_what_the_disk_lost_as_a_package_was_sealed_comes_again(
+    pair: Pair, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer, lost = accepted(pair), list[Path]()
+
+    def flush(root: str, files: Iterable[str], folders: Iterable[str]) -> None:
+        if not lost and "arriving" in root:
+            lost.extend(path for path in Path(root).rglob("*") if path.is_file() and path.stat().st_size)
+            for path in lost:
+                path.chmod(0o600)
+                if "data" in path.relative_to(root).parts:
+                    path.write_bytes(bytes(path.stat().st_size))
+            raise OSError(errno.ENOSPC, "the disk is full")
+        flush_tree(root, files, folders)
+
+    monkeypatch.setattr("diadem.store.stage.flush_tree", flush)
+    move = fetch if way == "fetch" else push
+    with pytest.raises(StoreError, match="the disk is full"):
+        move(pair, transfer)
+    if way == "push":  # a landing that failed is told once, and begun again after a rest
+        with contextlib.suppress(StoreError):
+            push(pair, transfer)
+        time.sleep(0.5)
+    move(pair, transfer)
+    assert pair.b.desk.book.get(transfer.id).state in (State.RECEIVED, State.CLOSED)
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
 def test_a_leaf_that_is_asked_for_again_counts_for_itself_alone(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diadem.network.windows.WINDOW", 16 * MIB)
     transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(5 * MIB + 7)})
@@ -1012,6 +1043,23 @@ def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out
     tidy(pair.b.desk)
     assert not list(store.packages())
     assert os.listdir(place_of(pair.b.desk, transfer)) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
+def test_a_stale_store_of_a_cancelled_transfer_stops_no_message(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    pair.b.wire.down = True
+    stale = place_of(pair.b.desk, transfer)
+    stale.symlink_to("x" * 300)  # to look at what is there fails, as on a share whose server is gone
+    assert pair.b.node.transfers.cancel(transfer.id).state is State.CANCELLED
+    assert pair.b.desk.outbox.waiting()
+    pair.b.wire.down, clock = False, pair.b.node.context.clock
+    pair.b.node.context.clock = lambda: clock() + datetime.timedelta(minutes=5)
+    (mail,) = (job for job in jobs(pair.b.node.context) if job.name == "messages")
+    mail.run(threading.Event())
+    mail.settle(10)
+    assert not pair.b.desk.outbox.waiting()
+    assert pair.a.desk.book.get(transfer.id).state is State.CANCELLED
 
 
 def test_what_the_other_side_signed_comes_back_with_a_lost_node(tmp_path: Path) -> None:
