@@ -131,15 +131,9 @@ def then_entered(desk: Desk, listener: Listener) -> Iterator[None]:
         raise
     except DiademError:
         with contextlib.suppress(DiademError):  # what failed first is told
-            _enter_landed(desk, listener)
+            desk.context.follower.try_owed(listener)
         raise
-    _enter_landed(desk, listener)
-
-
-def _enter_landed(desk: Desk, listener: Listener) -> None:
-    """Enter datasets that are owed; where there is no room for them they stay so, as status says: all else is here."""
-    with contextlib.suppress(Refused, Unreachable):
-        desk.context.follower.enter_owed(listener)
+    desk.context.follower.try_owed(listener)
 
 
 def fetch_carried(
@@ -212,7 +206,7 @@ def fetch_all(
                 desk.book.change(transfer.id, error=error.message, next=error.next or "")
             done.append(desk.book.get(transfer.id))
     if done:
-        _enter_landed(desk, listener)
+        desk.context.follower.try_owed(listener)
     return done
 
 

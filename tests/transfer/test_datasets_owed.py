@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.errors import DocumentError, IntegrityError
+from diadem.errors import DocumentError, IntegrityError, NotFound
 from diadem.model.ports import Progress, silent
 from diadem.model.transfers import State, Transfer
 from diadem.network import closing, landing, rounds
@@ -310,6 +310,37 @@ def test_who_could_not_be_told_hinders_nothing(pair: Pair, monkeypatch: pytest.M
         pair.b.node.accept(sent)
     assert pair.b.node.context.catalogue.owed() == []
     assert datasets(pair.b.node, "frame_0007") == COUNT
+
+
+def pushed(pair: Pair) -> str:
+    """A package of which a node that stays open owes the datasets."""
+    sent = offered(pair)
+    pair.b.node.accept(sent, wait=False)
+    push_package(pair.a.desk, Sources(pair.a.desk), sent, listener=silent)
+    package = pair.b.desk.book.get(sent).package
+    assert pair.b.node.context.catalogue.owed() == [package]
+    return package
+
+
+def test_whoever_names_a_dataset_finds_it(pair: Pair) -> None:
+    package = pushed(pair)
+    pair.b.node.assess(package, "reject", purpose="imaging", dataset="frame_0007.dat", comment="empty")
+    (row,) = pair.b.node.search("verdict:reject").rows
+    assert [one.path for one in row.matched] == ["frame_0007.dat"]
+
+
+def test_of_a_dataset_that_cannot_be_entered_now_the_reason_is_told(pair: Pair) -> None:
+    package, store = pushed(pair), pair.b.root / "store"
+    store.rename(pair.b.root / "unplugged")
+    with pytest.raises(NotFound, match=r"still being entered"):
+        pair.b.node.assess(package, "reject", purpose="imaging", dataset="frame_0007.dat", comment="empty")
+
+
+def test_who_is_offered_it_sees_them_all(pair: Pair) -> None:
+    sent = pair.b.node.send(pushed(pair), "alice@hu-berlin").id
+    record: Any = pair.b.desk.book.about(sent)["record"]
+    assert record["counts"]["datasets"] == COUNT
+    assert record["formats"] != []
 
 
 def test_of_what_was_pushed_the_service_enters_them(pair: Pair) -> None:
