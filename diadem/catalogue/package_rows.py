@@ -134,7 +134,8 @@ def _first(connection: Connection, own: str, before: str | None) -> str:
 def dataset(connection: Connection, package_id: str, name: str) -> DatasetRow:
     """A dataset of a package by its id, the path of its primary file, or the end of the path.
 
-    Raises `NotFound` where there is none, or several end so; names those that come close.
+    Raises `NotFound` where there is none, or several end so; names those that come close. It says so where datasets are
+    still owed.
     """
     name, seq = storable(name), resolve(connection, package_id)
     rows = select(_datasets.id, _datasets.path).where(_datasets.package == seq)
@@ -143,6 +144,9 @@ def dataset(connection: Connection, package_id: str, name: str) -> DatasetRow:
     found = whole or connection.execute(rows.where(_datasets.path.endswith("/" + name, autoescape=True))).all()
     if len(found) == 1:
         return DatasetRow(*found[0])
+    if connection.scalar(select(_packages.owed).where(_packages.seq == seq)):
+        again = "Try again when its store answers."
+        raise NotFound("the datasets of the package are still being entered", where=package_id, next=again)
     paths = [path for _, path in connection.execute(rows.order_by(_datasets.number).limit(_COMPARED))]
     near = get_close_matches(name, paths, 3, 0.5) or paths[:3]
     what = f"several datasets end in '{name}'" if found else f"the package has no dataset '{name}'"

@@ -41,7 +41,7 @@ def describe(package: Package, row: PackageRow) -> dict[str, Any]:
         "project": _short(package.record.session.get("project", "")),
         "people": [_short(person.get("name", "")) for person in package.record.people[:20]],
         "formats": [_short(name) for name in row.formats[:20]],
-        "counts": {"datasets": row.datasets, "files": row.files, "bytes": row.bytes},
+        "counts": {"datasets": len(package), "files": row.files, "bytes": row.bytes},
         "datasets": [_dataset(package, number) for number in range(min(_DATASETS, len(package.record.datasets)))],
     }
     if len(canonical.encode(record, where="record")) > MAX_RECORD_BYTES:

@@ -266,7 +266,7 @@ class NetworkVerbs:
         from diadem.network.desk import desk_of
         from diadem.network.disk.importing import import_disk, import_packages
         from diadem.network.disk.layout import HEADER
-        from diadem.network.rounds import tell
+        from diadem.network.rounds import tell, then_entered
 
         path = Path(folder).absolute()
         packages = [] if (path / HEADER).exists() else packages_in(path)
@@ -277,10 +277,9 @@ class NetworkVerbs:
         if packages:
             return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
         desk = desk_of(self.context)
-        done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
-        transfer = tell(desk, done.transfer)
-        desk.context.follower.enter_owed(listener)
-        return replace(done, offered=transfer)
+        with then_entered(desk, listener):
+            done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
+            return replace(done, offered=tell(desk, done.transfer))
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
         """Decline an offer; the sender sees the reason.

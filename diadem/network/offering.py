@@ -139,6 +139,7 @@ def confined(desk: Desk, transfer: Transfer) -> Transfer:
 def measured(desk: Desk, wanted: Transfer) -> tuple[Transfer, dict[str, object]]:
     """An offer with its bytes, and what is told with it so that a person can decide; from a copy that can be read."""
     found, _ = PackageCopies(desk.context, wanted.package).best()
+    desk.context.follower.try_owed()  # else little is told of one that has just come
     about = describe(found, desk.context.catalogue.get(wanted.package))
     return replace(wanted, bytes=package_bytes(found), files=len(found.files)), about
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -112,16 +112,28 @@ def fetch_or_wait(
 
     What landed is in the catalogue then, with all its datasets.
     """
-    while True:
-        try:
-            there = fetch(desk, transfer, options, listener, by_hand=by_hand)
-        except BeingFetched:
-            transfer = desk.book.get(transfer.id)
-            listener(Progress("fetch", transfer.done, transfer.bytes, "by another process of this node"))
-            time.sleep(_LOOK)
-        else:
-            desk.context.follower.enter_owed(listener)
-            return there
+    with then_entered(desk, listener):
+        while True:
+            try:
+                return fetch(desk, transfer, options, listener, by_hand=by_hand)
+            except BeingFetched:
+                transfer = desk.book.get(transfer.id)
+                listener(Progress("fetch", transfer.done, transfer.bytes, "by another process of this node"))
+                time.sleep(_LOOK)
+
+
+@contextlib.contextmanager
+def then_entered(desk: Desk, listener: Listener) -> Iterator[None]:
+    """Enter the datasets of what has landed meanwhile, also where somebody could not be told of it."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except DiademError:
+        with contextlib.suppress(DiademError):  # what failed first is told
+            desk.context.follower.try_owed(listener)
+        raise
+    desk.context.follower.try_owed(listener)
 
 
 def fetch_carried(
@@ -194,7 +206,7 @@ def fetch_all(
                 desk.book.change(transfer.id, error=error.message, next=error.next or "")
             done.append(desk.book.get(transfer.id))
     if done:
-        desk.context.follower.enter_owed(listener)
+        desk.context.follower.try_owed(listener)
     return done
 
 

@@ -36,7 +36,27 @@ def held(folder: Path, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if WINDOWS:  # a file that another process waits for cannot be removed there
-            lock.release()
-        else:
-            lock.remove()
+        _let_go(lock)
+
+
+@contextmanager
+def held_if_free(folder: Path, name: str) -> Iterator[bool]:
+    """Hold a lock of the node; False where another process holds it, which is not waited for.
+
+    Raises `StoreError` as `held`.
+    """
+    lock = node_lock(folder, name)
+    if not lock.acquire():
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        _let_go(lock)
+
+
+def _let_go(lock: FileLock) -> None:
+    if WINDOWS:  # a file that another process waits for cannot be removed there
+        lock.release()
+    else:
+        lock.remove()

@@ -17,16 +17,17 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.errors import DocumentError
+from diadem.errors import DocumentError, IntegrityError, NotFound
 from diadem.model.ports import Progress, silent
 from diadem.model.transfers import State, Transfer
-from diadem.network import closing, landing
+from diadem.network import closing, landing, rounds
 from diadem.network.jobs import jobs
 from diadem.network.push import push_package
 from diadem.network.source import Sources
 from diadem.node.node import Node
 from diadem.serialization import record_json
 from diadem.serialization.record_writer import RecordWriter
+from tests import catalogues
 from tests.node.verbs.agreeing import memory
 from tests.transfer.pair import Pair
 from tests.transfer.towns import Town
@@ -274,6 +275,72 @@ def test_what_a_store_shows_has_them_too(pair: Pair, stops: bool) -> None:
         assert datasets(other, "frame_0007") == COUNT
     with diadem.open_node(str(pair.b.root / "store")) as attached:
         assert datasets(attached, "frame_0007") == COUNT
+
+
+@catalogues.in_a_file
+@pytest.mark.parametrize("disk", [False, True])
+def test_without_room_for_them_it_is_received_and_told(pair: Pair, tmp_path: Path, disk: bool) -> None:
+    sent = offered(pair)
+
+    def fill() -> None:
+        with pair.b.node.context.catalogue.writing() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 1")
+
+    if disk:
+        pair.a.node.export_disk(pair.a.desk.book.get(sent).package, "marie@nmi", tmp_path / "disk")
+        pair.b.node.import_(tmp_path / "disk", listener=at_entering(fill))
+    else:
+        done = pair.b.node.accept(sent, listener=at_entering(fill))
+        assert done.state in {State.RECEIVED, State.CLOSED}
+    assert findings(pair.b.node) == {"catalogue.owed"}
+    with diadem.open_node(pair.b.node.path) as other:  # there is room again
+        assert datasets(other, "frame_0007") == COUNT
+        require_as_made_anew(other)
+
+
+def test_who_could_not_be_told_hinders_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails after a package has landed leaves its datasets to nobody else."""
+
+    def fail(*_: object) -> int:
+        raise IntegrityError("the carrier's note is damaged")
+
+    sent = offered(pair)
+    monkeypatch.setattr(rounds, "clear", fail)
+    with pytest.raises(IntegrityError, match="note is damaged"):
+        pair.b.node.accept(sent)
+    assert pair.b.node.context.catalogue.owed() == []
+    assert datasets(pair.b.node, "frame_0007") == COUNT
+
+
+def pushed(pair: Pair) -> str:
+    """A package of which a node that stays open owes the datasets."""
+    sent = offered(pair)
+    pair.b.node.accept(sent, wait=False)
+    push_package(pair.a.desk, Sources(pair.a.desk), sent, listener=silent)
+    package = pair.b.desk.book.get(sent).package
+    assert pair.b.node.context.catalogue.owed() == [package]
+    return package
+
+
+def test_whoever_names_a_dataset_finds_it(pair: Pair) -> None:
+    package = pushed(pair)
+    pair.b.node.assess(package, "reject", purpose="imaging", dataset="frame_0007.dat", comment="empty")
+    (row,) = pair.b.node.search("verdict:reject").rows
+    assert [one.path for one in row.matched] == ["frame_0007.dat"]
+
+
+def test_of_a_dataset_that_cannot_be_entered_now_the_reason_is_told(pair: Pair) -> None:
+    package, store = pushed(pair), pair.b.root / "store"
+    store.rename(pair.b.root / "unplugged")
+    with pytest.raises(NotFound, match=r"still being entered"):
+        pair.b.node.assess(package, "reject", purpose="imaging", dataset="frame_0007.dat", comment="empty")
+
+
+def test_who_is_offered_it_sees_them_all(pair: Pair) -> None:
+    sent = pair.b.node.send(pushed(pair), "alice@hu-berlin").id
+    record: Any = pair.b.desk.book.about(sent)["record"]
+    assert record["counts"]["datasets"] == COUNT
+    assert record["formats"] != []
 
 
 def test_of_what_was_pushed_the_service_enters_them(pair: Pair) -> None:

@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
+from diadem.catalogue import Catalogue, CopyEntry, DatasetRow, StatementEntry
 from diadem.catalogue.packages import Prepared, prepare
 from diadem.custody.log import Ledger
 from diadem.custody.log_entry import Entry
@@ -33,7 +33,7 @@ from diadem.model.statement_kinds import COPY_KINDS
 from diadem.model.statements import Subject
 from diadem.model.times import read_time
 from diadem.node.follow.package_log import COPY_MISSING, PackageLog
-from diadem.node.locks import held, node_lock
+from diadem.node.locks import held, held_if_free
 from diadem.node.stores import StoreSet
 from diadem.serialization.validation import validate_statement
 
@@ -100,13 +100,11 @@ class Follower:
     def catch_up(self) -> int:
         """Enter statements that the catalogue does not know; returns how many packages were looked at again.
 
-        Then what a process that was killed still owed, unless another one is at it. Where there is no room for that, it
-        stays owed, and what is there can be read.
+        Then what a process that was killed still owed, unless another one is at it.
         """
         count = self.behind()
         looked = self._catch_up(count) if count else 0
-        with contextlib.suppress(Refused, Unreachable):
-            self.enter_owed(wait=False)
+        self.try_owed(wait=False)
         return looked
 
     def _catch_up(self, count: int) -> int:
@@ -146,6 +144,16 @@ class Follower:
                 self.catalogue.enter_owed(package_id, prepared)
             if owed:
                 listener(Progress("enter", len(owed), len(owed), owed[-1], unit="packages"))
+
+    def try_owed(self, listener: Listener = silent, *, wait: bool = True) -> None:
+        """Enter what is owed; where there is no room for it now it stays owed, as status says: all else is here."""
+        with contextlib.suppress(Refused, Unreachable):
+            self.enter_owed(listener, wait=wait)
+
+    def dataset(self, package_id: str, name: str) -> DatasetRow:
+        """A dataset of a package, by name; those that are owed are entered first. Raises as `Catalogue.dataset`."""
+        self.try_owed()
+        return self.catalogue.dataset(package_id, name)
 
     def _missing(self, count: int) -> Iterable[Entry]:
         """Statements that the catalogue does not know, looked for from the end: mostly they are the last ones."""
@@ -257,14 +265,8 @@ def _alone(folder: Path, *, wait: bool) -> Iterator[bool]:
         with held(folder, _OWED):
             yield True
         return
-    lock = node_lock(folder, _OWED)
-    if not lock.acquire():
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.remove()
+    with held_if_free(folder, _OWED) as alone:
+        yield alone
 
 
 def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> None:

@@ -85,7 +85,7 @@ def amend(
 ) -> Amendment:
     """State other values for some fields, in the name of who is at work."""
     context.require_writable()
-    meant = context.catalogue.dataset(package, dataset).id if dataset else ""
+    meant = context.follower.dataset(package, dataset).id if dataset else ""
     changes = changes_of(values, meant)
     with context.locked(f"amend-{PackageId(package).hex[:32]}"):
         tips = context.catalogue.corrections(package).tips(context.address)

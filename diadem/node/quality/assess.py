@@ -133,7 +133,7 @@ def assessment_of(context: Context, package: str, judgement: Judgement, evidence
         judgement.verdict,
         purpose,
         criterion,
-        context.catalogue.dataset(package, judgement.dataset).id if judgement.dataset else "",
+        context.follower.dataset(package, judgement.dataset).id if judgement.dataset else "",
         signal=judgement.signal,
         value=None if judgement.value is None else float(judgement.value),
         unit=judgement.unit,

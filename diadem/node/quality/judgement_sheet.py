@@ -288,7 +288,7 @@ class JudgementSheet(SheetImport):
         if not (named or given_id):
             return "", ""
         self.column = "dataset id" if given_id else "dataset"
-        found = self.context.catalogue.dataset(row.package, given_id or named)
+        found = self.context.follower.dataset(row.package, given_id or named)
         if given_id and named and as_shown(named, [found.path]) != as_shown(found.path, [found.path]):
             message = f"the dataset {given_id} is '{found.path}'"
             row.faults.append(Fault(row.number, "dataset", message, "Leave one of the two empty."))

@@ -75,7 +75,7 @@ def assess_by_machine(
     for dataset in record.datasets:
         failures += [f"{dataset.path}: {issue['message']}" for issue in dataset.issues if issue["code"] in _FAILED]
         try:
-            own = context.catalogue.dataset(package, dataset.path).id
+            own = context.follower.dataset(package, dataset.path).id
         except NotFound:  # the readers of today group the files otherwise
             failures.append(f"{dataset.path}: it is not a dataset of the sealed record")
             continue

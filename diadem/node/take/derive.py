@@ -234,7 +234,7 @@ def _source(context: Context, given: Any) -> Source:
         if not _WHOLE.match(package):
             raise
         return Source(str(PackageId(package)), path)  # it lies elsewhere
-    return Source(found, context.catalogue.dataset(found, path).path if path else "")
+    return Source(found, context.follower.dataset(found, path).path if path else "")
 
 
 def _origin(given: Any) -> tuple[str, str] | None:
