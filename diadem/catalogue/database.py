@@ -39,7 +39,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 from diadem.catalogue.package_key import EVERYTHING, Stretch
 from diadem.catalogue.tables import ADDED, VERSION, metadata, packages, packages_owed, schema_version
 from diadem.catalogue.words import Wording, Words
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, UsageError
 from diadem.model.plain_text import count_text, duration_words
 from diadem.model.times import time_text
 
@@ -111,8 +111,12 @@ class Database(ABC):
             self.make()
         with self.transaction(writing=False, new=True) as connection:
             found = _version(connection)
+        kept_out: StoreError | None = None
         if found == VERSION - 1 and not read_only:
-            found = self._add_what_is_new()
+            try:
+                found = self._add_what_is_new()
+            except StoreError as error:  # its disk is full, or its tables are another role's
+                kept_out = error
         if found == 0 and not read_only:
             with self.transaction(writing=True, new=True) as connection:
                 if _version(connection) == 0:  # else another process has just made them
@@ -139,11 +143,16 @@ class Database(ABC):
             count = 0
             with suppress(DiademError), self.transaction(writing=False, new=True) as connection:
                 count = connection.scalar(select(func.count()).select_from(packages)) or 0
+            what = f"an earlier version of DIADEM made the catalogue ({found}, this one makes {VERSION})"
+            first = ""
+            if kept_out is not None:
+                what += f", and what it lacks cannot be added: {kept_out.message}"
+                first = f"{kept_out.next} " if kept_out.next else ""
             raise IntegrityError(
-                f"an earlier version of DIADEM made the catalogue ({found}, this one makes {VERSION})",
+                what,
                 where=self.address,
-                next=f"It is a cache, rebuilt from log and stores: {_rebuild_time(count)}. Run: diadem reindex",
-            )
+                next=f"{first}It is a cache, rebuilt from log and stores: {_rebuild_time(count)}. Run: diadem reindex",
+            ) from kept_out
 
     def _add_what_is_new(self) -> int:
         """Raise the tables of the version before by what they lack; their version now."""

@@ -217,9 +217,9 @@ def has(connection: Connection, package_id: str) -> bool:
 
 
 def is_whole(connection: Connection, package_id: str) -> bool:
-    """Whether it has an owner and datasets of a package that was not deleted; False also where it has none.
+    """Whether it has a package that was not deleted, with its owner and datasets.
 
-    Datasets that are owed count: they are entered in any case.
+    Datasets that are owed count: `enter_owed` enters them, so that whoever states a copy need not.
     """
     rule = (_packages.id == package_id.removeprefix(PREFIX), _packages.tombstone.is_(None))
     row = connection.execute(select(_packages.owner, _packages.datasets, _packages.owed).where(*rule)).first()
@@ -232,7 +232,7 @@ def count(connection: Connection) -> int:
 
 
 def unread(connection: Connection) -> list[str]:
-    """Ids of packages that were entered as the log says, for none of their copies could be read."""
+    """Ids of packages that are without a dataset, for none of their copies could be read."""
     return _ids(connection, and_(_packages.datasets == 0, _packages.owed.is_(False)))
 
 
@@ -245,7 +245,7 @@ def owed(connection: Connection) -> list[str]:
 def enter_owed(connection: Connection, package_id: str, prepared: Prepared | None) -> None:
     """Enter the datasets of a package, unless they were meanwhile, or it was deleted.
 
-    `prepared` is None where no copy can be read now: then it is one of those that are `unread`.
+    `prepared` is None where every copy is gone or unreadable: then it is one of those that are `unread`.
     """
     changed = update(tables.packages).where(_packages.id == PackageId(package_id).hex, _packages.owed.is_(True))
     if connection.execute(changed, {"owed": False}).rowcount and prepared is not None:

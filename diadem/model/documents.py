@@ -47,7 +47,7 @@ Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 
 #: Characters of somebody else's words that are shown.
 _SHOWN: Final = 60
-_PLACE: Final = re.compile(r"(.*) - at `\$\.?(.*)`\Z", re.DOTALL)
+_PLACE: Final = re.compile(r"(.*) - at `(?:key` in `)?\$\.?([^`]*)`\Z", re.DOTALL)
 _MEMBER: Final = re.compile(r"Object (missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
 _STEP: Final = re.compile(r"\[[^\]]*\]|[^.\[]+")
 
@@ -96,9 +96,36 @@ def document_of(kind: Any, value: Any, *, fault: Callable[..., DiademError] = Do
     try:
         return msgspec.convert(value, kind, dec_hook=_text_of_a_class)
     except msgspec.ValidationError as error:
-        placed = _PLACE.fullmatch(str(error))
-        said, at = (placed[1], placed[2]) if placed else (str(error), "")
+        said, at = _said(error, value)
         raise fault(_words(said, _expected(inspect.type_info(kind), _STEP.findall(at))), one_line(at, _SHOWN)) from None
+
+
+def _said(error: msgspec.ValidationError, value: Any) -> tuple[str, str]:
+    """What is wrong, and with which member: msgspec puts both into one text, and a name of a foreign member into it."""
+    whole = str(error)
+    own = str(error.__cause__) if error.__cause__ is not None else ""  # the words of a form, before the place
+    placed = _PLACE.fullmatch(whole, len(own))
+    if placed is None:
+        return own or whole, ""
+    said, at = own or placed[1], placed[2]
+    member = _MEMBER.match(said)
+    if not own and said.startswith("Object contains ") and (member is None or not _has(value, at, member[2])):
+        return whole, ""  # the place is a part of the name
+    return said, at
+
+
+def _has(value: Any, at: str, name: str) -> bool:
+    """Whether an object at a place of a document has a member of this name."""
+    found = [value]
+    for step in _STEP.findall(at):
+        if step == "[...]":  # any member of an object whose members have no fixed names
+            found = [inner for one in found if isinstance(one, dict) for inner in one.values()]
+        elif step.startswith("["):
+            index = int(step[1:-1]) if step[1:-1].isdecimal() else 0
+            found = [one[index] for one in found if isinstance(one, list) and index < len(one)]
+        else:
+            found = [one[step] for one in found if isinstance(one, dict) and step in one]
+    return any(isinstance(one, dict) and name in one for one in found)
 
 
 def _text_of_a_class(kind: type[Any], value: Any) -> Any:
@@ -136,7 +163,8 @@ def _expected(kind: inspect.Type, steps: Sequence[str]) -> str:
     if isinstance(kind, inspect.StructType) and steps and steps[0] == kind.tag_field:
         return f"'{kind.tag}'"
     if isinstance(kind, inspect.StructType | inspect.DataclassType) and steps:
-        return next(_expected(one.type, steps[1:]) for one in kind.fields if one.encode_name == steps[0])
+        within = [one.type for one in kind.fields if one.encode_name == steps[0]]
+        return _expected(within[0], steps[1:]) if within else "something else"
     if isinstance(kind, inspect.ListType | inspect.VarTupleType) and steps:
         return _expected(kind.item_type, steps[1:])
     if isinstance(kind, inspect.DictType) and steps:
@@ -180,7 +208,7 @@ def _plain(kind: inspect.Type) -> str:
         case inspect.EnumType(cls=among):
             return " or ".join(f"'{one.value}'" for one in among)
         case inspect.LiteralType(values=values):
-            return " or ".join(f"'{one}'" for one in values)
+            return " or ".join(f"'{one}'" if isinstance(one, str) else str(one) for one in values)
         case inspect.ListType(max_length=most) | inspect.VarTupleType(max_length=most):
             return "a list" + (f" of at most {most:,}" if most is not None else "")
         case _:

@@ -25,11 +25,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import IntegrityError, PackageError, Refused
+from diadem.errors import IntegrityError, PackageError, Refused, StoreError
 from diadem.model.manifest import TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.names import require_sound_names
 from diadem.model.ports import Listener
 from diadem.network.arrival_journal import Journal
+from diadem.network.limits import BLOCK
+from diadem.network.tag_parts import tag_files
 from diadem.network.windows import WindowPlan
 from diadem.package.examine import TagFiles
 from diadem.store.bags import LocalBundle
@@ -111,7 +113,11 @@ class Arrival(Stage):
         #: One byte a file: whether it came whole in this run, and so has its time and is sealed.
         self._settled = bytearray()
         self._dirty: set[str] = set()
+        #: Tag files that were written in this run, since the disk lost something.
+        self._tags_written = set[str]()
         self._unsynced = 0
+        #: How often the disk could not be forced to keep what was written.
+        self.losses = 0
         self._synced_at = time.monotonic()
         self._guard = threading.Lock()
         self._syncing = threading.Lock()
@@ -153,6 +159,7 @@ class Arrival(Stage):
             with open(os.open(long_path(target), CREATE_FLAGS, SEALED), "wb") as sink:
                 for block in blocks:
                     sink.write(block)
+            self._tags_written.add(path)
 
     # -- payload ---------------------------------------------------------------------------------------------------
 
@@ -222,7 +229,7 @@ class Arrival(Stage):
 
     def put(self, number: int, leaf: int, data: memoryview) -> None:
         """Write consecutive leaves of a file, which the caller has proven, and mark them. From any thread."""
-        entry = self.manifest.entries[number]
+        entry, losses = self.manifest.entries[number], self.losses
         with translated(str(self.folder), "what has arrived is kept"):
             if len(data) == entry.size:
                 self._write_whole(number, entry, data)
@@ -230,13 +237,14 @@ class Arrival(Stage):
                 self._settled[number] = 0
                 self._write_at(entry, leaf * self.leaves.size, data)
         leaves = leaf_count(len(data), self.leaves.size)
-        self._mark([entry.path], [(entry.first_leaf + leaf, leaves, len(data))])
+        self._mark([entry.path], [(entry.first_leaf + leaf, leaves, len(data))], losses)
 
     def put_files(self, files: Sequence[tuple[int, memoryview]]) -> None:
         """Write whole files of one leaf each, which the caller has proven, in the order of the manifest, and mark them.
 
         They are on record together, with one record for those that follow each other.
         """
+        losses = self.losses
         entries, paths, runs = self.manifest.entries, list[str](), list[tuple[int, int, int]]()
         with translated(str(self.folder), "what has arrived is kept"):
             for number, data in files:
@@ -248,16 +256,24 @@ class Arrival(Stage):
                     runs[-1] = first, count + 1, size + len(data)
                 else:
                     runs.append((entry.first_leaf, 1, len(data)))
-        self._mark(paths, runs)
+        self._mark(paths, runs, losses)
 
-    def _mark(self, paths: Sequence[str], runs: Sequence[tuple[int, int, int]]) -> None:
-        """Note what was written of files: runs of leaves, the first, how many, and their bytes; and sync where due."""
+    def _mark(self, paths: Sequence[str], runs: Sequence[tuple[int, int, int]], losses: int) -> None:
+        """Note what was written of files: runs of leaves, the first, how many, and their bytes; and sync where due.
+
+        `losses` is what they were before it was written: what was being written while the disk lost something counts as
+        lost too.
+        """
         with self._guard:  # before the mark: what is marked is flushed by the next sync
+            if losses != self.losses:
+                raise StoreError(
+                    "the disk did not keep what was written", where=str(self.folder), next="Look after the disk."
+                )
             self._dirty.update(paths)
             self._unsynced += sum(size for _, _, size in runs)
             due = self._unsynced >= _SYNC_BYTES or time.monotonic() - self._synced_at > _SYNC_SECONDS
-        for first, count, size in runs:
-            self.marks.mark(first, count, size)
+            for first, count, size in runs:
+                self.marks.mark(first, count, size)
         if due and self._syncing.acquire(blocking=False):
             try:
                 self._sync()
@@ -314,12 +330,41 @@ class Arrival(Stage):
             return
         folders = {path.rpartition("/")[0] for path in dirty}
         with translated(str(self.folder), "what has arrived is kept"):
-            flush_tree(
-                long_path(self.bag),
-                (long_path(self.bag / path) for path in sorted(dirty)),
-                (long_path(self.bag / folder) for folder in sorted(folders)),
-            )
+            try:
+                flush_tree(
+                    long_path(self.bag),
+                    (long_path(self.bag / path) for path in sorted(dirty)),
+                    (long_path(self.bag / folder) for folder in sorted(folders)),
+                )
+            except OSError:
+                self._lose()
+                raise
+            except BaseException:  # not the disk: the next sync does it
+                with self._guard:
+                    self._dirty |= dirty
+                raise
             self.marks.synced(written)
+
+    def _lose(self) -> None:
+        """The disk did not take what was written since the last sync: let all of that come again.
+
+        The system says so once, and may give back from memory what the disk does not have: hashing again proves nothing
+        of it. Files of which nothing stays go first: they make room for the journal, and speak where it cannot.
+        """
+        _make_writable(long_path(self.bag))  # it may be sealed already
+        with self._guard:
+            self.losses += 1
+            self._dirty.clear()
+            self._tags_written.clear()
+            self._unsynced = 0
+            for number in self.marks.lose_unsure():
+                entry = self.manifest.entries[number]
+                self._settled[number] = 0
+                if not any(self.marks.proven[entry.first_leaf : entry.first_leaf + self.leaves.count(entry)]):
+                    with contextlib.suppress(OSError):
+                        discard(str(self.bag / entry.path))
+            with contextlib.suppress(OSError):  # what is not on record now is with the next record
+                self.marks.flush()
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -331,11 +376,28 @@ class Arrival(Stage):
             for number, entry in enumerate(self.manifest):
                 if not self._settled[number]:
                     self._settle(entry)
+            for _, path in tag_files(tags):
+                if path not in self._tags_written:
+                    self._write_again(path)
             self.write_tag_file(TAGMANIFEST, [tags])
             paths = [*self._paths()]
             for folder in {path.rpartition("/")[0] for path in paths}:  # those of an earlier run are sealed too
                 self.target(f"{folder}/x")
-            self.seal(paths)
+            try:
+                self.seal(paths)
+            except OSError:
+                self._lose()
+                raise
+
+    def _write_again(self, path: str) -> None:
+        """Write a tag file over itself: the disk may have lost what an earlier run wrote, and says so only once."""
+        target = self.target(path)
+        allow(target, stat.S_IRUSR | stat.S_IWUSR)
+        with open(long_path(target), "r+b", buffering=0) as file:
+            while block := file.read(BLOCK):
+                file.seek(-len(block), os.SEEK_CUR)
+                _write_all(file.fileno(), memoryview(block))
+        allow(target, SEALED)
 
     def _settle(self, entry: FileEntry) -> None:
         path = self._path(entry)

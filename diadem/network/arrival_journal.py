@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -121,6 +122,7 @@ class Journal:
             self.proven[first : first + count] = b"\x01" * count
             self._append(_WRITTEN, count, first, size)
             self._written += 1
+            self._unsure.append([(first, count)])
 
     def hashes_held(self, numbers: Iterable[int]) -> None:
         """The SHA-256 of whole files are right. Those that follow each other are on record together."""
@@ -149,15 +151,36 @@ class Journal:
         A record can take back a whole file alone: so those are marked anew behind it.
         """
         with self._lock:
-            begin, stop = self._first[number], self._first[number + 1]
-            self.hashed[number] = 0
-            self._append(_FORGOTTEN, 0, number)
-            while (begin := self.proven.find(1, begin, stop)) >= 0:
-                end = self.proven.find(0, begin, stop)
-                end = end if end >= 0 else stop
-                self._append(_WRITTEN, end - begin, begin)
-                self._written += 1
-                begin = end
+            self._take_back(number)
+
+    def _take_back(self, number: int) -> None:
+        begin, stop = self._first[number], self._first[number + 1]
+        self.hashed[number] = 0
+        self._append(_FORGOTTEN, 0, number)
+        while (begin := self.proven.find(1, begin, stop)) >= 0:
+            end = self.proven.find(0, begin, stop)
+            end = end if end >= 0 else stop
+            self._append(_WRITTEN, end - begin, begin)
+            self._written += 1
+            self._unsure.append([])  # the disk has them, or an earlier record of them is unsure
+            begin = end
+
+    def lose_unsure(self) -> list[int]:
+        """Nothing that was written since the last `synced` is proven any more; the files that it was of.
+
+        Not written yet, for a disk that is full may say no: `flush` does that.
+        """
+        with self._lock:
+            files = set[int]()
+            for first, count in self.unsure():
+                self.proven[first : first + count] = bytes(count)
+                between = range(bisect_right(self._first, first) - 1, bisect_right(self._first, first + count - 1))
+                files.update(number for number in between if self._first[number] < self._first[number + 1])
+            self._unsure = [[] for _ in self._unsure]
+            for number in sorted(files):
+                self._take_back(number)
+            self.count = sum(self.proven)
+            return sorted(files)
 
     def _clear(self, number: int) -> None:
         begin, end = self._first[number], self._first[number + 1]
@@ -173,6 +196,7 @@ class Journal:
         """Everything that was marked up to then is on the disk, and stays proven."""
         with self._lock:
             self._append(_SYNCED, 0, written)
+            del self._unsure[: len(self._unsure) - (self._written - written)]
             self._write()
         flush_file(long_path(self._path))
 
@@ -189,13 +213,15 @@ class Journal:
             self._write()
 
     def _write(self) -> None:
-        self._file.write(self._records)
-        self._records.clear()
+        while self._records:  # a disk that becomes full takes a part
+            del self._records[: self._file.write(self._records)]
         self._gathered = 0
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
             if not self._file.closed:
-                self._write()
-                self._file.close()
+                try:
+                    self._write()
+                finally:
+                    self._file.close()

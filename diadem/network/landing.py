@@ -10,7 +10,7 @@ from typing import Final
 from diadem.archive.package import Package
 from diadem.custody import statements
 from diadem.errors import IntegrityError, Refused
-from diadem.model.ports import Listener, Progress
+from diadem.model.ports import Bundle, Listener, Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.model.transfers import MOVING, OVER, State, Transfer
@@ -21,6 +21,7 @@ from diadem.node.follow.catalogue_rows import package_entry
 from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.addresses import local_path
+from diadem.store.bags import LocalBundle
 from diadem.store.contract import Added
 
 #: Datasets of a package that are entered before its receipt is stated, which takes a twentieth of a second. Those of a
@@ -69,10 +70,18 @@ def published_package(desk: Desk, transfer: Transfer) -> TagFiles:
 def land_package(desk: Desk, transfer: Transfer, arrival: Arrival, opened: TagFiles, *, listener: Listener) -> Transfer:
     """Give what was verified its place, enter it, and say so; it is taken out again where the transfer is over.
 
-    Datasets of a large package may still be owed to the catalogue then: see `diadem.node.follow.follow`.
+    Datasets of a large package may still be owed to the catalogue then: see `diadem.node.follow.follow`. Raises
+    `DocumentError` where its record is malformed: no search would find what it holds.
     """
     context = desk.context
     store = context.stores.open(transfer.store)
+    came: Bundle
+    if arrival.published:
+        came = store.bundle(published_path(store, transfer.package, transfer.payload_id))
+    else:
+        came = LocalBundle(arrival.bag)
+    for _ in Package(came, opened=opened).sealed_record.datasets.loose:
+        pass  # each is validated when it is asked for, and kept by nobody
     added = land(store, arrival, opened, _path(desk, transfer, opened), listener=listener)
     listener(Progress("land", 1, 1, added.path, unit="packages"))
     with desk.turn(transfer.id):

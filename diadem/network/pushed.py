@@ -285,6 +285,8 @@ class Pushed:
                         self._places.pop(landed.id, None)
                     receiving.arrival.remove()
         except Exception as error:
+            if receiving.plan is not None and not receiving.whole:  # the disk lost some: it comes again
+                receiving.follow()
             told = (
                 error
                 if isinstance(error, DiademError)

@@ -278,12 +278,15 @@ class Receiving:
         The buffer that is `held`, in which the data lie, may be exchanged for another one.
         """
         assert self._follower is not None
-        first, last = _first_leaf(spans[0]), spans[-1]
+        first, last, losses = _first_leaf(spans[0]), spans[-1], self.arrival.losses
         before = bytes(self.arrival.marks.proven[first : _first_leaf(last) + last.leaves])
         try:
             taken = take_spans(self.arrival, self._follower, spans, data, held)
         except BaseException:  # the disk is full: what was kept before it was counts
-            self.count(Counts(), kept=self._kept_since(spans, before))
+            if losses == self.arrival.losses:
+                self.count(Counts(), kept=self._kept_since(spans, before))
+            else:
+                self._count_anew()
             raise
         again = taken.again
         with self._count:
@@ -347,8 +350,12 @@ class Receiving:
         wrong = self._follower.finish()
         for number in wrong:
             self._mistrust(number)
-        self.missing = missing_bytes(self.arrival)
+        self._count_anew()
         return wrong
+
+    def _count_anew(self) -> None:
+        with self._count:
+            self.missing = missing_bytes(self.arrival)
 
     def _mistrust(self, number: int) -> None:
         """Let a file begin anew whose SHA-256 is wrong, where the disk gives back other leaves than were written."""

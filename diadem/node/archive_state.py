@@ -38,7 +38,9 @@ def status_of(
     collecting = gc.isenabled()
     gc.disable()  # for a second or two: among 100,000 values are no cycles, and each look for some goes through all
     try:
+        owed = unread = 0
         if packages is None:
+            owed, unread = len(context.catalogue.owed()), len(context.catalogue.unread())
             packages = context.catalogue.package_states(context.policy.metadata.required)
         other, lost, fault = ledger.mirrors.superseded(), context.policy_lost(), next(context.key_faults(), None)
         left = unlisted(context, killed_archives(context)) if context.writable else ()
@@ -47,7 +49,8 @@ def status_of(
             recovery_confirmed=bool(settings.recovery_confirmed),
             recovery_in_place=settings.recovery_in_place,
             log_pending=ledger.mirrors.pending(),
-            owed=len(context.catalogue.owed()),
+            owed=owed,
+            unread=unread,
             clock_ok=not clock_behind(context),
             superseded=other.message if other else "",
             recover=other.mirror if other else "",

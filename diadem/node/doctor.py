@@ -205,12 +205,18 @@ def _log(context: Context) -> Iterator[Check]:
 
 def _catalogue(context: Context) -> Iterator[Check]:
     missing = context.follower.behind()
+    owed, unread = context.catalogue.owed(), context.catalogue.unread()
+    packages = count_text(context.catalogue.count(), "package")
     if missing:
         yield Check("catalogue", "wrong", f"{missing} statements are not in the catalogue", "diadem reindex")
-    else:
-        yield Check("catalogue", "ok", f"{count_text(context.catalogue.count(), 'package')}; up to date with the log")
-    if owed := context.catalogue.owed():
-        yield Check("catalogue", "note", f"the datasets of {count_text(len(owed), 'package')} are still being entered")
+    elif not owed:
+        yield Check("catalogue", "ok", f"{packages}; up to date with the log")
+    if owed:
+        owing = count_text(len(owed), "package")
+        yield Check("catalogue", "note", f"{packages}; the datasets of {owing} are still being entered")
+    if unread:
+        what = f"{count_text(len(unread), 'package')} could not be read: no search finds the datasets"
+        yield Check("catalogue", "note", what, "Connect the stores, then: diadem repair")
 
 
 #: Rules of the policy that are about stores.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from diadem.custody.remedies import copy_command
 from diadem.errors import DiademError, Refused, StoreError, Unreachable, line_of
@@ -47,7 +47,7 @@ MIRRORED: Final = "mirrored.json"
 SNAPSHOT = "catalogue.sqlite"
 #: SHA-256 of the snapshot: who has it need not fetch it again.
 SNAPSHOT_DIGEST = "catalogue.sha256"
-#: In the node's folder: what the last snapshot knew of the log, when it was made, and how long that took.
+#: In the node's folder: what the last snapshot knew, see `_Snapshot`.
 _NOTE: Final = "snapshot.json"
 #: There too, while it is written into the stores.
 _SCRATCH: Final = ".snapshot.sqlite"
@@ -62,7 +62,7 @@ def mirror(context: Context) -> None:
         if context.writable and (size != context.mirrored_at or _owes_chains(context)):
             context.mirrored_at = size
             _mirror(context)
-        elif context.writable and size != context.opened_at:
+        elif context.writable and (size != context.opened_at or _lacks_datasets(context)):
             _mirror_catalogue_if_due(context)  # it may not have been due when the log grew
 
 
@@ -80,7 +80,8 @@ def close(context: Context) -> None:
             closing.enter_context(contextlib.suppress(DiademError, OSError))
             closing.callback(release)
         with contextlib.suppress(DiademError, OSError):
-            if context.writable and (context.ledger.size != context.opened_at or _owes_chains(context)):
+            grown = context.ledger.size != context.opened_at
+            if context.writable and (grown or _owes_chains(context) or _lacks_datasets(context)):
                 _mirror(context)
         with contextlib.suppress(DiademError, OSError):
             if context.writable:
@@ -276,13 +277,34 @@ def _mirror_catalogue_if_due(context: Context) -> None:
     A catalogue of 100,000 packages has gigabytes: whoever archives a session does not wait for two copies of it each
     time. What a snapshot does not know yet, a lost node has from the log and the packages.
     """
-    known, at, seconds = -1, 0.0, 0.0
+    last = _last_snapshot(context)
+    pause = 0.0 if last.seconds < _QUICK else last.seconds / _SHARE
+    behind = last.statements != context.ledger.total or _lacks_datasets(context)
+    if behind and not 0 <= time.time() - last.at < pause:
+        mirror_catalogue(context)
+
+
+class _Snapshot(NamedTuple):
+    """What the note of the last snapshot says: when it was made, and how long that took."""
+
+    statements: int = -1
+    at: float = 0.0
+    seconds: float = 0.0
+    #: Packages whose datasets were still to be entered then.
+    owed: int = 0
+
+
+def _last_snapshot(context: Context) -> _Snapshot:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         note = json.loads((context.folder / _NOTE).read_bytes())
-        known, at, seconds = int(note["statements"]), float(note["at"]), float(note["seconds"])
-    pause = 0.0 if seconds < _QUICK else seconds / _SHARE
-    if known != context.ledger.total and not 0 <= time.time() - at < pause:
-        mirror_catalogue(context)
+        return _Snapshot(int(note["statements"]), float(note["at"]), float(note["seconds"]), int(note.get("owed", 0)))
+    return _Snapshot()
+
+
+def _lacks_datasets(context: Context) -> bool:
+    """Whether datasets were entered that the last snapshot has not got: the log does not grow by that."""
+    owed = _last_snapshot(context).owed
+    return bool(owed) and owed != len(context.catalogue.owed())
 
 
 def mirror_catalogue(context: Context) -> None:
@@ -294,7 +316,7 @@ def mirror_catalogue(context: Context) -> None:
     with of_this_machine, context.locked("mirror"), translated(str(path)), ExitStack() as end:
         end.callback(_remove_scratch, context.folder)
         _remove_scratch(context.folder)  # of a process that was killed
-        statements = context.ledger.total
+        statements, owed = context.ledger.total, len(context.catalogue.owed())
         context.catalogue.snapshot(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -302,7 +324,8 @@ def mirror_catalogue(context: Context) -> None:
             with contextlib.suppress(DiademError):
                 store.put_file(f"{place}/{SNAPSHOT}", path)
                 store.put(f"{place}/{SNAPSHOT_DIGEST}", f"{digest}\n".encode())
-        note = {"statements": statements, "at": time.time(), "seconds": round(time.time() - begun, 3)}
+        took = round(time.time() - begun, 3)
+        note = {"statements": statements, "at": time.time(), "seconds": took, "owed": owed}
         write_whole(context.folder / _NOTE, json.dumps(note).encode())
 
 

@@ -58,6 +58,8 @@ class NodeState:
     log_pending: int = 0
     #: Packages whose datasets are still being entered in the catalogue.
     owed: int = 0
+    #: Packages that are in it without any, for no copy could be read.
+    unread: int = 0
     #: Whether the machine's clock is not behind what the log already holds.
     clock_ok: bool = True
     #: What a store holds of this log that the log itself does not, or "": then nothing can be written.

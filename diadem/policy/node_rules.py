@@ -320,6 +320,24 @@ def catalogue(case: Case) -> Answer:
 
 @rule(
     NODE,
+    "catalogue.unread",
+    "unread packages",
+    "No search finds a dataset of a package that could not be read.",
+    quiet=True,
+)
+def unread(case: Case) -> Answer:
+    """No package is in it as the log says, for none of its copies could be read."""
+    if not case.node.unread:
+        return Holds("has every package as a copy of it says")
+    what = count_text(case.node.unread, "package")
+    message = f"{what} could not be read when it was entered: no search finds its datasets"
+    if case.node.unread > 1:
+        message = f"{what} could not be read when they were entered: no search finds their datasets"
+    return [finding(Severity.WARNING, message, command=commands.REPAIR)]
+
+
+@rule(
+    NODE,
     "recovery.unconfirmed",
     "recovery file",
     "If this machine is lost, only the recovery file can restore the node.",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from diadem.catalogue import Catalogue
 from diadem.catalogue.tables import VERSION
@@ -66,11 +69,17 @@ def test_an_earlier_version_is_told_and_never_half_raised(address: str) -> None:
     assert content(address) == before
 
 
-def test_of_the_version_before_what_is_new_is_added(address: str) -> None:
+def as_before(address: str) -> None:
+    """Make it a catalogue of the version before."""
     with Catalogue.open(address) as catalogue, catalogue.writing() as connection:
         connection.exec_driver_sql("DROP INDEX packages_owed")
         connection.exec_driver_sql("ALTER TABLE packages DROP COLUMN owed")
-    set_version(address, VERSION - 1)
+        connection.exec_driver_sql("DELETE FROM schema_version")
+        connection.exec_driver_sql(f"INSERT INTO schema_version VALUES ({VERSION - 1}, '2026-01-01T00:00:00Z')")
+
+
+def test_of_the_version_before_what_is_new_is_added(address: str) -> None:
+    as_before(address)
     before = content(address)
     with pytest.raises(Refused, match="an earlier one"):
         Catalogue.open(address, read_only=True)
@@ -128,3 +137,49 @@ def test_going_back_builds_it_anew_and_keeps_the_later_one(lab_on: Lab) -> None:
     aside = address.rpartition("=")[2] + "_damaged"
     with Catalogue.open(address) as found:
         assert rows(found, f"SELECT version FROM {aside}.schema_version") == [(VERSION + 1,)]
+
+
+@contextmanager
+def nothing_can_be_added(lab: Lab) -> Iterator[None]:
+    """The disk of a file is full; on a server, the node comes as a role that owns nothing there."""
+    address = catalogues.address(lab.node.path)
+    if "://" not in address:
+        as_before(address)
+        with closing(sqlite3.connect(address)) as made:
+            made.execute("VACUUM")  # what was taken out leaves no room
+
+        def fill(made: sqlite3.Connection, _: object) -> None:
+            made.execute("PRAGMA max_page_count = 1").close()
+
+        event.listen(Engine, "connect", fill)
+        try:
+            yield
+        finally:
+            event.remove(Engine, "connect", fill)
+        return
+    schema = address.rpartition("=")[2]
+    with Catalogue.open(address) as catalogue, catalogue.writing() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE guest_{schema} LOGIN")
+        connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO guest_{schema}")
+        rights = "SELECT, INSERT, UPDATE, DELETE"
+        connection.exec_driver_sql(f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO guest_{schema}")
+    as_before(address)
+    settings = lab.node.path / "node.toml"
+    settings.write_text(settings.read_text("utf-8").replace("diadem@", f"guest_{schema}@"), "utf-8")
+    yield
+
+
+def test_what_cannot_be_added_is_told_and_locks_nobody_out(lab_on: Lab) -> None:
+    on, address = ("--node", lab_on.node.path), catalogues.address(lab_on.node.path)
+    with nothing_can_be_added(lab_on):
+        text = " ".join(said("status", *on, code=IntegrityError.exit_code).split())
+        assert "cannot be added" in text
+        assert "Run: diadem reindex" in text
+        told = " ".join(said("doctor", *on, code=1).split())
+        assert "cannot be added" in told
+        assert "log" in told
+        if "://" in address:
+            said("reindex", "--into", "file", *on)
+    if "://" not in address:
+        said("reindex", *on)
+    assert "ZnO" in said("search", "ZnO", *on)

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from diadem.errors import DiademError, NotFound, Refused, Unreachable
 from diadem.model.canonical import encode
 from diadem.network.client import PeerClient, PeerLink, PeerRefused
 from diadem.network.exchange import BASE
+from diadem.network.limits import TRANSFER_MEMORY
 from diadem.network.wire import Connection, WrongKey
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
 from diadem.trust.keys import PrivateKey
@@ -306,29 +307,49 @@ def test_a_body_that_drips_is_given_up(served: Served) -> None:
         dripping.join()
 
 
+@contextlib.contextmanager
+def dripping(connections: Sequence[ssl.SSLSocket]) -> Iterator[None]:
+    """Bodies that come on these connections, a byte at a time."""
+    over = threading.Event()
+
+    def drip() -> None:
+        while not over.wait(LIMITS.silence / 5):
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    connection.sendall(b" ")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        time.sleep(LIMITS.silence)
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_slow_strangers_keep_nobody_else_from_introducing_themselves(served: Served) -> None:
     stranger = {"headers": {"Diadem-Key": STRANGER.public.to_text()}, "key": STRANGER}
-    over = threading.Event()
     with contextlib.ExitStack() as open_:
         connections = [open_.enter_context(tls(served)) for _ in range(LIMITS.foreign_bodies // (2 * BODY) + 1)]
         for connection in connections:
             connection.sendall(head(served, "POST", "probe/introduced", length=BODY, **stranger))
-
-        def drip() -> None:
-            while not over.wait(LIMITS.silence / 5):
-                for connection in connections:
-                    with contextlib.suppress(OSError):
-                        connection.sendall(b" ")
-
-        dripping = threading.Thread(target=drip)
-        dripping.start()
-        time.sleep(LIMITS.silence)
+        open_.enter_context(dripping(connections))
         began = time.monotonic()
         with served.client(sign_with=STRANGER) as honest:
             assert honest.post_json("probe/introduced", {}, introduce=True)
         assert time.monotonic() - began < 2.5, "it waited for those who drip"
-        over.set()
-        dripping.join()
+
+
+def test_what_is_small_does_not_wait_for_large_bodies_that_come(served: Served, client: PeerClient) -> None:
+    with contextlib.ExitStack() as open_:
+        connections = [open_.enter_context(tls(served)) for _ in range(TRANSFER_MEMORY // (4 * BODY) + 1)]
+        for connection in connections:
+            connection.sendall(head(served, "PUT", "probe/body", length=BODY))
+        open_.enter_context(dripping(connections))
+        began = time.monotonic()
+        assert client.post_json("probe/body", {"a": 1})["bytes"] == 7
+        assert time.monotonic() - began < 2.5, "it waited for those who drip"
 
 
 def test_a_head_that_never_ends_is_given_up(served: Served) -> None:

@@ -7,18 +7,26 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import diadem
+from diadem.errors import DocumentError
 from diadem.model.ports import Progress, silent
-from diadem.model.transfers import State
+from diadem.model.transfers import State, Transfer
+from diadem.network import closing, landing
 from diadem.network.jobs import jobs
 from diadem.network.push import push_package
 from diadem.network.source import Sources
 from diadem.node.node import Node
+from diadem.serialization import record_json
+from diadem.serialization.record_writer import RecordWriter
 from tests.node.verbs.agreeing import memory
 from tests.transfer.pair import Pair
 from tests.transfer.towns import Town
@@ -149,6 +157,123 @@ def test_what_is_said_meanwhile_holds_for_them_too(pair: Pair) -> None:
     pair.b.node.accept(sent, listener=at_entering(judge))
     assert datasets(pair.b.node, "verdict:reject") == COUNT
     require_as_made_anew(pair.b.node)
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+@pytest.mark.parametrize("files", [5, COUNT])
+def test_of_a_malformed_record_nothing_is_received(pair: Pair, files: int, pushed: bool) -> None:
+    """A peer may seal what it likes; what no search would find has no receipt."""
+    add = RecordWriter.add
+
+    def lie(self: RecordWriter, dataset: dict[str, Any], *, admitted: bool = False) -> None:
+        last = dataset["id"] == f"d{files}"
+        add(self, {**dataset, "issues": [{"code": 7}]} if last else dataset, admitted=admitted or last)
+
+    with pytest.MonkeyPatch.context() as patched:  # a node that validates nothing
+        patched.setattr(RecordWriter, "add", lie)
+        patched.setattr(record_json, "validate_dataset", lambda *_, **__: None)
+        patched.setattr("diadem.catalogue.facts._datasets", lambda *_: set())
+        sent = pair.a.node.send(pair.a.archived("session", dict(list(FILES.items())[:files])), "marie@nmi").id
+    if pushed:
+        pair.b.node.accept(sent, wait=False)
+        receive = partial(push_package, pair.a.desk, Sources(pair.a.desk), sent, listener=silent)
+    else:
+        receive = partial(pair.b.node.accept, sent)
+    with pytest.raises(DocumentError, match="issues"):
+        receive()
+    assert list(pair.b.node.context.ledger.of_kind("receipt")) == []
+    assert list(pair.b.node.search("").rows) == []
+    assert list((pair.b.root / "store").glob("2*")) == []
+    assert pair.a.desk.book.get(sent).state not in {State.RECEIVED, State.CLOSED}
+
+
+def findings(node: Node) -> set[str]:
+    """Rules about the catalogue that have something to say."""
+    return {one.rule for one in node.status().findings if one.rule.startswith("catalogue.")}
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.6])  # for half a second a folder that answered is believed to be there
+def test_a_store_that_is_away_meanwhile_cancels_nothing(pair: Pair, pause: float) -> None:
+    sent, store, away = offered(pair), pair.b.root / "store", pair.b.root / "unplugged"
+
+    def unplug() -> None:
+        store.rename(away)
+        time.sleep(pause)
+
+    done = pair.b.node.accept(sent, listener=at_entering(unplug))
+    with diadem.open_node(pair.b.node.path) as other:  # the next command finds no store either
+        assert other.context.catalogue.owed() == [done.package]
+        assert "catalogue.owed" in findings(other)
+    away.rename(store)
+    with diadem.open_node(pair.b.node.path) as other:
+        assert datasets(other, "frame_0007") == COUNT
+        assert findings(other) == set()
+        require_as_made_anew(other)
+
+
+def test_another_command_before_the_receipt_is_stated_cancels_nothing(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, say, seen = offered(pair), closing.say_received, []
+
+    def say_later(*given: Any, **named: Any) -> Transfer:
+        with diadem.open_node(pair.b.node.path) as other:
+            seen.append(len(other.context.catalogue.owed()))
+        return say(*given, **named)
+
+    monkeypatch.setattr(landing, "say_received", say_later)
+    pair.b.node.accept(sent, wait=False)
+    push_package(pair.a.desk, Sources(pair.a.desk), sent, listener=silent)
+    assert seen == [1]
+    assert len(pair.b.node.context.catalogue.owed()) == 1
+    with diadem.open_node(pair.b.node.path) as other:
+        assert datasets(other, "frame_0007") == COUNT
+        require_as_made_anew(other)
+
+
+def test_where_every_copy_is_gone_it_is_told_until_one_is_back(pair: Pair) -> None:
+    sent, gone = offered(pair), pair.b.root / "gone"
+
+    def lose() -> None:
+        with diadem.open_node(pair.b.node.path) as other:
+            (row,) = other.search("session").rows
+            bag = pair.b.root / "store" / other.context.catalogue.replicas(row.id)[0].path
+            bag.chmod(0o700)
+            bag.rename(gone)
+            lost.append(bag)
+
+    lost: list[Path] = []
+    package = pair.b.node.accept(sent, listener=at_entering(lose)).package
+    catalogue = pair.b.node.context.catalogue
+    assert (catalogue.owed(), catalogue.unread()) == ([], [package])
+    assert findings(pair.b.node) == {"catalogue.unread"}
+    assert any("could not be read" in check["message"] for check in pair.b.node.doctor()["checks"])
+    gone.rename(lost[0])
+    pair.b.node.repair()
+    assert datasets(pair.b.node, "frame_0007") == COUNT
+    assert findings(pair.b.node) == set()
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_what_a_store_shows_has_them_too(pair: Pair, stops: bool) -> None:
+    """A snapshot that was written meanwhile is followed by another one, whoever enters them."""
+    sent = offered(pair)
+
+    def judge() -> None:
+        with diadem.open_node(pair.b.node.path) as other:
+            other.assess(pair.b.desk.book.get(sent).package, "limited", purpose="imaging", comment="dark")
+        with diadem.open_node(str(pair.b.root / "store")) as attached:
+            assert datasets(attached) == 0
+        if stops:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if stops else nullcontext():
+        pair.b.node.accept(sent, listener=at_entering(judge))
+    pair.b.node.close()
+    with diadem.open_node(pair.b.node.path) as other:
+        assert datasets(other, "frame_0007") == COUNT
+    with diadem.open_node(str(pair.b.root / "store")) as attached:
+        assert datasets(attached, "frame_0007") == COUNT
 
 
 def test_of_what_was_pushed_the_service_enters_them(pair: Pair) -> None:

@@ -70,6 +70,12 @@ def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(one, (*way, key))
 
 
+def at(value: Any, way: tuple[Any, ...]) -> Any:
+    for key in way:
+        value = value[key]
+    return value
+
+
 def changed(document: dict[str, Any], way: tuple[Any, ...], value: Any) -> Any:
     if not way:
         return value
@@ -99,6 +105,43 @@ def test_any_value_at_any_place_is_read_or_refused_in_words(name: str, data: st.
     except DiademError as error:
         words = error.line
     assert len(words) < 500
+
+
+@pytest.mark.parametrize("name", [*READERS])
+@pytest.mark.parametrize("member", ["x - at `$.evil", "x` - at `$.evil", "x - at `$.id", "x` - at `$.id", "x\n`$", "`"])
+def test_a_member_of_any_name_at_any_place_is_read_or_refused_by_its_name(name: str, member: str) -> None:
+    read, document = READERS[name]
+    said = f"'{' '.join(member.split())}' is not a member of it"
+    for way in [way for way in places(document) if isinstance(at(document, way), dict)]:
+        words = ""
+        try:
+            read(changed(document, (*way, member), 1))
+        except DiademError as error:
+            words = error.line
+        named = [part for part in way if isinstance(part, str)]
+        before, _, after = words.partition(said)
+        assert not words or after, f"it is named: {words}"
+        assert "evil" not in before, "no other member is blamed"
+        assert not words or not named or named[-1] in before or f"[message.{named[-1]}]" in after
+
+
+def test_many_messages_are_read_one_after_the_other_whatever_one_of_them_holds() -> None:
+    good = encode(READERS["progress"][1], where="")
+    bad = encode({"x - at `$.evil": 1, **READERS["progress"][1]}, where="")
+    told = []
+    for line in (bad, good, good):
+        try:
+            told.append(Message.from_bytes(line).id)
+        except DiademError as error:
+            told.append(error.message)
+    assert told == ["'x - at `$.evil' is not a member of it", ID, ID]
+
+
+def test_what_should_stand_there_is_said_as_it_is_written() -> None:
+    document = READERS["wanted"][1]
+    with pytest.raises(DiademError) as refused:
+        Message.of({**document, "about": {**document["about"], "parts": [2]}})
+    assert "parts[0]: it should be 0 or 1" in refused.value.line
 
 
 @settings(max_examples=60, deadline=None)

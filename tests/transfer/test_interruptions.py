@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from diadem.errors import DiademError, Interrupted, PackageError, Refused, Unreachable
+from diadem.errors import DiademError, Interrupted, PackageError, Refused, StoreError, Unreachable
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.names import require_sound_names
 from diadem.model.ports import silent
@@ -230,6 +231,74 @@ def test_what_was_not_on_the_disk_stays_missing_though_others_are_synced(packed:
     assert source.given == LEAF
     last.arrival.close()
     assert (last.arrival.bag / "data" / "a.bin").read_bytes() == (packed.bag / "data" / "a.bin").read_bytes()
+
+
+class _LosesOnce:
+    """A disk that says once that it did not keep what was written, and drops it: what the system says then."""
+
+    def __init__(self, bag: Path) -> None:
+        self._bag, self.times = bag, 0
+
+    def __call__(self, root: str, files: Iterator[str], folders: Iterator[str]) -> None:
+        if self.times:
+            flush_tree(root, files, folders)
+            return
+        self.times += 1
+        for path in self._bag.rglob("*"):
+            if path.is_file() and path.stat().st_size:
+                path.chmod(0o600)
+                path.write_bytes(bytes(path.stat().st_size))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("where", ["arrival", "stage"])
+def test_what_the_disk_lost_once_is_not_vouched_for_later(
+    packed: Packed, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_tag_files(LocalBundle(packed.bag))
+    here = arrive(packed, tmp_path)
+    run(here, Source(packed.bag, None))
+    room = {"arrival": "network", "stage": "store"}[where]
+    monkeypatch.setattr(f"diadem.{room}.{where}.flush_tree", _LosesOnce(here.arrival.bag))
+    with pytest.raises(StoreError, match="disk is full"):
+        (here.arrival.sync if where == "arrival" else here.arrival.finish)()
+    assert here.arrival.marks.unsure() == []
+    assert here.arrival.marks.count == 0, "hashed again, it may be right in memory, and nowhere else"
+    here.close()
+    again = arrive(packed, tmp_path)
+    assert again.arrival.marks.count == 0
+    assert run(again, Source(packed.bag, None)) == set()
+    again.arrival.finish()
+    added = land(FolderStore(tmp_path), again.arrival, opened, "2026/20260314-session-0123456789ab", listener=silent)
+    again.arrival.remove()
+    assert list(content(tmp_path / added.path)) == list(content(packed.bag))
+
+
+def test_what_the_disk_kept_before_it_lost_something_stays(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_tag_files(LocalBundle(packed.bag))
+    numbers = {entry.name: at for at, entry in enumerate(opened.manifest)}
+    data = {name: memoryview((packed.bag / "data" / name).read_bytes()) for name in ("a.bin", "c.bin", "m03.raw")}
+    here = arrive(packed, tmp_path)
+    here.arrival.put(numbers["a.bin"], 0, data["a.bin"][: 2 * LEAF])
+    here.arrival.put(numbers["m03.raw"], 0, data["m03.raw"])
+    here.arrival.sync()
+    here.arrival.put(numbers["a.bin"], 3, data["a.bin"][3 * LEAF : 4 * LEAF])
+    here.arrival.put(numbers["c.bin"], 0, data["c.bin"][:LEAF])
+    with monkeypatch.context() as patched:
+        patched.setattr("diadem.network.arrival.flush_tree", _LosesOnce(tmp_path / "nothing"))
+        with pytest.raises(StoreError, match="disk is full"):
+            here.arrival.sync()
+    here.arrival.put(numbers["c.bin"], 1, data["c.bin"][LEAF : 2 * LEAF])
+    here.arrival.close()
+    again = arrive(packed, tmp_path)
+    a, c = (opened.manifest.entries[numbers[name]].first_leaf for name in ("a.bin", "c.bin"))
+    assert again.arrival.marks.unsure() == []
+    assert list(again.arrival.marks.proven[a : a + 6]) == [1, 1, 0, 0, 0, 0]
+    assert list(again.arrival.marks.proven[c : c + 3]) == [0, 1, 0]
+    assert again.arrival.marks.count == 4
+    again.arrival.close()
 
 
 def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Packed, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta, field
 
-from diadem.errors import NotFound, PackageError, Unreachable, UsageError
+from diadem.errors import NotFound, PackageError, StoreError, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT
 from diadem.model.documents import Document, NodeId
 from diadem.model.ports import RangeReader
@@ -113,7 +113,8 @@ def list_objects(request: Request, services: Services) -> Response:
     for one in waiting:
         told.append({"name": one.name, "bytes": one.bytes, "sha256": one.sha256, "at": one.at})
         if one.bytes <= left:
-            with contextlib.suppress(NotFound, Unreachable), _reader(hub, spoke, mailbox, one.name) as reader:
+            # one that cannot be read keeps no other from being listed
+            with contextlib.suppress(NotFound, Unreachable, OSError), _reader(hub, spoke, mailbox, one.name) as reader:
                 told[-1]["data"] = to_base64(reader.read_at(0, one.bytes))
                 left -= one.bytes
     return Response.json({"objects": told})
@@ -136,19 +137,30 @@ def take_objects(request: Request, services: Services) -> Response:
     return Response.json({DELIVERED: hub.note(DELIVERED, [one.row for one in gone], mailbox)})
 
 
-@route("POST", _MAILBOX + "/end", body=MAX_EMPTY, answers={200: "a signed note, and chain.json"})
+@route("POST", _MAILBOX + "/end", body=MAX_EMPTY, answers={200: "a signed note, and chain.json, or that it is owed"})
 def end_relay(request: Request, services: Services) -> Response:
-    """End a relay: all of it is deleted; what became of it, as this hub's log says. The other side is told the same."""
+    """End a relay: all of it is deleted; what became of it, as this hub's log says. The other side is told the same.
+
+    Where the log cannot say it yet the note is given, which alone tells what was deleted: ask again for the chain.
+    """
     spoke, hub = _asked(request, services)
     mailbox = request.params["mailbox"]
     gone: list[Held] | None = None
     with contextlib.suppress(NotFound):  # forgotten, maybe, since it was stated
         gone = hub.endings.end(spoke, mailbox)
-    chain = relay_chain(hub.context, mailbox, spoke)
+    chain, owed = b"", False
+    try:
+        if gone is not None:
+            hub.endings.state(mailbox)
+        chain = relay_chain(hub.context, mailbox, spoke)
+    except (StoreError, Unreachable):
+        if not gone:
+            raise
+        owed = True
     if gone is None and not chain:
         raise NotFound("there is no such mailbox")
     note = hub.note(DELETED, [one.row for one in gone or ()], mailbox)
-    return Response.json({DELETED: note, "chain": chain.decode("utf-8")})
+    return Response.json({DELETED: note, "chain": chain.decode("utf-8"), "owed": owed})
 
 
 # -- what was asked --------------------------------------------------------------------------------------------------
@@ -165,7 +177,10 @@ def _reader(hub: Hub, owner: str, mailbox: str, name: str) -> RangeReader:
         reader = open_below(long_path(str(path.parent)), [path.name], path.name)
     except (OSError, PackageError):
         reader = None
-    if reader is None or reader.size != size:
+    if reader is not None and reader.size != size:
+        reader.close()
+        reader = None
+    if reader is None:
         raise Unreachable("what is asked for cannot be read now", next="Try again later.")
     return reader
 

@@ -109,6 +109,7 @@ class App:
     _door: ThreadPoolExecutor = field(init=False, repr=False)
     _hands: ThreadPoolExecutor = field(init=False, repr=False)
     _foreign: dict[bool, Memory] = field(init=False, repr=False)
+    _small: Memory = field(init=False, repr=False)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin: two pools, so that handlers that work long keep nobody at the door."""
@@ -116,6 +117,7 @@ class App:
         self._hands = ThreadPoolExecutor(self.limits.handlers, thread_name_prefix="handler")
         half = self.limits.foreign_bodies // 2
         self._foreign = {small: Memory(half, share=half // 4) for small in (False, True)}
+        self._small = Memory(self.limits.small_bodies, share=self.limits.small_bodies // 4)
         self.counts.add("workers")
         self.connections.start()
         self._reporting = loop.create_task(self._report())
@@ -195,10 +197,11 @@ class App:
 
     def _memory_of(self, admitted: Admitted, head: Head) -> tuple[Memory, str]:
         """From what the memory of a body is taken, and whose share of it."""
-        asker = admitted.request.asker
+        asker, small = admitted.request.asker, admitted.length <= self.limits.small_body
         if asker is not None and asker.kind == INTRODUCED:
-            return self._foreign[admitted.length <= self.limits.small_body], head.address
-        return TRANSFERS, asker.key_id if asker is not None else ""
+            return self._foreign[small], head.address
+        # what is small does not wait behind what moves: a poll would be given up before that has come
+        return self._small if small else TRANSFERS, asker.key_id if asker is not None else ""
 
     async def _taken_in(self, admitted: Admitted, protocol: Any, story: _Story) -> Response:
         """The answer of a route that takes in the body as it comes: what came before the line was cut is kept."""

@@ -25,9 +25,11 @@ class Limits:
     key_rate, key_burst : float
         Requests a second, and at once, of one key.
     foreign_bodies : int
-        Bytes of bodies in memory at once of keys that introduce themselves; those of known keys are among the
-        `diadem.network.limits.TRANSFER_MEMORY`. Half of it is for small bodies, and no address holds more than a
-        quarter of either half: what comes slowly keeps nobody else out.
+        Bytes of bodies in memory at once of keys that introduce themselves. Half of it is for small bodies, and no
+        address holds more than a quarter of either half: what comes slowly keeps nobody else out.
+    small_bodies : int
+        Bytes of small bodies in memory at once of known keys, of which none holds more than a quarter; their large ones
+        are among the `diadem.network.limits.TRANSFER_MEMORY`.
     small_body : int
         Bytes of a small one: the card of a usual node has a tenth of it.
     silence : float
@@ -55,6 +57,7 @@ class Limits:
     key_rate: float = 200.0
     key_burst: float = 1000.0
     foreign_bodies: int = 16 << 20
+    small_bodies: int = 16 << 20
     small_body: int = 256 << 10
     silence: float = 15.0
     slowest: float = 32 * 1024.0

@@ -110,11 +110,11 @@ def _move_files(file: SqliteFile, folder: Path) -> None:
     """Move the files of the first version to where the book says that they lie; a kill leaves the rest for later."""
     with file.writing(durable=False):  # for one process at a time
         for name in _FOLDERS_OF_FIRST:
-            before = folder / name
+            before = Path(long_path(folder / name))
             for path in sorted(before.iterdir()) if before.is_dir() else ():
-                after = folder / MAILBOXES / path.name
+                after = Path(long_path(folder / MAILBOXES / path.name))
                 if path.is_dir() and not after.exists():
-                    Path(long_path(path)).rename(long_path(after))
+                    path.rename(after)
             flush_folder(long_path(folder / MAILBOXES))
             if before.is_dir() and not any(before.iterdir()):
                 before.rmdir()

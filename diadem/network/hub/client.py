@@ -52,6 +52,8 @@ class _Permitted(_Answer, frozen=True):
 
 class _Ended(_Answer, frozen=True):
     chain: str
+    #: Whether the chain does not say yet what was deleted now.
+    owed: bool = False
 
 
 class _Object(_Answer, frozen=True):
@@ -180,12 +182,15 @@ class HubClient:
         ------
         NotFound
             This node has no part in such a relay.
-        Refused
-            The hub cannot prove yet what it said; it has ended.
+        Unreachable
+            It has ended, and the hub cannot prove yet what became of it: ask again.
         """
         answer = self._client.post_json(f"{_mailbox(relay)}/end", {})
         self._noted(answer, DELETED, relay)
-        return _Ended.of(answer).chain.encode("utf-8")
+        ended = _Ended.of(answer)
+        if ended.owed:
+            raise Unreachable("the hub cannot prove yet what became of the transfer", next="It will be asked again.")
+        return ended.chain.encode("utf-8")
 
     # -- what is answered --------------------------------------------------------------------------------------------
 

@@ -66,46 +66,48 @@ class Endings:
         self._context, self._file, self._storage, self._mailboxes = context, file, storage, mailboxes
 
     def end(self, asker: str, relay: str) -> list[Held]:
-        """End a relay because one of its two sides wants so, and state it; what had not been taken.
+        """End a relay because one of its two sides wants so; what had not been taken. It is to be stated then.
 
         Raises
         ------
         NotFound
             The asker has no part in such a relay.
-        StoreError, Unreachable
-            It has ended, and cannot be stated now: it is when it is ended again, or with the next sweep.
         """
         self._mailboxes.require_party(asker, relay)
-        left = self._mailboxes.end(relay, DELETED)
-        self.state(relay)
-        return left
+        return self._mailboxes.end(relay, DELETED)
 
     def sweep(self) -> Swept:
         """End what has expired, or is of nodes that are no peers any more; and state what is owed."""
         now = time_text(self._context.clock())
-        peers = {peer.id for peer in peer_book(self._context).ls() if peer.state is PeerState.CONFIRMED}
         with self._file.reading() as connection:
             open_ = rows(connection, "SELECT * FROM mailboxes WHERE permit <> '' AND ended = ''")
+        peers = self._peers()  # after these: who is confirmed meanwhile loses nothing
         over = [row for row in open_ if row["expires"] <= now or not {row["sender"], row["owner"]} <= peers]
         for row in over:
             self._mailboxes.end(row["id"], EXPIRED if row["expires"] <= now else DELETED)
-        messages = self._expire_messages(now, peers)
-        unfinished, _ = self._storage.sweep()
-        self._state_owed()
-        with self._file.writing(durable=False) as connection:
-            connection.execute("DELETE FROM mailboxes WHERE ended <> '' AND stated AND forget <= ?", (now,))
+        messages = self._expire_messages(now)
+        try:
+            self._state_owed()
+            with self._file.writing(durable=False) as connection:
+                connection.execute("DELETE FROM mailboxes WHERE ended <> '' AND stated AND forget <= ?", (now,))
+        finally:  # a log that cannot be written keeps no disk full
+            unfinished, _ = self._storage.sweep()
         return Swept(len(over), messages, unfinished)
 
-    def _expire_messages(self, now: str, peers: set[str]) -> int:
-        """Delete messages that have waited too long, and the boxes of nodes that are no peers any more."""
-        with self._file.writing() as connection:
+    def _peers(self) -> set[str]:
+        return {peer.id for peer in peer_book(self._context).ls() if peer.state is PeerState.CONFIRMED}
+
+    def _expire_messages(self, now: str) -> int:
+        """Delete messages that have waited too long, or that wait for nodes that are no peers any more.
+
+        Who may put messages there stays known: a spoke that is confirmed again does not say it anew.
+        """
+        with self._file.writing() as connection:  # nobody puts anything while it is looked who is a peer
             gone = rows(connection, "SELECT * FROM objects WHERE expires <> '' AND expires <= ? AND how = ''", now)
-            boxes = rows(connection, "SELECT id FROM mailboxes WHERE permit = ''")
+            boxes, peers = rows(connection, "SELECT id FROM mailboxes WHERE permit = ''"), self._peers()
             for box in [row["id"] for row in boxes if row["id"] not in peers]:
                 sql = "SELECT * FROM objects WHERE mailbox = ? AND expires > ? AND how = ''"
                 gone += rows(connection, sql, box, now)
-                connection.execute("DELETE FROM senders WHERE mailbox = ?", (box,))
-                connection.execute("DELETE FROM mailboxes WHERE id = ?", (box,))
             let_go(connection, gone, EXPIRED, now)
         self._mailboxes.remove(gone)
         return len(gone)

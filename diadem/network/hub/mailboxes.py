@@ -266,7 +266,8 @@ class Mailboxes:
         if known and known[0]["how"] != LOST:
             same = (coming.sender, coming.held.row) == (known[0]["sender"], _held(known[0]).row)
             if not same:
-                raise NameTaken("another object has this name here", next="Put it under a new generation.")
+                again = "Put it under a new generation." if box.is_relay else "Put it under another name."
+                raise NameTaken("another object has this name here", next=again)
             return coming.held
         if not box.is_relay:
             self._require_calm(connection, coming)

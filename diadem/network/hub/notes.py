@@ -1,4 +1,4 @@
-"""Signed notes of a hub: that it has stored, delivered or deleted something. Not logged; each side keeps its own."""
+"""Signed notes of a hub: that it has stored, delivered or deleted something. Nobody keeps them: they are counted by."""
 
 from __future__ import annotations
 

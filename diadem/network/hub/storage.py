@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import secrets
 import shutil
@@ -28,6 +29,7 @@ Place = tuple[str, str]
 #: After this a draft is one of a process that ended: the body was here before it was begun.
 _STALE: Final = timedelta(minutes=10)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LOG: Final = logging.getLogger("diadem.network.http.hub")
 #: Files that are removed while nobody else may write to the book.
 _AT_ONCE: Final = 100
 
@@ -87,8 +89,9 @@ class Storage:
         """Give a draft its name, within the transaction that enters it."""
         path = self.path(mailbox, name)
         with translated(str(path), "nothing was kept"):
-            if not path.parent.exists():
-                path.parent.mkdir(mode=0o700, exist_ok=True)
+            folder = Path(long_path(path.parent))
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
                 flush_folder(long_path(path.parent.parent))
             patiently(lambda: Path(long_path(draft)).replace(long_path(path)))
             flush_folder(long_path(path.parent))
@@ -127,33 +130,37 @@ class Storage:
         with self._file.writing(durable=False):
             for folder in self._folders():
                 with contextlib.suppress(OSError):  # something is in it
-                    folder.rmdir()
+                    Path(long_path(folder)).rmdir()
         return unfinished, strays
 
     def _folders(self) -> list[Path]:
-        return [path for path in _entries(self._folder / MAILBOXES) if path.is_dir() and not path.is_symlink()]
+        return _entries(self._folder / MAILBOXES, folders=True)
 
 
 def file_size(path: Path) -> int:
     """Bytes of a file; -1 where there is none that can be read, or something else in its place."""
     try:
-        found = path.lstat()
+        found = os.lstat(long_path(path))
     except OSError:
         return -1
     return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path, *, folders: bool = False) -> list[Path]:
+    """What lies in a folder, or the folders among it; nothing where it cannot be read: others are swept."""
     try:
         with os.scandir(long_path(folder)) as entries:
-            return [folder / entry.name for entry in entries]
+            return [folder / entry.name for entry in entries if not folders or entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:  # the last one was taken just now
+        return []
+    except OSError as error:
+        _LOG.warning("a folder of the hub cannot be read: %s", error.strerror or type(error).__name__)
         return []
 
 
 def _written(path: Path) -> float:
     try:
-        return path.lstat().st_mtime
+        return os.lstat(long_path(path)).st_mtime
     except OSError:  # it has its name now
         return float("inf")
 
@@ -161,7 +168,7 @@ def _written(path: Path) -> float:
 def _is_removed(path: Path) -> bool:
     """Whether a file was there, and is not any more."""
     try:
-        path.unlink()
+        Path(long_path(path)).unlink()
     except OSError:
         return False
     return True

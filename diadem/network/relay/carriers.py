@@ -178,7 +178,7 @@ def _end_at_hub(desk: Desk, transfer: Transfer, relay: Relay, hub: str) -> None:
     """
     try:
         chain = desk.hub(hub).end(relay.relay)
-    except Refused as error:  # what it said last is in none of its stores yet
+    except Refused as error:  # not that it cannot say it yet, which is no refusal: whatever the reason is
         raise Unreachable(error.message) from error
     if chain:  # else it carried nothing
         keep_hub_chain(desk, transfer.id, relay.relay, hub, chain)

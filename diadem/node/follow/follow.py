@@ -20,7 +20,7 @@ from diadem.catalogue import Catalogue, CopyEntry, StatementEntry
 from diadem.catalogue.packages import Prepared, prepare
 from diadem.custody.log import Ledger
 from diadem.custody.log_entry import Entry
-from diadem.errors import DiademError, DocumentError, Refused, Unreachable
+from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused, StoreError, Unreachable
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
 from diadem.model.manifest import PREFIX
@@ -130,7 +130,8 @@ class Follower:
     def enter_owed(self, listener: Listener = silent, *, wait: bool = True) -> None:
         """Enter datasets of packages that the catalogue does not have yet; afterwards every search finds them.
 
-        Where another process is at it, `wait` until it is done; else leave it to that one.
+        Those of a package whose store is away stay owed; one of which no copy is left becomes one of the unread. Where
+        another process is at it, `wait` until it is done; else leave it to that one.
         """
         if not self.catalogue.owed():
             return
@@ -138,7 +139,10 @@ class Follower:
             owed = self.catalogue.owed() if alone else []
             for done, package_id in enumerate(owed):
                 listener(Progress("enter", done, len(owed), package_id, unit="packages"))
-                prepared = self._read(PackageLog(self.ledger, package_id))  # takes long, while others may write
+                try:
+                    prepared = self._read(PackageLog(self.ledger, package_id))  # takes long, while others may write
+                except Unreachable:
+                    continue  # no answer is no answer: they are owed until there is one
                 self.catalogue.enter_owed(package_id, prepared)
             if owed:
                 listener(Progress("enter", len(owed), len(owed), owed[-1], unit="packages"))
@@ -177,22 +181,46 @@ class Follower:
         """Enter a package from the first copy that can be read, else as the log says: it is never forgotten."""
         from diadem.node.follow.catalogue_rows import entry_from_log
 
-        ingest = log.ingest()
-        if (prepared := self._read(log)) is not None:
+        ingest, prepared = log.ingest(), None
+        with contextlib.suppress(Unreachable):
+            prepared = self._read(log)
+        if prepared is not None:
             self.catalogue.enter([prepared])
         elif ingest is not None and not self.catalogue.has(log.id):
             self.catalogue.add_package(entry_from_log(log.id, ingest, {}))
 
     def _read(self, log: PackageLog) -> Prepared | None:
-        """A package as its first copy that can be read says; None where there is none."""
+        """A package as its first copy that can be read says; None where every copy is gone or unreadable.
+
+        Raises `Unreachable` where one may be read later: its store does not answer, or no copy is stated yet.
+        """
         from diadem.node.follow.catalogue_rows import package_entry
 
-        for entry in log.entries:
-            if entry.statement.kind in COPY_KINDS:
-                with contextlib.suppress(DiademError, OSError):
-                    package, path = self._opened(log.id, entry.statement.predicate)
-                    return prepare(package_entry(package, path, log.ingest()))
+        copies = [entry.statement.predicate for entry in log.entries if entry.statement.kind in COPY_KINDS]
+        away = not copies
+        for said in copies:
+            try:
+                package, path = self._opened(log.id, said)
+                return prepare(package_entry(package, path, log.ingest()))
+            except (DiademError, OSError) as error:
+                away |= self._may_be_read_later(log, said, error)
+        if away:
+            raise Unreachable("no copy can be read now", where=log.id)
         return None
+
+    def _may_be_read_later(self, log: PackageLog, said: Mapping[str, Any], error: Exception) -> bool:
+        """Whether what hindered reading a copy says nothing of the copy itself."""
+        store = str(said["store"])
+        if store not in log.places():  # given up, or looked for and not found
+            return False
+        if isinstance(error, NotFound) and not said.get("adopted") and store in self.stores.names:
+            try:
+                self.stores.require_there(store)  # a disk that is unplugged has no file either
+            except (Unreachable, OSError):
+                return True
+            return False
+        of_copy = isinstance(error, DiademError) and not isinstance(error, Unreachable | StoreError | Interrupted)
+        return not of_copy
 
     def _opened(self, package_id: str, said: Mapping[str, Any]) -> tuple[Package, str]:
         """The copy that a statement names, and its path."""

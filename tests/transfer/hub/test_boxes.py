@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from diadem.model.canonical import encode
+from diadem.model.peers import PeerState
 from diadem.network.handlers import hub as handlers
 from diadem.network.hub import mailboxes
 from diadem.network.hub.notes import open_note
 from diadem.network.limits import MAX_SEALED, MESSAGES_BY_INVITATION, SHARE_OF_BOX
+from diadem.store.bags import LocalFile
 from diadem.trust.base64_text import to_base64
 from tests.transfer.hub.harbour import HUB, RULES, A, Answer, B, C, Harbour, sha256
 
@@ -152,6 +156,65 @@ def test_messages_expire(harbour: Harbour) -> None:
     assert waiting(harbour) == []
     assert harbour.carried() == []
     assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
+
+
+def test_who_may_put_there_is_remembered_of_a_spoke_that_is_not_confirmed_just_then(harbour: Harbour) -> None:
+    allow(harbour, A)
+    send(harbour)
+    book = harbour.town.book(HUB)
+    peer = book.get(harbour.id(B))
+    book.put(replace(peer, state=PeerState.PENDING))
+    try:
+        assert send(harbour).nothing
+        assert harbour.hub.endings.sweep().messages == 1
+        assert harbour.carried() == []
+    finally:
+        book.put(peer)
+    assert send(harbour).status == 200
+    assert send(harbour, who=C).nothing
+
+
+def test_a_spoke_that_is_confirmed_during_a_sweep_loses_nothing(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow(harbour, A)
+    harbour.opened(C, A)
+    book = harbour.town.book(HUB)
+    peer = book.get(harbour.id(B))
+    book.put(replace(peer, state=PeerState.PENDING))
+    end = mailboxes.Mailboxes.end
+
+    def confirmed_meanwhile(self: mailboxes.Mailboxes, mailbox: str, how: str) -> list[mailboxes.Held]:
+        book.put(peer)
+        assert send(harbour, id_="0" * 32).status == 200
+        return end(self, mailbox, how)
+
+    monkeypatch.setattr(mailboxes.Mailboxes, "end", confirmed_meanwhile)
+    try:
+        harbour.later(hours=25)  # the relay ends
+        assert harbour.hub.endings.sweep().relays == 1
+    finally:
+        book.put(peer)
+    assert waiting(harbour) == ["0" * 32]
+
+
+def test_a_message_that_cannot_be_read_now_keeps_no_other_from_being_listed(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow(harbour, A)
+    first, second = "0" * 32, "1" * 32
+    send(harbour, b"bad", id_=first)
+    send(harbour, b"sealed", id_=second)
+    read = LocalFile.read_at
+
+    def fails(self: LocalFile, offset: int, length: int) -> bytes:
+        if self.size == 3:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(self, offset, length)
+
+    monkeypatch.setattr(LocalFile, "read_at", fails)
+    listed = harbour.ask(B, "GET", f"hub/mailboxes/{harbour.id(B)}").said["objects"]
+    assert [(one["name"], one.get("data")) for one in listed] == [(first, None), (second, to_base64(b"sealed"))]
 
 
 @pytest.mark.parametrize(

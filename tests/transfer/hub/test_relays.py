@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import os
 from dataclasses import replace
@@ -186,7 +187,7 @@ def test_what_a_process_left_unsaid_is_said_by_the_next_sweep(harbour: Harbour) 
     assert len(said_of(harbour, relay)) == 1
 
 
-def test_who_ends_what_cannot_be_stated_now_is_told_to_ask_again(
+def test_who_ends_what_cannot_be_stated_now_has_the_note_and_the_chain_later(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relay = harbour.opened()
@@ -197,11 +198,42 @@ def test_who_ends_what_cannot_be_stated_now_is_told_to_ask_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(Context, "say", away)
-        assert harbour.end(relay, who=A).status == 503
+        ended = harbour.end(relay, who=A)
+        assert note(harbour, ended, "deleted").names == ("2-0-1",)
+        assert (ended.said["chain"], ended.said["owed"]) == ("", True)
+        assert harbour.end(relay, who=A).status == 503, "there is nothing to say that was not said"
     assert harbour.carried() == []
     assert harbour.put(relay, "2-1-1", b"two").nothing
-    assert json.loads(harbour.end(relay, who=A).said["chain"])
+    later = harbour.end(relay, who=A)
+    assert json.loads(later.said["chain"])
+    assert not later.said["owed"]
     assert [said["event"] for said in said_of(harbour, relay)] == ["deleted"]
+
+
+@pytest.mark.parametrize("broken", ["mailboxes", "one"])
+def test_a_folder_that_cannot_be_read_stops_no_statement(
+    harbour: Harbour, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    relay, other = harbour.opened(), harbour.opened()
+    for one in (relay, other):
+        harbour.put(one, "2-0-1", b"one")
+    stray = harbour.folder / "mailboxes" / other / "2-9-1"
+    stray.write_bytes(b"of nothing")
+    harbour.hub.mailboxes.end(relay, "deleted")  # and it was killed
+    scandir, bad = os.scandir, harbour.folder / "mailboxes" / (relay if broken == "one" else "")
+
+    def scanned(path: str) -> object:
+        if Path(path) == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scanned)
+        harbour.hub.endings.sweep()
+    assert [said["event"] for said in said_of(harbour, relay)] == ["deleted"]
+    assert stray.exists() is (broken == "mailboxes")
+    assert "cannot be read" in caplog.text
+    assert relay not in caplog.text
 
 
 def test_of_a_relay_that_nobody_used_nothing_is_said(harbour: Harbour) -> None:

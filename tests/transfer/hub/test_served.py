@@ -295,6 +295,18 @@ def test_a_note_of_something_else_is_not_believed(served: Served) -> None:
     lying.answer = {"stored": harbour.hub.note("deleted", [row], relay)}
     with pytest.raises(IntegrityError, match="something else"):
         client.put(relay, "0-0-1", b"sealed")
+    notes: list[Noted] = []
+    keeping = HubClient(
+        lying,
+        node=harbour.id(A),
+        hub=harbour.id(HUB),
+        key=harbour.context.keys.open("online").public,
+        keep=notes.append,
+    )
+    lying.answer = {"deleted": harbour.hub.note("deleted", [row], relay), "chain": "", "owed": True}
+    with pytest.raises(Unreachable, match="cannot prove yet"):
+        keeping.end(relay)
+    assert [one.note.names for one in notes] == [("0-0-1",)], "that it was deleted is known all the same"
 
 
 def test_what_the_operator_sees_and_what_stands_in_the_log(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
