@@ -7,6 +7,7 @@ is to be told, `diadem.network.route_book` the ways to others, `diadem.network.r
 Nodes of earlier versions have five files instead. They become one at once, or not at all: a draft beside them, into
 which every row was copied and counted while nobody else had them open, gets its name; only then they are emptied and
 removed. What a program of an earlier version begins anew beside the one book is never removed: it is set aside.
+A book of version 1 is changed where it lies, in one transaction, while nobody else has it open.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import json
 import logging
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,15 +107,24 @@ def open_book(folder: Path) -> SqliteFile:
     return file
 
 
-def _opened(path: Path) -> SqliteFile:
-    file = SqliteFile(path, what=_WHAT, advice=_ADVICE + aside_command(path))
+def _opened(path: Path, *, locked: bool = False) -> SqliteFile:
+    """It, of this version. `locked`: the caller holds the lock under which what is earlier is taken over."""
+    file = _book(path)
     try:
-        _renew(file)
+        if _is_first(file):
+            file.close()  # else nobody, not even this process, could have it alone
+            with contextlib.nullcontext() if locked else held(path.parent.parent, FOLDER):
+                _renew(path)
+            file = _book(path)
         file.prepare(SCHEMA, application=APPLICATION, version=VERSION)
     except BaseException:
         file.close()
         raise
     return file
+
+
+def _book(path: Path) -> SqliteFile:
+    return SqliteFile(path, what=_WHAT, advice=_ADVICE + aside_command(path))
 
 
 def network_book(context: Context) -> SqliteFile:
@@ -122,22 +133,25 @@ def network_book(context: Context) -> SqliteFile:
     return context.once("network", lambda: open_book(context.folder / FOLDER))
 
 
-def _renew(file: SqliteFile) -> None:
-    """Make a book of version 1, whose introductions had a table of their own, one of this version: whole, or not."""
-    with file.reading() as connection:
-        if _version(connection) != [APPLICATION, 1]:
+def _renew(path: Path) -> None:
+    """Make a book of version 1, whose introductions had a table of their own, one of this version: whole, or not.
+
+    Raises `Unreachable` where a program of that version has it open, which would make nothing of it any more.
+    """
+    with _book(path) as file:
+        if not _is_first(file):  # another process has just done it
             return
-    with file.writing() as connection:
-        if _version(connection) != [APPLICATION, 1]:  # another process has just done it
-            return
+    with _alone(path.parent, _FIRST) as file, file.writing() as connection:
         meetings = connection.execute(f"SELECT {_MEETING} FROM meetings").fetchall()  # noqa: S608  our own names
         connection.executemany(_INTO_OUTBOX, map(_introduction, meetings))
         connection.execute("DROP TABLE meetings")
         connection.execute(f"PRAGMA user_version = {VERSION:d}")
 
 
-def _version(connection: sqlite3.Connection) -> list[int]:
-    return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+def _is_first(file: SqliteFile) -> bool:
+    with file.reading() as connection:
+        marks = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    return marks == [APPLICATION, 1]
 
 
 # -- what earlier versions left ----------------------------------------------------------------------------------------
@@ -200,12 +214,15 @@ _EARLIER: Final = (
         _same("prepared"),
     ),
 )
+#: The one book as it was in version 1.
+_FIRST: Final = _Earlier(FILE, APPLICATION, _WHAT, _ADVICE, {})
 #: An introduction as it was kept in a table of its own, and where it stands now.
 _MEETING: Final = "nonce, peer, hub, body, ticket, name, ends, error"
 _WAITING: Final = '"id", "peer", "transfer", "kind", "about", "made", "attempts", "due", "error"'
 _INTO_OUTBOX: Final = f"INSERT INTO outbox ({_WAITING}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-#: Milliseconds to wait for who looks into an earlier file for a moment.
-_BRIEFLY: Final = 2000
+#: Seconds to wait for who looks into an earlier file for a moment, and between two tries.
+_BRIEFLY: Final = 2.0
+_AGAIN: Final = 0.02
 _DRAFTS: Final = f"{FILE}.*.draft*"
 
 
@@ -232,7 +249,7 @@ def _take_over(folder: Path) -> None:
             if earlier:
                 _publish(folder, earlier)
         elif earlier:
-            with _opened(folder / FILE) as book:
+            with _opened(folder / FILE, locked=True) as book:
                 for one in earlier:
                     _clear(folder, one, book)
 
@@ -276,21 +293,27 @@ def _alone(folder: Path, one: _Earlier) -> Iterator[SqliteFile]:
             empty = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
         if not empty:  # else it was made by a process that ended in the same moment
             file.prepare((), application=one.application, version=1)
+        until = time.monotonic() + _BRIEFLY
         with file.reading() as connection:
-            try:
-                connection.execute(f"PRAGMA busy_timeout={_BRIEFLY}").fetchall()
-                connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()  # until it is closed
-                leave_write_ahead(connection)
-                connection.execute("BEGIN EXCLUSIVE")
-                connection.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                if primary_code(error) not in BUSY:
-                    raise
-                raise Unreachable(
-                    f"a program of an earlier version has the {one.what} open",
-                    where=str(path),
-                    next="Stop it (diadem serve), then run the same command again.",
-                ) from error
+            connection.execute(f"PRAGMA busy_timeout={_BRIEFLY * 1000:.0f}").fetchall()
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()  # until it is closed
+            while True:
+                try:
+                    leave_write_ahead(connection)
+                    connection.execute("BEGIN EXCLUSIVE")
+                    connection.execute("COMMIT")
+                    break
+                except sqlite3.OperationalError as error:
+                    if primary_code(error) not in BUSY:
+                        raise
+                    if time.monotonic() < until:  # SQLite leaves its journal without waiting for anybody
+                        time.sleep(_AGAIN)
+                        continue
+                    raise Unreachable(
+                        f"a program of an earlier version has the {one.what} open",
+                        where=str(path),
+                        next="Stop it (diadem serve), then run the same command again.",
+                    ) from error
         yield file
 
 
@@ -302,7 +325,8 @@ def _introduction(meeting: Sequence[Any]) -> tuple[Any, ...]:
     if said["token"] and not said["commitment"]:  # nobody answers these any more: with the ticket, one begins anew
         said["token"], error = "", error or "it was made by an earlier version: join again with the same ticket"
     about = {"said": said | {"nonce": nonce}, "hub": hub, "ticket": ticket, "name": name, "ends": ends}
-    return (nonce, peer, "", "introduction", json.dumps(about | {"refused": error}), "", 0, "", "")
+    due = ends if error else ""  # what was refused waits for a person, and is given up in the end
+    return (nonce, peer, "", "introduction", json.dumps(about | {"refused": error}), "", 0, due, "")
 
 
 def _rows(one: _Earlier, file: SqliteFile, target: SqliteFile) -> Iterator[tuple[str, str, str, list[Any]]]:

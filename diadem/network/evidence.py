@@ -20,6 +20,7 @@ from diadem.model.peers import Unproven
 from diadem.model.statements import Subject
 from diadem.node.context import Context
 from diadem.node.mirrors import MIRRORED
+from diadem.store.system import translated
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -203,20 +204,23 @@ class ChainShelf:
         self._folder = folder
 
     def get(self, transfer: str, node: str) -> bytes | None:
-        """The chain that was kept, or None."""
-        try:
-            return self._path(transfer, node).read_bytes()
-        except FileNotFoundError:
-            return None
+        """The chain that was kept, or None. Raises `StoreError` where the disk does not give it."""
+        path = self._path(transfer, node)
+        with translated(str(path), "the message waits"):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                return None
 
     def keep(self, transfer: str, node: str, chain: str) -> None:
-        """Keep a chain in the place of the one before, which it was compared with."""
+        """Keep a chain in the place of the one before, which it was compared with. Raises `StoreError`."""
         path = self._path(transfer, node)
-        for folder in (self._folder, path.parent):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        (self._folder / MIRRORED).unlink(missing_ok=True)  # the stores do not have it yet
-        write_whole(path, chain.encode("utf-8"), mode=0o600)
-        (self._folder / MIRRORED).unlink(missing_ok=True)
+        with translated(str(path), "the message waits"):
+            for folder in (self._folder, path.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            (self._folder / MIRRORED).unlink(missing_ok=True)  # the stores do not have it yet
+            write_whole(path, chain.encode("utf-8"), mode=0o600)
+            (self._folder / MIRRORED).unlink(missing_ok=True)
 
     def _path(self, transfer: str, node: str) -> Path:
         return self._folder / transfer / f"{node}.json"

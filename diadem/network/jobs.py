@@ -19,7 +19,7 @@ from diadem.network.desk import Desk, desk_of
 from diadem.network.errands import Errands
 from diadem.network.hub.book import has_hub
 from diadem.network.hub.hub import hub_of
-from diadem.network.mail.delivery import deliver_all
+from diadem.network.mail.delivery import deliver_all, introduce_all
 from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.notes_told import tell_notes
 from diadem.network.peer_verbs import PeerVerbs
@@ -152,11 +152,14 @@ class Messages(Errands):
 
     def _talk(self, peer: str, stop: threading.Event) -> None:
         desk = self._desk
-        while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
-            if not desk.outbox.waiting(due=desk.now, peer=peer):
-                break
-        if not stop.is_set() and peer in desk.polled():
-            collect(desk, peer)
+        try:
+            while not deliver_all(desk, peer, stop=stop) and not stop.is_set():
+                if not desk.outbox.waiting(due=desk.now, peer=peer):
+                    break
+            if not stop.is_set() and peer in desk.polled():
+                collect(desk, peer)
+        finally:
+            introduce_all(desk, peer=peer, stop=stop)
 
 
 class Movers(Errands):

@@ -21,6 +21,7 @@ from diadem.network.desk import Desk
 from diadem.network.exchange import Request, Response, Services
 from diadem.network.handlers import routes
 from diadem.network.link import Link
+from diadem.network.mail import delivery
 from diadem.network.pushed import Pushed
 from diadem.network.route_book import route_book
 from diadem.node.config import ServerSettings
@@ -64,6 +65,13 @@ def body_of(response: Response) -> bytes:
     """The bytes of an answer."""
     body = response.body
     return body if isinstance(body, bytes) else b"".join(body)
+
+
+def deliver_all(desk: Desk, *, due: bool = True) -> int:
+    """Deliver what a node has for everybody; how many messages were not taken."""
+    left = sum(delivery.deliver_all(desk, peer, due=due) for peer in desk.outbox.peers())
+    delivery.introduce_all(desk)
+    return left
 
 
 def put_window(pushed: Pushed, peer: str, transfer: str, number: int, data: bytes, start: int = 0) -> object:

@@ -12,13 +12,12 @@ from typing import Any
 import diadem
 from diadem.errors import Unreachable
 from diadem.network.desk import Desk, desk_of
-from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import pick_up
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import peer_book
 from tests.transfer.folder_hub import FolderHub
-from tests.transfer.pair import WiredDesk
+from tests.transfer.pair import WiredDesk, deliver_all
 from tests.transfer.towns import Town, make_nodes, url
 
 SPOKES = ("hu-berlin", "nmi")

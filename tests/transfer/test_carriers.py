@@ -25,7 +25,6 @@ from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
 from diadem.network.jobs import Movers
-from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED, Message
 from diadem.network.pull import FetchOptions
 from diadem.network.relay.carriers import carrier_for, clear
@@ -38,7 +37,7 @@ from diadem.network.rounds import fetch, fetch_all, fetch_carried, push_all
 from diadem.network.source import Sources
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
-from tests.transfer.pair import Pair, Side
+from tests.transfer.pair import Pair, Side, deliver_all
 from tests.transfer.test_killed import killed_at, kinds_of
 
 ROUTE = "via:drive"

@@ -41,7 +41,6 @@ from diadem.network.arrival import Arrival, _write_all
 from diadem.network.handlers.windows import pushed_of
 from diadem.network.jobs import jobs
 from diadem.network.landing import place_of
-from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS
 from diadem.network.pull import FetchOptions, receive_package
@@ -56,7 +55,7 @@ from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.system import flush_tree
 from diadem.trust.base64_text import to_base64
-from tests.transfer.pair import Pair, Side, Wire, body_of, make_pair, put_window
+from tests.transfer.pair import Pair, Side, Wire, body_of, deliver_all, make_pair, put_window, unreachable
 
 MIB = 1 << 20
 #: Where a node keeps what other nodes signed about transfers.
@@ -757,7 +756,9 @@ def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -
 
 
 def test_a_transfer_that_is_paused_meanwhile_keeps_no_other_from_being_fetched(pair: Pair) -> None:
-    first, other = (accepted(pair, {"a.bin": random.Random(name).randbytes(6 * MIB)}, name) for name in ("one", "two"))
+    for name in ("one", "two"):
+        accepted(pair, {"a.bin": random.Random(name).randbytes(6 * MIB)}, name)
+    first, other = reversed(pair.b.desk.book.all())  # of two of the same second either may come first
 
     def pause(kind: str, number: int, _start: int, data: bytes) -> bytes:
         if (kind, number) == ("window", 1) and not pair.b.desk.book.get(first.id).paused:
@@ -1043,6 +1044,41 @@ def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out
     tidy(pair.b.desk)
     assert not list(store.packages())
     assert os.listdir(place_of(pair.b.desk, transfer)) == []
+
+
+@pytest.fixture
+def unkept(pair: Pair) -> Transfer:
+    """What came and is not receipted yet; what its sender answers to the receipt finds no place on this disk."""
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    landed = receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=silent)
+    (place,) = pair.b.node.path.glob(f"network/chains/{transfer.id}")
+    shutil.rmtree(place)
+    place.write_bytes(b"no folder")
+    return landed
+
+
+def test_whoever_resumes_all_is_told_that_this_disk_fails(pair: Pair, unkept: Transfer) -> None:
+    with pytest.raises(StoreError):
+        pair.b.node.transfers.resume()
+    assert pair.b.desk.outbox.waiting(), unkept.id
+
+
+def test_whoever_resumes_all_is_told_of_a_fault_of_this_program(pair: Pair, unkept: Transfer) -> None:
+    def called(_: str) -> Wire:
+        raise KeyError(unkept.id)
+
+    pair.b.desk.ways = called
+    with pytest.raises(KeyError):
+        pair.b.node.transfers.resume()
+
+
+def test_a_peer_whose_answer_cannot_be_taken_is_still_asked_in_a_round(pair: Pair, unkept: Transfer) -> None:
+    way, pair.a.desk.ways = pair.a.desk.ways, unreachable
+    sent = pair.a.node.send(pair.a.archived("another", {"b.bin": b"b"}), "marie@nmi")
+    pair.a.desk.ways = way
+    synced = pair.b.node.transfers.sync()
+    assert pair.b.desk.book.get(sent.id).state is State.OFFERED
+    assert any("'hu-berlin'" in words for words in synced.trouble), unkept.id
 
 
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 import diadem
-from diadem.errors import Refused
+from diadem.errors import Refused, Unreachable
 from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
@@ -97,6 +97,24 @@ def test_a_join_that_waits_goes_on_with_the_same_words_after_an_update(strange: 
     seen, joined = strange.book("hu-berlin").named("nmi"), strange.book("nmi").named("hu-berlin")
     assert (seen.state, joined.state) == (PeerState.PENDING, PeerState.CONFIRMED)
     assert seen.words == joined.words
+
+
+def test_a_program_of_before_that_still_serves_keeps_its_book_until_it_is_stopped(strange: Star) -> None:
+    ticket = strange.peers("hu-berlin").invite().to_text()
+    with pytest.raises(NotYet):
+        strange.peers("nmi").join(ticket)
+    said = outbox_of(strange.node("nmi").context).introductions()
+    node = strange.nodes.pop("nmi")
+    as_before(node)
+    with closing(sqlite3.connect(node.path / FOLDER / FILE)) as other:
+        assert other.execute("SELECT count(*) FROM meetings").fetchone() == (1,)
+        with diadem.open_node(node.path) as later, pytest.raises(Unreachable, match="earlier version") as told:
+            outbox_of(later.context)
+        assert "diadem serve" in (told.value.next or "")
+        assert other.execute("PRAGMA user_version").fetchone() == (1,)
+        assert other.execute("SELECT count(*) FROM meetings").fetchone() == (1,)
+    strange.opened(strange.root / "nmi", "nmi", "nmi")
+    assert outbox_of(strange.node("nmi").context).introductions() == said
 
 
 def test_a_second_bearer_of_a_ticket_is_refused_and_told(strange: Star) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -13,15 +16,17 @@ from diadem.errors import NotFound, Unreachable
 from diadem.model.policy import Incoming
 from diadem.model.transfers import State
 from diadem.network.envelope import Mail, open_mail, seal_mail
+from diadem.network.jobs import jobs
+from diadem.network.link import Link
 from diadem.network.mail import pickup
-from diadem.network.mail.delivery import deliver_all
 from diadem.network.messages import WANTED
+from diadem.network.rounds import exchange
 from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.peers.notes import age_recipient
-from tests.transfer.folder_hub import FolderBoxes, Lying
-from tests.transfer.pair import Wire
+from tests.transfer.folder_hub import FolderBoxes, FolderHub, Lying
+from tests.transfer.pair import Wire, deliver_all
 from tests.transfer.star import HUB, SPOKES, STRANGER, SpokeDesk, Star
-from tests.transfer.towns import Town
+from tests.transfer.towns import Town, noted, url
 
 
 class BytesOnly(Wire):
@@ -308,6 +313,147 @@ def test_what_another_process_of_the_node_took_first_is_no_fault(sent: tuple[Sta
     assert nmi.transfers.sync().trouble == ()
     assert state(star, "nmi", transfer) is State.OFFERED
     assert star.hub.lying(nmi.id) == []
+
+
+@dataclass(frozen=True)
+class LosesTouch(FolderBoxes):
+    """A hub that stops answering behind the first that was fetched from it."""
+
+    def get(self, node: str, message: str) -> bytes:
+        if message != self.hub.lying(node)[0].name:
+            raise Unreachable("it answers no more")
+        return super().get(node, message)
+
+
+def test_what_was_taken_before_a_hub_stopped_answering_is_said_to_it(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    star.node("hu-berlin").transfers.cancel(transfer)
+    nmi, desk = star.node("nmi").id, star.desk("nmi")
+    assert isinstance(desk, SpokeDesk)
+    desk.boxes = LosesTouch(star.hub, nmi)
+    _, revocation = star.hub.lying(nmi)
+    with pytest.raises(Unreachable, match="it answers no more"):
+        star.pick_up("nmi")
+    assert star.hub.lying(nmi) == [revocation]
+
+
+@dataclass(frozen=True)
+class Silent(FolderBoxes):
+    """A hub that takes every call and answers none, until somebody ends that."""
+
+    end: threading.Event
+
+    def _asked(self) -> FolderHub:
+        self.end.wait(60)
+        raise Unreachable("it does not answer")
+
+
+@pytest.fixture
+def silent(star: Star) -> Iterator[Star]:
+    """hu-berlin can call nmi; what it has for it at the hub is due, and the hub says nothing at all."""
+    end, desk, nmi = threading.Event(), star.desk("hu-berlin"), star.node("nmi").id
+    assert isinstance(desk, SpokeDesk)
+    assert "has not answered yet" in star.peers("hu-berlin").refresh("nmi")[0].problem
+    noted(star, "nmi", "hu-berlin", urls=(url("nmi"),), tls=("ab" * 32,))
+    wire = Wire(star.node("hu-berlin").id, lambda: star.desk("nmi"))
+    desk.ways, desk.boxes = lambda _: wire, Silent(star.hub, star.node("hu-berlin").id, end)
+    desk.reachable = lambda: [nmi]  # type: ignore[method-assign]
+    star.pass_time("hu-berlin", minutes=6)
+    yield star
+    end.set()
+
+
+def test_a_hub_that_says_nothing_holds_up_no_message_that_goes_directly(silent: Star) -> None:
+    began = time.monotonic()
+    sent = silent.node("hu-berlin").send(archived(silent), "alice@nmi")
+    assert silent.desk("nmi").book.find(sent.id) is not None
+    assert time.monotonic() - began < 20, "the hub has nothing to do with it"
+
+
+@pytest.mark.parametrize("by", ["inbox", "service"])
+def test_a_hub_that_says_nothing_holds_up_no_message_that_is_fetched(silent: Star, by: str) -> None:
+    folder = silent.root / "theirs"
+    folder.mkdir()
+    (folder / "scan.bin").write_bytes(b"theirs")
+    nmi, desk = silent.node("nmi"), silent.desk("hu-berlin")
+    sent = nmi.send(nmi.archive(folder, now=True).package.id, "alice@hu-berlin")
+    if by == "inbox":
+        assert [offer.id for offer in silent.node("hu-berlin").inbox()] == [sent.id]
+        return
+    (mail,) = (job for job in jobs(desk.context) if job.name == "messages")
+    stop, until = threading.Event(), time.monotonic() + 10
+    mail.run(stop)
+    while desk.book.find(sent.id) is None and time.monotonic() < until:
+        time.sleep(0.02)
+    stop.set()
+    assert desk.book.get(sent.id).state is State.OFFERED
+
+
+def test_peers_that_are_gone_do_not_keep_an_inbox_from_hearing_its_hub(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    end, desk, book = threading.Event(), star.desk("nmi"), star.book("nmi")
+    peer = book.named("hu-berlin")
+    gone = [f"{number:064x}" for number in range(1, 25)]
+    for number, one in enumerate(gone):
+        book.put(replace(peer, id=one, name=f"gone-{number}"))
+
+    def called(_: str) -> Link:
+        end.wait(60)
+        raise Unreachable("nobody listens there")
+
+    assert isinstance(desk, SpokeDesk)
+    desk.ways, desk.reachable = called, lambda: gone  # type: ignore[method-assign]
+    try:
+        came, trouble = exchange(desk, 2.0)
+    finally:
+        end.set()
+    assert came == 1
+    assert state(star, "nmi", transfer) is State.OFFERED
+    assert {words.partition("' ")[2] for words in trouble} == {
+        "does not answer: it took longer than 2 s",
+        "was not asked in time: others took longer than 2 s",
+    }
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many calls of functions some work takes in this thread: what no other load changes."""
+    count = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_an_inbox_with_ten_times_as_many_peers_costs_ten_times_as_much(star: Star) -> None:
+    desk, book = star.desk("nmi"), star.book("nmi")
+    peer, took = book.named("hu-berlin"), list[int]()
+    for first, last in ((0, 20), (20, 200)):
+        for number in range(first, last):
+            book.put(replace(peer, id=f"{number:064x}", name=f"peer-{number}"), note=book.note(peer.id))
+        exchange(desk)
+        took.append(calls(lambda: exchange(desk)))
+    assert took[1] < 15 * took[0]
+
+
+def test_a_fault_at_one_hub_ends_no_inbox_and_is_raised_by_a_round(sent: tuple[Star, str]) -> None:
+    star, _ = sent
+    desk = star.desk("nmi")
+
+    def strange(_: str) -> NoReturn:
+        raise UnicodeEncodeError("ascii", "\u00fc", 0, 1, "a fault of this program")
+
+    desk.hub = strange  # type: ignore[method-assign, assignment]
+    assert list(star.node("nmi").inbox()) == []
+    star.node("nmi").transfers.ask()
+    with pytest.raises(UnicodeEncodeError):
+        star.node("nmi").transfers.sync()
 
 
 def test_a_message_that_nobody_foresaw_keeps_no_other_waiting(

@@ -16,11 +16,10 @@ from diadem.model.policy import AllowedTransfer, Incoming, Transfers
 from diadem.model.transfers import State, new_id
 from diadem.network.evidence import Contradicted
 from diadem.network.incoming import receive
-from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import Message
 from diadem.trust.note import Checkpoint, sign_checkpoint
-from tests.transfer.pair import Pair, Side, WiredDesk
+from tests.transfer.pair import Pair, Side, WiredDesk, deliver_all
 from tests.transfer.towns import show_checkpoints
 
 DAY = datetime.timedelta(days=1)

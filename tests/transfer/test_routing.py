@@ -5,16 +5,14 @@ from __future__ import annotations
 import datetime
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from diadem.errors import NotFound, Refused, Unreachable
-from diadem.model.peers import NOTE_TYPE, Contact, Peer
+from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.policy import AllowedTransfer, Policy, Transfers
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
-from diadem.network.mail.delivery import deliver_all
 from diadem.network.mail.pickup import pick_up
 from diadem.network.notes_told import tell_notes
 from diadem.network.route_book import route_book
@@ -33,11 +31,11 @@ from diadem.node.config import CarrierSettings
 from diadem.node.peers.book import peer_book
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
-from tests.transfer.pair import Pair, Wire
+from tests.transfer.pair import Pair, Wire, deliver_all
 from tests.transfer.star import HUB as OSLO
 from tests.transfer.star import Star
 from tests.transfer.test_messages_through_a_hub import archived
-from tests.transfer.towns import url
+from tests.transfer.towns import noted, url
 
 #: A hub of which only its note is known.
 HUB_ID = "0c" * 32
@@ -49,16 +47,6 @@ def policy(star: Star, name: str, *allow: AllowedTransfer, route: str = "auto") 
     context.__dict__["policy"] = replace(
         context.policy, transfer=Transfers(allow=allow or (AllowedTransfer(),), route=route)
     )
-
-
-def noted(star: Star, of: str, at: str, **members: Any) -> Peer:
-    """Let a peer have said something else of itself."""
-    book = star.book(at)
-    peer = book.named(of)
-    assert peer.note is not None
-    line = sign(replace(peer.note, **members).to_payload(), [PrivateKey.generate()], NOTE_TYPE).to_line()
-    book.put(peer, note=line)
-    return book.named(of)
 
 
 def coming(star: Star, *routes: str) -> Transfer:

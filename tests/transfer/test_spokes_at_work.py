@@ -21,8 +21,7 @@ from diadem.node.config import NodeSettings, ServerSettings
 from tests.cli.inside import said, said_json
 from tests.transfer.star import HUB, Star
 from tests.transfer.test_messages_through_a_hub import archived
-from tests.transfer.test_routing import noted
-from tests.transfer.towns import url
+from tests.transfer.towns import noted, url
 
 
 def test_a_service_hears_at_once_what_is_put_down_for_it(star: Star) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import diadem
 from diadem.errors import Unreachable
-from diadem.model.peers import Contact
+from diadem.model.peers import NOTE_TYPE, Contact, Peer
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.statements import Draft, Subject
 from diadem.network.askers import find_asker
@@ -23,6 +23,7 @@ from diadem.network.peer_verbs import PeerVerbs
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import PeerBook, peer_book
 from diadem.node.peers.cards import own_card
+from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
 
 NAMES = ("hu-berlin", "nmi", "oslo")
@@ -115,6 +116,16 @@ class Town:
         """Put the clock of a node forward."""
         context, moment = self.node(name).context, datetime.datetime.now(datetime.UTC) + datetime.timedelta(**time)
         context.clock = lambda: moment
+
+
+def noted(town: Town, of: str, at: str, **members: Any) -> Peer:
+    """Let a peer have said something else of itself."""
+    book = town.book(at)
+    peer = book.named(of)
+    assert peer.note is not None
+    line = sign(replace(peer.note, **members).to_payload(), [PrivateKey.generate()], NOTE_TYPE).to_line()
+    book.put(peer, note=line)
+    return book.named(of)
 
 
 @dataclass

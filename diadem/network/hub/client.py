@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from diadem.errors import DocumentError, IntegrityError, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import MAX_OBJECT, Carried
 from diadem.model.documents import Count, Document
 from diadem.network.client import PeerClient
-from diadem.network.exchange import JSON
+from diadem.network.exchange import JSON, PARAMETERS
 from diadem.network.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
 from diadem.network.limits import MAX_NAMES
 from diadem.trust.http_signature import body_digest
@@ -57,7 +57,7 @@ class _Ended(_Answer, frozen=True):
 
 
 class _Object(_Answer, frozen=True):
-    name: str
+    name: Annotated[str, Meta(pattern=rf"\A(?:{PARAMETERS['object']})\Z", description="the name of an object")]
     size: Count = field(name="bytes")
     sha256: str
     #: Of a small one, in base64.

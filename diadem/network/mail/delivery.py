@@ -51,23 +51,32 @@ _AGAIN: Final = timedelta(days=1)
 # -- what is in the outbox -------------------------------------------------------------------------------------------
 
 
-def deliver_all(desk: Desk, *, peer: str | None = None, due: bool = True, stop: threading.Event | None = None) -> int:
-    """Deliver what is in the outbox; returns how much was not taken.
+def deliver_all(desk: Desk, peer: str, *, due: bool = True, stop: threading.Event | None = None) -> int:
+    """Deliver the messages to a peer, or those that are due; returns how many were not taken.
 
-    A peer that does not answer holds nobody else up: its other messages wait with the first.
+    Behind one that has to wait the others wait with it.
     """
-    moment, left, away = desk.now if due else None, 0, set[str]()
-    for introduction in desk.outbox.introductions(due=moment, peer=peer):
+    waiting = desk.outbox.waiting(due=desk.now if due else None, peer=peer)
+    for done, outgoing in enumerate(waiting):
         if stop is not None and stop.is_set():
-            break
-        left += not _introduce(desk, introduction)
-    for outgoing in desk.outbox.waiting(due=moment, peer=peer):
+            return 0
+        if not deliver(desk, outgoing):
+            return len(waiting) - done
+    return 0
+
+
+def introduce_all(
+    desk: Desk, *, peer: str | None = None, hub: str | None = None, stop: threading.Event | None = None
+) -> None:
+    """Put down again what is due of introductions, to one peer or at one hub, and give up those that have ended.
+
+    A hub may let this wait for long: what goes to peers directly, and what they are asked, comes before it.
+    """
+    for introduction in desk.outbox.introductions(due=desk.now, peer=peer):
         if stop is not None and stop.is_set():
-            break
-        if outgoing.peer in away or not deliver(desk, outgoing):
-            left += 1
-            away.add(outgoing.peer)
-    return left
+            return
+        if hub in (None, introduction.hub):
+            _introduce(desk, introduction)
 
 
 def deliver(desk: Desk, waiting: Outgoing) -> bool:
@@ -122,7 +131,7 @@ def _put_down(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer) -> bool:
     return _lies(desk, outgoing, hub, put)
 
 
-def _introduce(desk: Desk, waiting: PendingIntroduction) -> bool:
+def _introduce(desk: Desk, waiting: PendingIntroduction) -> None:
     """The same of an introduction; one that has ended is given up."""
     if waiting.ends <= desk.now:
         desk.outbox.remove(waiting.id)
@@ -130,8 +139,8 @@ def _introduce(desk: Desk, waiting: PendingIntroduction) -> bool:
         hub = next((one for one in own_hubs(desk.context, peer_book(desk.context)) if one.id == waiting.hub), None)
         if hub is None:
             desk.outbox.put_off(waiting, "its hub is no longer one of this node's", desk.now)
-        return hub is not None and _lies(desk, waiting, hub, lambda: put_introduction(desk, waiting))
-    return True
+        else:
+            _lies(desk, waiting, hub, lambda: put_introduction(desk, waiting))
 
 
 def _lies(desk: Desk, waiting: Outgoing | PendingIntroduction, hub: Peer, put: Callable[[], object]) -> bool:

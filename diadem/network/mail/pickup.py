@@ -134,28 +134,30 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
         book.failed(hub.id, DIRECT, desk.now, error.message)
         raise
     book.worked(hub.id, DIRECT, desk.now)
-    left: DiademError | None = None
+    left: DiademError | OSError | None = None
     early, gone = list[str](), list[str]()
-    for name in chain((one.name for one in waiting), early):
-        if not book.was_taken(name):
-            try:
-                data = bytes(boxes.get(desk.node, name))
-            except NotFound:  # the hub has lost it since; who put it there puts it there again
-                continue
-            try:
-                _take(desk, hub, name, data)
-            except (Unreachable, StoreError) as error:  # nobody's message keeps those of others waiting
-                left = left or error
-                continue
-            except NotFound as error:
-                if name not in early:  # a hub tells no order: what it follows on may lie there too
-                    early.append(name)
+    try:
+        for name in chain((one.name for one in waiting), early):
+            if not book.was_taken(name):
+                try:
+                    data = bytes(boxes.get(desk.node, name))
+                except NotFound:  # the hub has lost it since; who put it there puts it there again
                     continue
-                _refuse(desk, hub, error)
-            book.take(name, desk.now)
-        gone.append(name)
-    if gone:
-        boxes.taken(desk.node, gone)
+                try:
+                    _take(desk, hub, name, data)
+                except NotFound as error:
+                    if name not in early:  # a hub tells no order: what it follows on may lie there too
+                        early.append(name)
+                        continue
+                    _refuse(desk, hub, error)
+                except (Unreachable, StoreError, OSError) as error:  # nobody's message keeps those of others waiting
+                    left = left or error
+                    continue
+                book.take(name, desk.now)
+            gone.append(name)
+    finally:  # also where the hub, or this program, fails in between
+        if gone:
+            boxes.taken(desk.node, gone)
     if left is not None:
         raise left
     return len(waiting)

@@ -94,6 +94,8 @@ def test_introductions_that_waited_in_a_table_of_their_own_wait_in_the_outbox(
         outbox = desk_of(node.context).outbox
         waiting = {one.id[:2]: one for one in outbox.introductions(peer="ab" * 32)}
         assert [one.id for one in outbox.waiting()] == [facts["message"]]
+        due = {one.id[:2] for one in outbox.introductions(due=node.context.clock())}
+        assert due == {"01", "02"}, "what was refused waits for a person"
     assert {name: one.said.token for name, one in waiting.items()} == {"01": "", "02": "12" * 16, "03": ""}
     assert {name: one.refused[:29] for name, one in waiting.items()} == {
         "01": "",

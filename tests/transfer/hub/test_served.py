@@ -354,3 +354,28 @@ def test_the_interface_describes_the_hub(served: Served) -> None:
     paths = served.peer_client(PrivateKey.from_seed(bytes(32))).get_json("openapi.json")["paths"]
     assert {"get", "put"} == set(paths[f"{BASE}hub/mailboxes/{{mailbox}}/{{object}}"])
     assert "507" in paths[f"{BASE}hub/mailboxes/{{mailbox}}/{{object}}"]["put"]["responses"]
+
+
+class Lists(PeerClient):
+    """A hub that says what it likes lies there."""
+
+    def __init__(self, name: str) -> None:
+        self.name_given = name
+
+    def get_json(self, path: str, query: Mapping[str, str] | None = None, *, wait: float = 0) -> dict[str, Any]:
+        del path, query, wait
+        return {"objects": [{"name": self.name_given, "bytes": 3, "sha256": "ab" * 32}]}
+
+
+@pytest.mark.parametrize("name", ["a b", "\u00fc" * 32, "../whoami", "0" * 31, "0" * 32 + "\n", ""])
+def test_a_hub_that_lists_what_is_no_name_is_not_understood(name: str) -> None:
+    key = PrivateKey.from_seed(bytes(32))
+    with pytest.raises(Unreachable, match="the hub's answer is not understood"):
+        HubClient(Lists(name), node="ab" * 32, hub="cd" * 32, key=key.public).ls("ab" * 32)
+
+
+@pytest.mark.parametrize("name", ["0a" * 16, "2-17-1"])
+def test_names_that_a_hub_may_list(name: str) -> None:
+    key = PrivateKey.from_seed(bytes(32))
+    (found,) = HubClient(Lists(name), node="ab" * 32, hub="cd" * 32, key=key.public).ls("ab" * 32)
+    assert found.name == name
