@@ -16,7 +16,7 @@ from functools import partial
 from itertools import groupby
 from typing import Final, TypeVar
 
-from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
+from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.buffers import fitted
 from diadem.model.carriers import ObjectName
 from diadem.model.manifest import TAGMANIFEST
@@ -117,8 +117,8 @@ class Source:
         ------
         NotFound
             Also where it has no such bytes.
-        Unreachable
-            A window has fewer bytes than it owes: more would stand elsewhere.
+        StoreError
+            No copy has the first of them; where none has others, that comes while they are read.
         """
         if not 0 <= start < min(stop, self.size(number)) or stop > self.size(number, RUN):
             raise NotFound("no such bytes in the window")
@@ -127,13 +127,7 @@ class Source:
     def _run(self, number: int, start: int, stop: int) -> Iterator[bytes]:
         while start < stop:
             size = self.size(number)
-            owed = min(stop, size) - start
-            for block in self.window(number, start, start + owed)():
-                owed -= len(block)
-                yield block
-                del block  # it is gone, and the next one is read in its place
-            if owed:
-                raise Unreachable("a file became shorter while it was sent", next="Try again later.")
+            yield from self.window(number, start, min(stop, size))()
             number, start, stop = number + 1, 0, stop - size
 
     def window(self, number: int, start: int = 0, stop: int | None = None) -> Callable[[], Iterator[bytes]]:
@@ -274,8 +268,8 @@ class _Package:
     def blocks(self, number: int, start: int, stop: int, *, proven: bool) -> Iterator[bytes]:
         """Bytes of a window, some at a time: as they lie in a copy on this machine, or leaf by leaf, each `proven`.
 
-        What is not there in its size comes from another copy. Where one fails while it is read, or becomes shorter,
-        that ends it early: it is asked for again, and then proven, from any.
+        What is not there in its size comes from another copy, and so does the rest of what fails while it is read, or
+        becomes shorter. Raises `StoreError` where no copy has it: what follows never stands where it should be.
         """
         spans = [one for one in self.plan.spans(number) if one.at + one.length > start and one.at < stop]
         local = None if proven else next((one for one in self.copies if isinstance(one, LocalBundle)), None)
@@ -287,11 +281,15 @@ class _Package:
                 yield from self._small_files(local, list(some), start, stop)
                 continue
             for span in some:
-                first, end = max(start - span.at, 0), min(stop - span.at, span.length)
+                at, end = max(start - span.at, 0), min(stop - span.at, span.length)
                 if (found := self._file(span)) is not None:
-                    yield from read_blocks(found, span.offset + first, span.offset + end)
-                else:
-                    yield from self._leaf_by_leaf([span], start, stop, proven=False)
+                    with contextlib.suppress(DiademError, OSError):
+                        for block in read_blocks(found, span.offset + at, span.offset + end):
+                            at += len(block)
+                            yield block
+                            del block  # it is gone, and the next one is read in its place
+                if at < end:  # it cannot be read, or became shorter: what is behind it must not take its place
+                    yield from self._leaf_by_leaf([span], span.at + at, stop, proven=False)
 
     def _small_files(self, bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes]:
         """Whole small files of a copy on this machine, some at a time."""

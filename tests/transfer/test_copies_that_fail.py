@@ -1,0 +1,121 @@
+"""A package is sent though one of its copies fails, or changes, while it is read."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diadem.errors import StoreError
+from diadem.model.ports import silent
+from diadem.model.routes import DIRECT
+from diadem.model.transfers import State, Transfer
+from diadem.network.pull import FetchOptions
+from diadem.network.push import push_package
+from diadem.network.rounds import fetch_all, push_all
+from diadem.network.source import Sources
+from diadem.store.bags import LocalBundle, LocalFile
+from tests.transfer.pair import Pair
+
+MIB = 1 << 20
+
+
+class Unreadable(LocalFile):
+    """A file that lies where the disk is broken."""
+
+    __slots__ = ()
+
+    def read_at(self, *_args: Any, **_kwargs: Any) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def readinto_at(self, *_args: Any, **_kwargs: Any) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def accepted(pair: Pair, files: dict[str, bytes], *, copies: int = 2) -> Transfer:
+    """A package that the sender has so many copies of."""
+    a = pair.a
+    if copies == 2:
+        a.node.stores.add(str(a.root / "second"), name="second", place="another disk")
+    sent = a.node.send(a.archived(files=files), "marie@nmi")
+    return pair.b.node.accept(sent.id, wait=False)
+
+
+def first_copy(pair: Pair, transfer: Transfer) -> LocalBundle:
+    """The copy that is read first."""
+    found = Sources(pair.a.desk).get(transfer.package).copies[0]
+    assert isinstance(found, LocalBundle)
+    return found
+
+
+@pytest.fixture
+def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[LocalBundle, str], None]:
+    """Lets a file of a copy be one that cannot be read."""
+
+    def harm(copy: LocalBundle, broken: str) -> None:
+        whole, url = LocalBundle.open, copy.url
+
+        def opened(self: LocalBundle, path: str) -> LocalFile:
+            reader = whole(self, path)
+            if self.url != url or path != broken:
+                return reader
+            with reader:
+                return Unreadable(os.dup(reader._descriptor), reader.size)
+
+        monkeypatch.setattr(LocalBundle, "open", opened)
+
+    return harm
+
+
+@pytest.mark.parametrize("way", ["push", "pull"])
+def test_where_the_disk_of_one_copy_fails_the_other_is_sent(
+    pair: Pair, way: str, breaks: Callable[[LocalBundle, str], None]
+) -> None:
+    transfer = accepted(pair, {"big.bin": os.urandom(20 * MIB), "more.bin": os.urandom(MIB)})
+    breaks(first_copy(pair, transfer), "data/big.bin")
+    if way == "push":
+        push_package(pair.a.desk, Sources(pair.a.desk), transfer.id, listener=silent)
+    else:
+        fetch_all(pair.b.desk, FetchOptions())
+    assert pair.b.desk.book.get(transfer.id).state in (State.RECEIVED, State.CLOSED)
+
+
+def test_where_no_copy_can_be_read_the_next_package_goes_all_the_same(
+    pair: Pair, breaks: Callable[[LocalBundle, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = accepted(pair, {"big.bin": os.urandom(2 * MIB)}, copies=1)
+    sent = pair.a.node.send(pair.a.archived("another"), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    breaks(first_copy(pair, first), "data/big.bin")
+    monkeypatch.setattr(pair.a.desk, "pushes", lambda _: True)
+    push_all(pair.a.desk, Sources(pair.a.desk))
+    assert "no copy has these bytes intact" in pair.a.desk.book.get(first.id).error
+    assert pair.b.desk.book.get(sent.id).state in (State.RECEIVED, State.CLOSED)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_of_a_file_that_becomes_shorter_the_next_one_stands_where_it_should(pair: Pair, copies: int) -> None:
+    files = {"a.bin": os.urandom(3 * MIB), "b.bin": os.urandom(3 * MIB)}
+    transfer = accepted(pair, files, copies=copies)
+    file = Path(first_copy(pair, transfer).url) / "data/a.bin"
+    source = Sources(pair.a.desk).of(pair.b.id, transfer.id, DIRECT)
+    blocks, got = source.window(0)(), bytearray()
+
+    def take_all() -> None:
+        for block in blocks:
+            got.extend(block)
+
+    got += next(blocks)
+    file.chmod(0o600)
+    os.truncate(file, MIB)
+    if copies == 2:
+        take_all()
+        assert got.startswith(files["a.bin"] + files["b.bin"])
+        return
+    with pytest.raises(StoreError, match="no copy has these bytes intact"):
+        take_all()
+    assert files["a.bin"].startswith(got), "nothing of the other one"
