@@ -114,7 +114,7 @@ class NetworkVerbs:
         seconds is heard the next time.
         """
         from diadem.network.desk import desk_of
-        from diadem.network.rounds import exchange
+        from diadem.network.mail.exchange import exchange
 
         exchange(desk_of(self.context))
         return Rows(self.transfers.inbox())

@@ -137,7 +137,7 @@ class TransferVerbs(DisplayList):
 
     def ask(self) -> None:
         """Look into the boxes at the hubs, for at most five seconds."""
-        from diadem.network.rounds import exchange
+        from diadem.network.mail.exchange import exchange
 
         exchange(self.desk, hubs_only=True)
 
@@ -181,9 +181,10 @@ class TransferVerbs(DisplayList):
         Unreachable
             The other side does not answer; what has arrived is kept.
         """
+        from diadem.network.mail.exchange import tell_peers
         from diadem.network.pull import FetchOptions
         from diadem.network.relay.requesting import request_anew
-        from diadem.network.rounds import fetch_all, fetch_or_wait, tell_peers, tidy
+        from diadem.network.rounds import fetch_all, fetch_or_wait, tidy
 
         if transfer is not None:
             named = self._pause(transfer, wanted=False)
