@@ -112,10 +112,14 @@ class Memory:
             self._leave(held)
 
     def take(self, size: int, of: str = "") -> bool:
-        """Take room for what can also be done without, where there is plenty and nobody waits; `give` it back."""
+        """Take room for what can also be done without, where there is plenty and nobody waits; `give` it back.
+
+        Of a share a quarter is left, so that its holder has room to go on.
+        """
         with self._lock:
             plenty = self._taken + size <= self._size // 2 and self._used + size <= self._size
-            if self._waiting or not plenty or self._is_beyond(size, of):
+            beyond = of and self._held.get(of, 0) + size > self._share // 4 * 3
+            if self._waiting or not plenty or beyond:
                 return False
             self._taken += size
             self._hold(size, of)
