@@ -132,6 +132,9 @@ class Pushed:
         with self._noting(transfer_id), self._alone(transfer) as place:
             _require_open(place)
             receiving = place.receiving
+            if receiving.plan is not None:  # its answer was lost: what runs goes on
+                return
+            receiving.require_room(len(data))
             if number == 0:
                 receiving.take_tagmanifest(data)
                 return
