@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -152,17 +152,20 @@ class Memory:
 
     def _let_in(self) -> None:
         """Give room to those who wait, in turn."""
-        still = []
+        still, let_in = [], list[_Waiting]()
         for at, one in enumerate(self._waiting):
             if self._is_beyond(one.size, one.of):
                 still.append(one)  # it waits for what it holds itself, and keeps nobody else
             elif self._used + one.size <= self._size:
                 self._hold(one.size, one.of)
-                one.wake()
+                let_in.append(one)
             else:
                 still += self._waiting[at:]
                 break
         self._waiting = still
+        with ExitStack() as woken:  # nobody is let in twice or passed over, though the loop of one is closed
+            for one in let_in:
+                woken.callback(one.wake)
 
     def _is_beyond(self, size: int, of: str) -> bool:
         """Whether it would be more than a share; who holds nothing may have that too."""

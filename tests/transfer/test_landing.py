@@ -870,6 +870,25 @@ def test_while_the_place_of_one_transfer_is_opened_others_go_on(pair: Pair) -> N
     assert pair.b.desk.book.get(one.id).state is State.RECEIVED
 
 
+def test_a_place_that_cannot_be_let_go_leaves_no_other_behind(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    transfers = [accepted(pair, {"a.bin": name.encode() * 3000}, name) for name in ("one", "other")]
+    pushed = pushed_of(pair.b.node.context)
+    for transfer in transfers:
+        pushed.have(pair.a.id, transfer.id)
+    close, tried = Arrival.close, list[str]()
+
+    def fail(self: Arrival) -> None:
+        close(self)
+        tried.append(self.folder.name)
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Arrival, "close", fail)
+        with pytest.raises(StoreError):
+            pushed.close()
+    assert sorted(tried) == sorted(transfer.id for transfer in transfers)
+
+
 def test_tag_files_that_come_again_begin_nothing_anew(pair: Pair) -> None:
     transfer, pushed = accepted(pair), pushed_of(pair.b.node.context)
     source, peer = source_of(pair, transfer), pair.a.id
