@@ -26,6 +26,8 @@ _BLOCK: Final = 4 << 20
 _AHEAD: Final = 48 << 20
 #: Seconds at most that who receives waits for who hashes.
 _LONGEST: Final = 0.25
+#: Buffers that are kept for the next leaves where nothing is in them.
+_SPARE: Final = 2
 
 
 class Taken(NamedTuple):
@@ -136,10 +138,12 @@ class Follower:
     it was read again: what was hashed in memory is not what others will read.
     """
 
-    def __init__(self, arrival: Arrival, memory: Memory = TRANSFERS) -> None:
-        self._arrival, self._memory = arrival, memory
+    def __init__(self, arrival: Arrival, memory: Memory = TRANSFERS, *, of: str = "") -> None:
+        self._arrival, self._memory, self._of = arrival, memory, of
         self._told: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._digests: dict[int, _Digest] = {}
+        #: The file that is hashed just now, or was last.
+        self._at: int | None = None
         self._lock = threading.Condition()
         self._size = max(PORTION, arrival.leaves.size)
         #: Buffers beside those that threads have: how many, and those into which nothing came yet.
@@ -157,8 +161,8 @@ class Follower:
     def lend(self, number: int, leaf: int, data: memoryview, held: list[bytearray]) -> _Lent | None:
         """Have leaves of a file hashed in the buffer held, which is exchanged for another; None where it is not.
 
-        They are proven, and hashed once they are `written`. What comes too early is not taken. Where the hashing is
-        behind, it is waited for, a little: the end would wait for it, and to read them again costs more.
+        They are proven, and hashed once they are `written`. What comes too early is not taken. Where the hashing of the
+        file is behind, it is waited for, a little: the end would wait for it, and to read them again costs more.
         """
         marks, first = self._arrival.marks, self._arrival.manifest.entries[number].first_leaf
         ahead = _AHEAD // self._arrival.leaves.size
@@ -173,8 +177,12 @@ class Follower:
             def has_room() -> bool:
                 return leaf <= digest.leaf + ahead and self._has_free()
 
-            self._lock.wait_for(lambda: has_room() or digest.leaf >= gap or self._stopped.is_set(), _LONGEST)
-            if not has_room() or leaf < digest.leaf or leaf in digest.waiting:  # or another thread had them too
+            def is_over() -> bool:
+                return self._stopped.is_set() or self._at != number or digest.leaf >= gap
+
+            self._lock.wait_for(lambda: is_over() or has_room(), _LONGEST)
+            late = leaf < digest.leaf or leaf in digest.waiting  # another thread had them too
+            if self._stopped.is_set() or late or not has_room():
                 return None
             digest.waiting[leaf] = lent = _Lent(data, held[0])
             held[0] = self._free.pop()
@@ -182,7 +190,7 @@ class Follower:
 
     def _has_free(self) -> bool:
         """Whether there is a buffer to give in exchange."""
-        if not self._free and self._memory.take(self._size):
+        if not self._free and self._memory.take(self._size, self._of):
             self._extra += 1
             self._free.append(bytearray(self._size))
         return bool(self._free)
@@ -223,14 +231,21 @@ class Follower:
             self._stopped.set()
             self._digests.clear()
             self._free.clear()
-            self._memory.give(self._extra * self._size)
-            self._extra = 0
+            self._give(self._extra)
+            self._lock.notify_all()
+
+    def _give(self, buffers: int) -> None:
+        self._extra -= buffers
+        self._memory.give(buffers * self._size, self._of)
 
     # -- in its own thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             while (number := self._told.get()) is not None and not self._stopped.is_set():
+                with self._lock:
+                    self._at = number
+                    self._lock.notify_all()  # who waits for the hashing of another file waits no more
                 self._advance(number)
         except BaseException as error:
             self._fault = error
@@ -292,6 +307,8 @@ class Follower:
             if (lent := digest.waiting.pop(at)).written:
                 self._free.append(lent.buffer)
             else:  # another thread brought them too, and who lent them still writes them: they are its own again
-                self._extra -= 1
-                self._memory.give(self._size)
+                self._give(1)
+        if len(self._free) > _SPARE:
+            self._give(len(self._free) - _SPARE)
+            del self._free[_SPARE:]
         self._lock.notify_all()

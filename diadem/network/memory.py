@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,10 +112,14 @@ class Memory:
             self._leave(held)
 
     def take(self, size: int, of: str = "") -> bool:
-        """Take room for what can also be done without, where there is plenty and nobody waits; `give` it back."""
+        """Take room for what can also be done without, where there is plenty and nobody waits; `give` it back.
+
+        Of a share a quarter is left, so that its holder has room to go on.
+        """
         with self._lock:
             plenty = self._taken + size <= self._size // 2 and self._used + size <= self._size
-            if self._waiting or not plenty or self._is_beyond(size, of):
+            beyond = of and self._held.get(of, 0) + size > self._share // 4 * 3
+            if self._waiting or not plenty or beyond:
                 return False
             self._taken += size
             self._hold(size, of)
@@ -148,17 +152,20 @@ class Memory:
 
     def _let_in(self) -> None:
         """Give room to those who wait, in turn."""
-        still = []
+        still, let_in = [], list[_Waiting]()
         for at, one in enumerate(self._waiting):
             if self._is_beyond(one.size, one.of):
                 still.append(one)  # it waits for what it holds itself, and keeps nobody else
             elif self._used + one.size <= self._size:
                 self._hold(one.size, one.of)
-                one.wake()
+                let_in.append(one)
             else:
                 still += self._waiting[at:]
                 break
         self._waiting = still
+        with ExitStack() as woken:  # nobody is let in twice or passed over, though the loop of one is closed
+            for one in let_in:
+                woken.callback(one.wake)
 
     def _is_beyond(self, size: int, of: str) -> bool:
         """Whether it would be more than a share; who holds nothing may have that too."""

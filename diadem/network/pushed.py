@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -55,20 +55,25 @@ class Pushed:
         """Let go of every place. What lands just now is waited for a moment; else the next process finishes it."""
         with self._lock:
             places, self._places = list(self._places.values()), {}
-        for place in places:
-            if (lands := place.lands) is None or wait([lands], _WAIT).done:
-                place.close()
+        with ExitStack() as closing:  # one that cannot be closed leaves no other open
+            for place in places:
+                if (lands := place.lands) is None or wait([lands], _WAIT).done:
+                    closing.callback(place.close)
 
     def let_go(self) -> None:
         """Let go of places to which nothing comes any more: their transfer is over or paused, or its sender is gone."""
         with self._lock:
             places = list(self._places.items())
-        for name, place in places:
-            with self._door(name), place.alone_now() as free:
-                if free and self._is_left(name, place):
-                    with self._lock:
-                        self._places.pop(name, None)
-                    place.close()
+        with ExitStack() as rest:  # one that cannot be closed leaves no other open
+            for name, place in places:
+                rest.callback(self._let_go, name, place)
+
+    def _let_go(self, name: str, place: PushedPackage) -> None:
+        with self._door(name), place.alone_now() as free:
+            if free and self._is_left(name, place):
+                with self._lock:
+                    self._places.pop(name, None)
+                place.close()
 
     def _is_left(self, name: str, place: PushedPackage) -> bool:
         if place.gone or place.lands is not None:
@@ -132,6 +137,9 @@ class Pushed:
         with self._noting(transfer_id), self._alone(transfer) as place:
             _require_open(place)
             receiving = place.receiving
+            if receiving.plan is not None:  # its answer was lost: what runs goes on
+                return
+            receiving.require_room(len(data))
             if number == 0:
                 receiving.take_tagmanifest(data)
                 return

@@ -265,7 +265,9 @@ class Receiving:
 
     def follow(self, *, known: bool = False) -> Follower:
         """Hash whole files from now on, those too that begin anew; with `known`, take what the peer gave before."""
-        self._follower = Follower(self.arrival)
+        if self._follower is not None:
+            self._follower.stop()
+        self._follower = Follower(self.arrival, of=self.peer)
         if known:
             reused = reuse(self.desk, self.transfer.peer, self.arrival, self._follower)
             self.count(Counts(reused=reused))

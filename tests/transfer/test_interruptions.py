@@ -389,6 +389,60 @@ def test_a_buffer_is_used_again_only_when_who_lent_it_has_written_it(packed: Pac
     arrival.remove()
 
 
+def test_who_receives_does_not_wait_while_another_file_is_hashed(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = arrive(packed, tmp_path).arrival
+    first, second = (
+        next(at for at, entry in enumerate(arrival.manifest) if entry.name == name) for name in ("a.bin", "c.bin")
+    )
+    at_it, goes_on, read = threading.Event(), threading.Event(), Arrival.read_into
+
+    def slow(self: Arrival, number: int, offset: int, buffer: memoryview) -> int:
+        at_it.set()
+        assert goes_on.wait(30)
+        return read(self, number, offset, buffer)
+
+    monkeypatch.setattr(Arrival, "read_into", slow)
+    follower = Follower(arrival, Memory(0))
+    for number, name in ((first, "a.bin"), (second, "c.bin")):
+        part = memoryview((packed.bag / "data" / name).read_bytes())[:LEAF]
+        arrival.put(number, 0, part)
+        follower.written(number, part)
+    assert at_it.wait(30)
+    began = time.monotonic()
+    for _ in range(8):
+        held = [bytearray(LEAF)]
+        assert follower.lend(second, 1, memoryview(held[0]), held) is None
+    assert time.monotonic() - began < 0.25
+    goes_on.set()
+    follower.stop()
+    arrival.remove()
+
+
+def test_buffers_that_are_hashed_are_given_back_but_for_a_few(packed: Packed, tmp_path: Path) -> None:
+    arrival = arrive(packed, tmp_path).arrival
+    number = next(at for at, entry in enumerate(arrival.manifest) if entry.name == "a.bin")
+    data, memory = (packed.bag / "data" / "a.bin").read_bytes(), Memory(16 * LEAF)
+    follower = Follower(arrival, memory, of="hu-berlin")
+    for leaf in (4, 3, 2, 1, 0):
+        held = [bytearray(data[leaf * LEAF : (leaf + 1) * LEAF])]
+        part = memoryview(held[0])
+        lent = follower.lend(number, leaf, part, held)
+        assert lent is not None
+        arrival.put(number, leaf, part)
+        lent.written = True
+        follower.written(number, part)
+    until = time.monotonic() + 30
+    while not memory.take(6 * LEAF):  # of the half that may be taken two stay with who hashes
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    memory.give(6 * LEAF)
+    follower.stop()
+    assert memory.take(8 * LEAF), "all of it was given back"
+    arrival.remove()
+
+
 def test_what_was_hashed_is_not_hashed_again_in_the_next_run(packed: Packed, tmp_path: Path) -> None:
     here = arrive(packed, tmp_path)
     arrival = here.arrival

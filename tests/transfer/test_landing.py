@@ -783,6 +783,8 @@ def until_received(pair: Pair, transfer: Transfer) -> None:
 def test_while_a_pushed_package_lands_nobody_waits_for_that(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diadem.network.pushed._WAIT", 0.2)
     transfer, other = (accepted(pair, {"a.bin": name.encode() * 3000}, name) for name in ("one", "other"))
+    while other.id[:2] == transfer.id[:2]:  # these share a turn
+        other = accepted(pair, {"a.bin": other.id.encode() * 100}, other.id)
     pushed, context = pushed_of(pair.b.node.context), pair.b.node.context
     with context.locked(f"package-{PackageId(transfer.package).hex[:32]}"):  # it is being entered elsewhere
         push(pair, transfer)
@@ -868,6 +870,37 @@ def test_while_the_place_of_one_transfer_is_opened_others_go_on(pair: Pair) -> N
         assert waits.is_alive()
     waits.join(30)
     assert pair.b.desk.book.get(one.id).state is State.RECEIVED
+
+
+def test_a_place_that_cannot_be_let_go_leaves_no_other_behind(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    transfers = [accepted(pair, {"a.bin": name.encode() * 3000}, name) for name in ("one", "other")]
+    pushed = pushed_of(pair.b.node.context)
+    for transfer in transfers:
+        pushed.have(pair.a.id, transfer.id)
+    close, tried = Arrival.close, list[str]()
+
+    def fail(self: Arrival) -> None:
+        close(self)
+        tried.append(self.folder.name)
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Arrival, "close", fail)
+        with pytest.raises(StoreError):
+            pushed.close()
+    assert sorted(tried) == sorted(transfer.id for transfer in transfers)
+
+
+def test_tag_files_that_come_again_begin_nothing_anew(pair: Pair) -> None:
+    transfer, pushed = accepted(pair), pushed_of(pair.b.node.context)
+    source, peer = source_of(pair, transfer), pair.a.id
+    parts = [b"".join(source.part(number)[1]) for number in (0, 1)]
+    before = threading.active_count()
+    for number in (0, *[1] * 20):
+        pushed.put_part(peer, transfer.id, number, parts[number])
+    assert threading.active_count() <= before + 1
+    push(pair, transfer)
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
 
 def test_leaves_that_are_none_of_the_window_are_refused(pair: Pair) -> None:

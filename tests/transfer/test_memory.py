@@ -81,6 +81,17 @@ def test_who_holds_what_can_be_done_without_keeps_nobody_waiting_for_ever() -> N
     memory.give(500)
 
 
+def test_one_takes_no_more_of_what_it_can_do_without_than_leaves_it_room_to_go_on() -> None:
+    memory = Memory(1600)
+    assert memory.take(600, "cern")
+    assert not memory.take(1, "cern"), "it has the rest of its share for what it cannot do without"
+    assert memory.take(100, "desy")
+    with memory.room(200, of="cern"):
+        pass
+    memory.give(600, "cern")
+    assert memory.take(1, "cern")
+
+
 def test_who_is_gone_holds_no_more_than_its_share_and_who_waits_hears_when_to_stop() -> None:
     memory, end, stop = Memory(4), threading.Event(), threading.Event()
 

@@ -167,6 +167,7 @@ class _Collect:
             self._way.carrier.remove(self._way.relay.relay, [str(name) for name in (*stale, *done)])
             stale = []
         if stale:
+            self._receiving.arrival.sync()
             self._way.carrier.remove(self._way.relay.relay, [str(name) for name in stale])
         self._ask()
         return came
