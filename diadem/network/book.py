@@ -139,16 +139,20 @@ class TransferBook:
             known = _one(connection, transfer).counts
             _TRANSFERS.change(connection, _ONE, transfer, counts=known.plus(counts), done=done, rate=rate)
 
-    def spend(self, transfer: str, part: int, start: int, stop: int) -> None:
+    def spend(self, transfer: str, part: int, start: int, stop: int, *, once: bool = False) -> None:
         """Count bytes that are about to be sent.
 
         Where the same part was asked for before up to its end, the line was cut: what did not arrive of it is given
         back, but for a little. Where less is asked for, a leaf of it came wrong. A `part` below 0 is one of the tag
-        files. Raises `Refused` where they would go beyond what was accepted.
+        files, or an object at a carrier. With `once`, what was counted of the part is not counted again. Raises
+        `Refused` where they would go beyond what was accepted.
         """
         with self._file.writing(durable=False) as connection:
             sql = "SELECT start, stop FROM spent WHERE transfer = ? AND part = ?"
-            first, end = connection.execute(sql, [transfer, part]).fetchone() or (0, 0)
+            known = connection.execute(sql, [transfer, part]).fetchone()
+            if once and known:
+                return
+            first, end = known or (0, 0)
             cut = stop >= end
             count = stop - start - (max(0, end - max(start, first) - _LOST) if cut else 0)
             if cut:

@@ -72,8 +72,7 @@ def push_package(
     link = desk.link(transfer.peer)
     if transfer.error:  # it is tried anew
         desk.book.change(transfer.id, error="", next="")
-    source = sources.of(transfer.peer, transfer.id, DIRECT)
-    push = _Push(source, transfer, link, listener, stop or threading.Event())
+    push = _Push(sources, transfer, link, listener, stop or threading.Event())
     for _ in range(_ROUNDS):
         if not push.round():
             break
@@ -86,9 +85,9 @@ class _Push:
     """One run of one transfer."""
 
     def __init__(
-        self, source: Source, transfer: Transfer, link: Link, listener: Listener, stop: threading.Event
+        self, sources: Sources, transfer: Transfer, link: Link, listener: Listener, stop: threading.Event
     ) -> None:
-        self._source, self._transfer, self._link = source, transfer, link
+        self._sources, self._transfer, self._link = sources, transfer, link
         self._listener, self._stop = listener, stop
         self._lock = threading.Lock()
         self._wrong: Counter[int] = Counter()
@@ -96,16 +95,19 @@ class _Push:
     def round(self) -> bool:
         """Send what is wanted now; whether there was something."""
         parts, wanted = self._have()
+        if parts and not wanted:  # also where the right has ended meanwhile: it has everything
+            return False
+        source = self._sources.of(self._transfer.peer, self._transfer.id, DIRECT)
         if not parts:
             for number in (0, 1):
-                _, blocks = self._source.part(number)
+                _, blocks = source.part(number)
                 self._link.put_part(self._transfer.id, number, b"".join(blocks))
             _, wanted = self._have()
         if not wanted:
             return False
 
         def put(run: Run) -> None:
-            self._put(*run)
+            self._put(source, *run)
             self._listener(Progress("push", run[0] + 1, len(wanted), unit="windows"))
 
         def check() -> None:
@@ -122,10 +124,10 @@ class _Push:
             raise Have.fault(f"it asks for one of {have.windows:,} windows; the package has fewer")
         return have.parts, have.runs()
 
-    def _put(self, number: int, start: int, stop: int | None) -> None:
+    def _put(self, source: Source, number: int, start: int, stop: int | None) -> None:
         """Send a run of a window; where a leaf is wrong, it is read again in the next round, and proven."""
         try:
-            self._link.put_window(self._transfer.id, number, start, self._source.window(number, start, stop))
+            self._link.put_window(self._transfer.id, number, start, source.window(number, start, stop))
         except IntegrityError:
             with self._lock:
                 self._wrong[number] += 1

@@ -224,7 +224,9 @@ def push_all(desk: Desk, sources: Sources, *, peer: str | None = None, stop: thr
                 stopped = _stopped(desk, transfer, stop)
                 carrier = carrier_for(desk, transfer)
                 try:
-                    deposit_package(desk, sources, transfer.id, carrier, listener=silent, stop=stopped)
+                    deposit_package(
+                        desk, sources, transfer.id, carrier, route=transfer.route, listener=silent, stop=stopped
+                    )
                 except NoMoreAllowed as error:
                     give_up(desk, transfer.id, carrier.label, error)
             else:

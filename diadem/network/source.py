@@ -163,8 +163,6 @@ class Source:
                     "more bytes would move than were accepted", next="Cancel the transfer, and send it again."
                 )
             self._giving += size
-        part, window, generation = name
-        number = (generation << 2 | part) << 32 | window
         put = False
         try:
             yield
@@ -173,10 +171,22 @@ class Source:
             with self._lock:  # or another thread would see it counted twice
                 self._giving -= size
                 if put:
-                    self._desk.book.spend(self._id, -number, 0, size)
+                    self._desk.book.spend(self._id, _number(name), 0, size)
+
+    def gave(self, name: ObjectName, size: int) -> None:
+        """Count an object that lies at a carrier though nobody noted that; what counted already, counts no more."""
+        if self._route != DISK:
+            with self._lock, contextlib.suppress(Refused):  # beyond what was accepted: no more can be put down
+                self._desk.book.spend(self._id, _number(name), 0, size, once=True)
 
     def _plan(self) -> WindowPlan:
         return self._sources.get(self._package).plan
+
+
+def _number(name: ObjectName) -> int:
+    """The part that an object is in the book."""
+    part, window, generation = name
+    return -((generation << 2 | part) << 32 | window)
 
 
 class Sources:

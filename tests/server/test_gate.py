@@ -70,7 +70,8 @@ class Door:
         headers = sign(method, BASE + path, query, digest=digest, to=to, key=key, now=now)
         given = {name.lower(): value for name, value in headers.items()}
         given |= {"content-length": str(len(body))} if body or method != "GET" else {}
-        return Head(method, BASE + path, query, given | more.get("headers", {}), frozenset(), "192.0.2.7", 700)
+        given |= more.get("headers", {})
+        return Head(method, BASE + path, query, given, frozenset(), "192.0.2.7", "192.0.2.7:1", 700)
 
     def refusal(self, head: Head) -> TurnedAway:
         with pytest.raises(TurnedAway) as caught:
@@ -237,7 +238,7 @@ def test_an_address_that_guesses_is_told_to_wait_and_a_peer_behind_it_is_not(con
     nonces.close()
 
 
-def test_where_signatures_of_a_known_key_are_guessed_none_is_looked_at_any_more(
+def test_where_signatures_of_a_known_key_are_guessed_none_of_that_connection_is_looked_at_any_more(
     context: Context, tmp_path: Path
 ) -> None:
     nonces = Nonces.open(tmp_path)
@@ -248,7 +249,7 @@ def test_where_signatures_of_a_known_key_are_guessed_none_is_looked_at_any_more(
         assert busy.why(wrong) == (("signature", 404) if number < 3 else ("busy-address", 429))
     assert busy.why(busy.head()) == ("busy-address", 429), "not even a right one: it would have to be computed"
     busy.gate.admit(busy.head(key=PENDING_KEY))
-    busy.gate.admit(replace(busy.head(), address="192.0.2.8"))
+    busy.gate.admit(replace(busy.head(), connection="192.0.2.7:2"))  # its peer, behind the same gateway
     nonces.close()
 
 
@@ -316,7 +317,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
     ),
 )
 def test_whatever_comes_is_answered(door: Door, method: str, path: str, query: str, headers: dict[str, str]) -> None:
-    head = Head(method, path, query, headers, frozenset(), "192.0.2.7", 100)
+    head = Head(method, path, query, headers, frozenset(), "192.0.2.7", "192.0.2.7:1", 100)
     if (method, path, query, headers.get("content-length", "0")) == ("GET", BASE + "health", "", "0"):
         return
     assert 400 <= door.refusal(head).response.status < 500

@@ -19,9 +19,10 @@ from typing import Any, cast
 import pytest
 
 import diadem
-from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Refused, UsageError
+from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Refused, Unreachable, UsageError
 from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
+from diadem.model.routes import DISK
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
 from diadem.network.jobs import Movers
@@ -41,6 +42,7 @@ from tests.transfer.pair import Pair, Side, deliver_all
 from tests.transfer.test_killed import killed_at, kinds_of
 
 ROUTE = "via:drive"
+MIB = 1 << 20
 
 
 @dataclass
@@ -697,6 +699,52 @@ def test_small_files_that_one_copy_lacks_are_put_down_from_another(drive: Drive,
         path.write_bytes(b"not")
     assert "2-0-1.age" in drive.put(), drive.at(a, sent.id).error
     assert drive.take(sent.id).state is State.CLOSED
+
+
+class Unanswered(Losing):
+    """A carrier that takes an object, and the line is cut before it says so."""
+
+    def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
+        self.carrier.put(relay, name, data)
+        if name == self.lost:
+            raise Unreachable("the line is cut")
+
+
+def test_what_was_put_down_without_an_answer_counts_all_the_same_and_once(
+    drive: Drive, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, a = drive.send(package), drive.pair.a
+    for lost in ("2-0-1", "2-1-1"):
+        with monkeypatch.context() as cut:
+            cut.setattr(
+                "diadem.network.rounds.carrier_for",
+                lambda *args, lost=lost: Guarded(cast(Carrier, Unanswered(carrier_for(*args), lost)), "the drive"),
+            )
+            drive.put()
+    drive.put()
+    assert len(drive.names()) == 4
+    moved = drive.at(a, sent.id).moved
+    assert sent.bytes <= moved <= sent.bytes + 3 * MIB
+    drive.put()
+    assert drive.at(a, sent.id).moved == moved
+    assert drive.take(sent.id).state is State.CLOSED
+
+
+def test_what_goes_by_a_carrier_counts_though_the_route_changes_at_that_moment(
+    drive: Drive, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, desk = drive.send(small), drive.pair.a.desk
+
+    def changed(*args: Any) -> Guarded:
+        found = carrier_for(*args)
+        desk.book.change(sent.id, route=DISK)
+        return found
+
+    monkeypatch.setattr("diadem.network.rounds.carrier_for", changed)
+    with contextlib.suppress(Interrupted):
+        drive.put()
+    lying = sum(path.stat().st_size for path in drive.root.rglob("*.age"))
+    assert drive.at(drive.pair.a, sent.id).moved > lying // 2
 
 
 def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -> None:

@@ -119,3 +119,14 @@ def test_of_a_file_that_becomes_shorter_the_next_one_stands_where_it_should(pair
     with pytest.raises(StoreError, match="no copy has these bytes intact"):
         take_all()
     assert files["a.bin"].startswith(got), "nothing of the other one"
+
+
+def test_of_a_push_that_was_received_nothing_is_wrong_once_the_right_has_ended(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer = accepted(pair, {"a.bin": os.urandom(MIB)}, copies=1)
+    monkeypatch.setattr(pair.a.desk, "pushes", lambda _: True)
+    push_all(pair.a.desk, Sources(pair.a.desk))
+    pair.a.node.revoke(pair.a.desk.book.get(transfer.id).grant)
+    push_all(pair.a.desk, Sources(pair.a.desk))
+    assert pair.a.desk.book.get(transfer.id).error == ""

@@ -46,7 +46,7 @@ _LONGEST_WAIT: Final = 60.0
 #: What stands in every answer.
 _ALWAYS: Final = {"cache-control": "no-store", "server": "diadem"}
 _SLOW: Final = problem(408, "slow", "the body came too slowly", next="Ask again.")
-_FULL: Final = problem(503, "busy", "this node is receiving as much as it can", next="Try again later.")
+_FULL: Final = problem(503, "busy", "this node is moving as much as it can", next="Try again later.")
 _OTHER_BODY: Final = problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
 ACCESS: Final = logging.getLogger("diadem.network.http.access")
 FAULTS: Final = logging.getLogger("diadem.network.http")
@@ -154,7 +154,7 @@ class App:
         self.counts.add("open_requests")
         status = 500
         try:
-            response = await self._answer(_head(scope, story.address), protocol, story)
+            response = await self._answer(_head(scope, story), protocol, story)
             status = response.status
             await self._send(response, protocol, story)
         except Exception as error:
@@ -450,10 +450,10 @@ def _closing(response: Response) -> Response:
     return replace(response, headers={**response.headers, "connection": "close"})
 
 
-def _head(scope: Any, address: str) -> Head:
+def _head(scope: Any, story: _Story) -> Head:
     items = scope.headers.items()
     names = Counter(name for name, _ in items)
     headers: Mapping[str, str] = dict(items)
     twice = frozenset(name for name, times in names.items() if times > 1)
     size = sum(len(name) + len(value) for name, value in items) + len(scope.path) + len(scope.query_string)
-    return Head(scope.method, scope.path, scope.query_string, headers, twice, address, size)
+    return Head(scope.method, scope.path, scope.query_string, headers, twice, story.address, story.client, size)

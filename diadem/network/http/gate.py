@@ -3,8 +3,8 @@
 1. the path is one of the table;
 2. an address from which nobody known asks does not ask too often: before that nothing is computed or kept for it;
 3. where a signature is needed: it is written in our form, for this node, of now, by a key that the node knows, and
-   holds; where wrong ones of that key came from that address too often, none is looked at. The key does not ask too
-   often; and the request is new;
+   holds; where wrong ones of that key came by that connection too often, none of it is looked at. The key does not ask
+   too often; and the request is new;
 4. a peer that is not confirmed asks for nothing but what is open to it;
 5. path, query and length of the body are as the route has them.
 
@@ -48,8 +48,8 @@ class Head:
         Names in lower case.
     twice : frozenset of str
         Names that stood more than once.
-    address : str
-        From where it came.
+    address, connection : str
+        From where it came; and by which connection, which one gateway has many of.
     size : int
         Characters of all of it.
     """
@@ -60,6 +60,7 @@ class Head:
     headers: Mapping[str, str]
     twice: frozenset[str]
     address: str
+    connection: str
     size: int
 
 
@@ -218,9 +219,9 @@ class Gate:
         asker = self._introduced(head) if route.auth == "introduced" else self._known(signed)
         if asker is None:
             raise TurnedAway("signature", nothing_here(), route=route)  # nobody can ask whose keys are known here
-        guess = f"{head.address} {asker.key_id}"
+        guess = f"{head.connection} {asker.key_id}"  # behind a gateway, all have the address of who guesses
         if self._guesses.is_empty(guess):
-            raise _busy("address", route=route)
+            raise _busy("connection", route=route)
         if not holds(signed, head.method, head.path, head.query, key=PublicKey.from_text(asker.key)):
             self._guesses.take(guess)
             raise TurnedAway("signature", nothing_here(), route=route)

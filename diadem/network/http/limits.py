@@ -21,7 +21,8 @@ class Limits:
     ----------
     address_rate, address_burst : float
         Requests a second, and at once, of one network address: those without a signature, and those refused. What is
-        signed by a known key does not count: several peers may come through one gateway.
+        signed by a known key does not count: several peers may come through one gateway. So often may one connection
+        also bring wrong signatures of a known key.
     key_rate, key_burst : float
         Requests a second, and at once, of one key.
     foreign_bodies : int

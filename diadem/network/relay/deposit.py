@@ -9,12 +9,13 @@ from typing import Final
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
 from diadem.model.carriers import CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
+from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.crew import ThreadCrew
 from diadem.network.desk import Desk
 from diadem.network.memory import TRANSFERS
 from diadem.network.relay.guarded import Guarded
-from diadem.network.relay.pieces import pieces_of
+from diadem.network.relay.pieces import PIECE, pieces_of
 from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, relay_book
 from diadem.network.source import Source, Sources
 from diadem.network.windows import WINDOW
@@ -106,10 +107,12 @@ class Deposit:
             raise Interrupted(_STOPPED, next="Run the same command again to continue.") from None
 
     def _look(self) -> None:
-        """What lies there though this node does not remember: it stopped before it could note that."""
+        """What lies there though this node does not remember: it stopped, or was not answered, before it noted that."""
         for one in self._carrier.ls(self._relay.relay):
             name = ObjectName.of(one.name)
             if name is not None and self._lying.get(name[:2], 0) < name.generation <= self._generation(name[:2]):
+                most = PIECE if name.part < 2 else min(WINDOW, self._transfer.bytes)
+                self._source.gave(name, min(one.size, most))
                 self._note(name)
 
     def _generation(self, place: Place) -> int:
@@ -153,10 +156,13 @@ def deposit_package(
     transfer_id: str,
     carrier: Guarded,
     *,
+    route: str,
     listener: Listener,
     stop: Callable[[], bool] = lambda: False,
 ) -> Transfer:
     """Put down what the receiver of an accepted package wants; it says itself when it is received.
+
+    `route` is the one that the carrier is of, whatever the transfer takes by now: by that it counts what goes.
 
     Raises
     ------
@@ -166,11 +172,13 @@ def deposit_package(
     transfer, relays = desk.book.get(transfer_id), relay_book(desk.context)
     if transfer.direction != OUT or transfer.state not in MOVING:
         raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfer ls")
+    if route == DISK:
+        raise Refused("what goes on a disk is written to it by hand", next="See: diadem transfer ls")
     relay = relays.get(transfer.id)
     if relay is None:
         raise NotFound("its acceptance names no place to write it to", next="Cancel it, and offer the package again.")
     try:
-        source = sources.of(transfer.peer, transfer.id, transfer.route)
+        source = sources.of(transfer.peer, transfer.id, route)
         Deposit(transfer, relay, source, carrier, relays.asked(transfer.id), relays).run(listener, stop)
     except CarrierFull as error:
         desk.book.change(
