@@ -19,8 +19,8 @@ from diadem.network.envelope import Mail, open_mail, seal_mail
 from diadem.network.jobs import jobs
 from diadem.network.link import Link
 from diadem.network.mail import pickup
+from diadem.network.mail.exchange import exchange
 from diadem.network.messages import WANTED
-from diadem.network.rounds import exchange
 from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.peers.notes import age_recipient
 from tests.transfer.folder_hub import FolderBoxes, FolderHub, Lying
