@@ -242,8 +242,8 @@ def report_names(findings: Findings, paths: Collection[str]) -> None:
     for path in paths:
         groups[twin_key(path)].append(path)
     for group in groups.values():
-        first, *others = sorted(group)
-        if others:
+        if len(group) > 1:
+            first, *others = sorted(group)
             findings.warning("name-twins", f"on some systems it is the same file as {', '.join(others)}", first)
     parts: dict[str, str | None] = {}
     for path in paths:

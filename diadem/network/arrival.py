@@ -37,7 +37,7 @@ from diadem.package.examine import TagFiles
 from diadem.store.bags import LocalBundle
 from diadem.store.contract import Added, Store
 from diadem.store.folder import FolderStore
-from diadem.store.package_copy import contents_of, refuse_path
+from diadem.store.package_copy import refuse_path, tree_of
 from diadem.store.stage import Stage, lock_path, remove_tree
 from diadem.store.store import Copies
 from diadem.store.system import (
@@ -445,9 +445,8 @@ def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listene
         return store.add(LocalBundle(arrival.bag), opened, path, listener=listener)
     if arrival.published:
         return Added(published_path(store, opened.id, opened.payload_id), True, "written")
-    cargo = contents_of(LocalBundle(arrival.bag), opened)
     copies = Copies(store, opened, path)
-    added = store.publish(arrival, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
+    added = store.publish(arrival, path, opened.id, opened.payload_id, tree_of(opened), copies.is_sound)
     return replace(added, damaged=copies.damaged)
 
 

@@ -23,6 +23,7 @@ from diadem.package.examine import TagFiles, open_tag_files
 from diadem.store.addresses import local_path
 from diadem.store.bags import LocalBundle
 from diadem.store.contract import Added
+from diadem.store.package_copy import place_for
 
 #: Datasets of a package that are entered before its receipt is stated, which takes a twentieth of a second. Those of a
 #: larger one follow when its sender knows that it is here.
@@ -133,7 +134,5 @@ def _entered(desk: Desk, transfer: Transfer, opened: TagFiles, added: Added) -> 
 
 def _path(desk: Desk, transfer: Transfer, opened: TagFiles) -> str:
     """Its name as in the sender's store, where that is a name as packages have."""
-    from diadem.node.take.handed_packages import place_for
-
     told = str(desk.book.about(transfer.id).get("path", ""))
     return place_for(told, opened.payload_id, desk.now)

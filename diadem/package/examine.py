@@ -34,7 +34,6 @@ from diadem.package.tags import (
     BAGIT,
     BAGIT_TXT,
     CONTINUES,
-    join,
     parse_bag_info,
     parse_index,
     parse_manifest,
@@ -304,15 +303,13 @@ def _parse(found: Examined, fault: Fault) -> None:
         fault("tag-file-malformed", BAGIT, error)
     if MANIFEST in tags:
         found.digests = _parsed(MANIFEST, lambda: parse_payload_manifest(tags[MANIFEST]), fault)
-    if INDEX_PATH in tags:
-        found.index = _parsed(INDEX_PATH, lambda: parse_index(tags[INDEX_PATH]), fault)
+    if INDEX_PATH in tags:  # where it differs from the manifest, the index is not believed
+        found.index = _parsed(INDEX_PATH, lambda: parse_index(tags[INDEX_PATH], found.digests), fault)
     if LEAVES_PATH in tags and found.index is not None:
         found.leaves = Leaves(tags[LEAVES_PATH], found.index.leaf_size)
     if BAG_INFO in tags:
         found.bag_info = _parsed(BAG_INFO, lambda: parse_bag_info(tags[BAG_INFO]), fault)
-    digests, index = found.digests, found.index
-    if digests is not None and index is not None:  # where the two differ, the index is not believed
-        found.index = _parsed(INDEX_PATH, lambda: join(digests, index), fault)
+    if found.digests is not None:
         _compare(found, fault)
 
 

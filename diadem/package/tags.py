@@ -52,6 +52,7 @@ _INDEX_ROW = re.compile(
     r"([^\t]+)\t(0|[1-9][0-9]{0,18})\t(0|[1-9][0-9]{0,18})\t(-?)(0|[1-9][0-9]{0,11})\.([0-9]{9})"
     r"\t((?:[A-Za-z0-9_.~/-]|%[0-9A-F]{2})*)\Z"
 )
+_OTHER_FILES = "does not list the same files as the manifest, in the same order"
 _NEXT = "Fetch the package again, or restore its tag files from another copy."
 
 
@@ -250,10 +251,12 @@ def index_text(manifest: Manifest) -> bytes:
     return "".join(lines).encode()
 
 
-def parse_index(data: bytes) -> Manifest:
-    """Read an index: a manifest whose entries still lack their SHA-256, which `join` gives them.
+def parse_index(data: bytes, digests: Sequence[tuple[str, str]] | None = None) -> Manifest:
+    """Read an index: the manifest that the rest of DIADEM uses, with the `digests` of `parse_payload_manifest`.
 
-    Raises `PackageError` naming the line, where anything is malformed or not in canonical form.
+    Raises `PackageError` naming the line, where anything is malformed or not in canonical form, or leaves are not
+    numbered one after the other; also where the digests are of other files, or in another order. Without digests its
+    entries lack their SHA-256.
     """
     lines = _lines(data, INDEX_PATH, "the index ")
     head = _INDEX_HEAD.match(lines[0])
@@ -262,8 +265,12 @@ def parse_index(data: bytes) -> Manifest:
     leaf_size = int(head.group(1))
     if leaf_size & (leaf_size - 1) or not 1 << 10 <= leaf_size <= 1 << 22:
         raise _malformed(f"has a leaf size of {leaf_size}, which is not a power of two from 1 KiB to 4 MiB")
-    entries = []
-    for number, line in enumerate(lines[1:-1], 2):
+    rows = lines[1:-1]
+    listed = [None] * len(rows) if digests is None else digests
+    if len(listed) != len(rows):
+        raise _malformed(_OTHER_FILES)
+    entries, expected = [], 0
+    for number, (line, known) in enumerate(zip(rows, listed, strict=True), 2):
         match = _INDEX_ROW.match(line)
         if match is None:
             raise _malformed(f"line {number} is not path, size, first leaf, time and original name in canonical form")
@@ -272,24 +279,16 @@ def parse_index(data: bytes) -> Manifest:
         original = unquote_to_bytes(name) if name else None
         if (sign and not mtime_ns) or (original is not None and quote_from_bytes(original, safe="/") != name):
             raise _malformed(f"line {number} has a time or name that is not in canonical form")
-        entries.append(FileEntry(path, int(size), "", -mtime_ns if sign else mtime_ns, original, int(first_leaf)))
+        if known is not None and known[1] != path:
+            raise _malformed(_OTHER_FILES)
+        if int(first_leaf) != expected:
+            raise _malformed(f"gives {path} the first leaf {first_leaf}, not {expected}")
+        entry = FileEntry(
+            path, int(size), known[0] if known else "", -mtime_ns if sign else mtime_ns, original, expected
+        )
+        expected += leaf_count(entry.size, leaf_size)
+        entries.append(entry)
     return Manifest(tuple(entries), leaf_size)
-
-
-def join(digests: list[tuple[str, str]], index: Manifest) -> Manifest:
-    """The manifest that the rest of DIADEM uses, of the lines of `manifest-sha256.txt` and the index.
-
-    Raises `PackageError` where paths or their order differ, or leaves are not numbered one after the other.
-    """
-    if [path for _, path in digests] != [entry.path for entry in index.entries]:
-        raise _malformed("does not list the same files as the manifest, in the same order")
-    entries, expected = [], 0
-    for (sha256, path), row in zip(digests, index.entries, strict=True):
-        if row.first_leaf != expected:
-            raise _malformed(f"gives {path} the first leaf {row.first_leaf}, not {expected}")
-        expected += leaf_count(row.size, index.leaf_size)
-        entries.append(FileEntry(path, row.size, sha256, row.mtime_ns, row.original, row.first_leaf))
-    return Manifest(tuple(entries), index.leaf_size)
 
 
 def _malformed(what: str) -> PackageError:

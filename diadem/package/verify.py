@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from diadem.errors import DiademError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, Listing, silent
@@ -49,10 +51,10 @@ def verify(
     findings = Findings()
     examined = examine(bundle, listing, findings, expected_id, opened)
     level = level or (Level.LEAVES if examined.id in _CONSISTENT else Level.FULL)
-    jobs = _jobs(examined, listing, level, findings)
     if level is Level.QUICK:
-        proven = Proven(files=sum(job.size == job.present for job in jobs))
+        proven = Proven(files=sum(listing.files.get(path) == size for path, size, _ in _files(examined, listing)))
     else:
+        jobs = _jobs(examined, listing, level, findings)
         proven = prove(bundle, jobs, findings=findings, listener=listener, leaves=examined.leaves, workers=workers)
     checked = {"files": proven.files, "bytes": proven.bytes, "leaves": proven.leaves, "tag_files": examined.proven}
     report = Report(bundle.url, level, findings.sorted(), examined.id, checked)
@@ -79,9 +81,7 @@ def _jobs(examined: Examined, listing: Listing, level: Level, findings: Findings
     index, digests = examined.index, {path: digest for digest, path in examined.digests or ()}
     by_leaf = index is not None and examined.leaves is not None
     by_digest = examined.digests is not None and (level is Level.FULL or not by_leaf)
-    if level is Level.QUICK:
-        pass
-    elif not by_leaf and not by_digest:
+    if not by_leaf and not by_digest:
         message = "neither leaves nor manifest can be trusted: no file of the payload was proven"
         findings.error("payload-unproven", message, next="Restore the tag files from another copy and verify again.")
     elif not by_leaf:
@@ -90,17 +90,19 @@ def _jobs(examined: Examined, listing: Listing, level: Level, findings: Findings
     elif examined.digests is None:
         message = "the manifest cannot be trusted: files were proven by their leaves alone"
         findings.warning("manifest-unproven", message)
-    files = (  # without an index, the sizes that are there
-        [(entry.path, entry.size, entry.first_leaf) for entry in index]
-        if index is not None
-        else [(path, listing.files.get(path, 0), 0) for path in digests]
-    )
     jobs = []
-    for path, size, first_leaf in files:
+    for path, size, first_leaf in _files(examined, listing):
         present = listing.files.get(path)
         if present is None:
             continue
         whole = (("sha256", digests[path]),) if by_digest and present == size else ()
-        if whole or by_leaf or level is Level.QUICK:
+        if whole or by_leaf:
             jobs.append(FileJob(path, size, present, first_leaf if by_leaf else None, whole))
     return jobs
+
+
+def _files(examined: Examined, listing: Listing) -> Iterator[tuple[str, int, int]]:
+    """Path, size and first leaf of each file; without an index, the sizes that are there."""
+    if examined.index is not None:
+        return ((entry.path, entry.size, entry.first_leaf) for entry in examined.index)
+    return ((path, listing.files[path], 0) for _, path in examined.digests or () if path in listing.files)

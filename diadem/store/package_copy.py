@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
@@ -22,6 +24,8 @@ from diadem.work import in_order
 
 #: Folders in the root of a store in which no packages lie.
 NO_YEARS = frozenset({".diadem", "incoming"})
+#: A package's folder as stores have it, where it may have had to take a number.
+_NAMED = re.compile(r"(?:[0-9]{4}/)?(([0-9]{4})[0-9]{4}-[a-z0-9-]{1,60}-[0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
 ADVICE = "Repair this copy, or take another one."
 #: Bytes of one request; small files are one request each.
 _PIECE = 8 << 20
@@ -146,6 +150,14 @@ def refuse_path(path: str) -> None:
         reason = "that folder is not for packages"
     if reason:
         raise UsageError(f"a package cannot be here: {reason}", where=path, next="Name it <year>/<name>.")
+
+
+def place_for(name: str, payload_id: str, now: datetime) -> str:
+    """Where a package goes in a store: under the name that it has, where that is one as packages have."""
+    told = _NAMED.match(name)
+    if told is not None and told[1].endswith(payload_id[:12]):
+        return f"{told[2]}/{told[1]}"
+    return f"{now:%Y/%Y%m%d}-received-{payload_id[:12]}"
 
 
 class Counter(Meter):

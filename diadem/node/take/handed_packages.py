@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,21 +31,12 @@ from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.scan.tree import is_systems_own
 from diadem.serialization.zip_list import UNREADABLE
+from diadem.store.package_copy import place_for
 from diadem.store.system import long_path
 
-#: A package's folder as stores have it, where it may have had to take a number.
-NAMED: Final = re.compile(r"(?:[0-9]{4}/)?(([0-9]{4})[0-9]{4}-[a-z0-9-]{1,60}-[0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
 _SHEETS: Final = 4 * MAX_SHEET
 #: Of what lies beside packages, how many names are told.
 _NAMED: Final = 4
-
-
-def place_for(name: str, payload_id: str, now: datetime) -> str:
-    """Where a package goes in a store: under the name that it has, where that is one as packages have."""
-    told = NAMED.match(name)
-    if told is not None and told[1].endswith(payload_id[:12]):
-        return f"{told[2]}/{told[1]}"
-    return f"{now:%Y/%Y%m%d}-received-{payload_id[:12]}"
 
 
 def names_beside(path: Path, packages: Sequence[Bundle]) -> list[str]:
