@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -125,6 +126,8 @@ def parser(purpose: str) -> argparse.ArgumentParser:
 @contextmanager
 def workplace(chosen: Path | None) -> Iterator[Path]:
     """The folder to work in: the chosen one, which is kept, or a temporary one, which is removed."""
+    # commands start with modules that are compiled, as where DIADEM is installed; else each compiles them anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if chosen is not None:
         chosen.mkdir(parents=True, exist_ok=True)
         yield chosen.resolve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -142,9 +143,10 @@ class HubClient:
         return self._noted(answer, STORED, mailbox, holds=(name, digest.hex(), len(data)))
 
     def ls(self, mailbox: str, *, wait: float = 0) -> list[Carried]:
-        """What waits there, the oldest first, some at a time; within `wait` seconds."""
-        query = {"wait": str(min(99, int(wait)))} if wait >= 1 else None
-        found = _Objects.of(self._client.get_json(_mailbox(mailbox), query, wait=wait)).objects
+        """What waits there, the oldest first, some at a time; within `wait` seconds, which the hub counts whole."""
+        seconds = min(99, math.ceil(wait))  # one that is cut off would be filled with requests
+        query = {"wait": str(seconds)} if seconds else None
+        found = _Objects.of(self._client.get_json(_mailbox(mailbox), query, wait=seconds)).objects
         if mailbox == self.node:
             self._came = {one.name: bytearray(one.data) for one in found if one.data is not UNSET}
         return [Carried(one.name, one.size, one.sha256) for one in found]

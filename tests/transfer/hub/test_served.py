@@ -178,6 +178,14 @@ def test_whoever_waits_hears_of_it(served: Served) -> None:
     served.spoke(B).end(relay)
 
 
+@pytest.mark.parametrize("wait", [0.3, 1.4])
+def test_whoever_waits_less_than_whole_seconds_waits_too(served: Served, wait: float) -> None:
+    relay, began = served.opened(), time.monotonic()
+    assert served.spoke(B).ls(relay, wait=wait) == []
+    assert wait <= time.monotonic() - began, "who asks again at once asks a hub many times a second"
+    served.spoke(B).end(relay)
+
+
 def test_a_message_through_a_box(served: Served) -> None:
     invitation = sha256(b"a ticket's secret")
     served.spoke(B).set_box([served.harbour.id(A)], [invitation])
