@@ -6,7 +6,8 @@
  *
  * The n-th call of one of these sorts gives the error (kill: ends its process), with sticky every one after it
  * too. Calls are counted in a file that all processes share: first all of them, then each sort below each folder; with
- * n=0 they are only counted. Sorts: open write fsync rename link unlink mkdir chmod truncate read stat opendir flock.
+ * n=0 they are only counted. Sorts: open write fsync rename link unlink mkdir chmod truncate read stat opendir flock
+ * close.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -27,8 +28,8 @@
 #include <unistd.h>
 
 static const char *const sorts[] = {"open", "write", "fsync", "rename", "link", "unlink", "mkdir", "chmod",
-                                    "truncate", "read", "stat", "opendir", "flock", NULL};
-enum sort { OPEN, WRITE, FSYNC, RENAME, LINK, UNLINK, MKDIR, CHMOD, TRUNCATE, READ, STAT, OPENDIR, FLOCK };
+                                    "truncate", "read", "stat", "opendir", "flock", "close", NULL};
+enum sort { OPEN, WRITE, FSYNC, RENAME, LINK, UNLINK, MKDIR, CHMOD, TRUNCATE, READ, STAT, OPENDIR, FLOCK, CLOSE };
 
 static struct { int ready, code, sticky, kill; long n; unsigned sorts; char *under[16]; atomic_long *count; } plan;
 static __thread int inside;
@@ -157,6 +158,7 @@ ON_FILE(int, TRUNCATE, ftruncate64, (int file, off_t size), T(int, off_t), (file
 ON_FILE(int, CHMOD, fchmod, (int file, mode_t mode), T(int, mode_t), (file, mode))
 ON_FILE(int, STAT, fstat, (int file, struct stat *into), T(int, struct stat *), (file, into))
 ON_FILE(int, STAT, fstat64, (int file, struct stat64 *into), T(int, struct stat64 *), (file, into))
+ON_FILE(int, CLOSE, close, (int file), T(int), (file))
 ON_FILE(int, FLOCK, flock, (int file, int how), T(int, int), (file, how))
 
 #define ON_PATH(result, failed, sort, name, folder, parameters, types, arguments) \

@@ -84,6 +84,16 @@ VERBS: Mapping[str, tuple[Callable[[Site], Sequence[object]], int]] = {
 _MAKING = ("init", "store add", "user add", "delete", "drop", "export", "get")
 
 
+#: Bytes of the file in which calls are counted.
+COUNTERS = 8 * (1 + 16 * 16)
+
+
+def build(library: Path) -> Path:
+    """Make the library that lets calls fail."""
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, _SOURCE, "-ldl"], check=True)
+    return library
+
+
 def missing() -> str:
     """Why it cannot be tried here; "" where it can."""
     if not sys.platform.startswith("linux"):
@@ -126,7 +136,7 @@ class Site:
         self._template, self._counter = work / "template", work / "count"
         self._library = work / "failing_calls.so"
         self._count_anew()
-        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", self._library, _SOURCE, "-ldl"], check=True)
+        build(self._library)
         self._zygote = Zygote(lambda *words: ["env", f"LD_PRELOAD={self._library}", *words])
         self.ids: list[str] = []
         self.payloads: set[str] = set()
@@ -226,7 +236,7 @@ class Site:
         return self.run(words, plan)
 
     def _count_anew(self) -> None:
-        self._counter.write_bytes(bytes(8 * (1 + 16 * 16)))
+        self._counter.write_bytes(bytes(COUNTERS))
 
     @property
     def counts(self) -> Sequence[int]:

@@ -34,7 +34,7 @@ UseDNS no
 PidFile none
 MaxStartups 100
 LogLevel ERROR
-Subsystem sftp internal-sftp
+Subsystem sftp {sftp}
 """
 
 
@@ -88,8 +88,8 @@ def find_sshd() -> str | None:
     return os.path.realpath(found) if found and shutil.which("ssh-keygen") else None
 
 
-def run_sftp_server(folder: Path) -> Iterator[SftpServer]:
-    """Start OpenSSH, yield it when it answers, and end it."""
+def run_sftp_server(folder: Path, sftp: str = "internal-sftp") -> Iterator[SftpServer]:
+    """Start OpenSSH, yield it when it answers, and end it; `sftp` is the command that answers requests."""
     program = find_sshd()
     if program is None:
         pytest.skip("the SSH server `sshd` is not installed (apt-get install openssh-server)")
@@ -100,7 +100,7 @@ def run_sftp_server(folder: Path) -> Iterator[SftpServer]:
     for _ in range(3):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        (folder / "sshd_config").write_text(_CONFIG.format(port=port, folder=folder))
+        (folder / "sshd_config").write_text(_CONFIG.format(port=port, folder=folder, sftp=sftp))
         command = [program, "-D", "-e", "-f", str(folder / "sshd_config")]
         with (folder / "sshd.log").open("ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

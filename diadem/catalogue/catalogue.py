@@ -257,6 +257,7 @@ class Catalogue(Closing):
     enter_owed = _writes(packages.enter_owed)
     note_ingests = _writes(packages.note_ingests)
     tombstone = _writes(packages.tombstone)
+    forget = _writes(packages.forget)
     get = _reads(package_rows.get)
     known = _reads(packages.known)
     has = _reads(packages.has)

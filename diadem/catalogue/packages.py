@@ -139,6 +139,14 @@ def _clear(connection: Connection, seq: int) -> None:
     facet_counts.touch(connection, [seq])
 
 
+def forget(connection: Connection, package_id: str) -> None:
+    """Take out a package that was entered and of which nothing was stated, nor ever will be."""
+    seq = find(connection, package_id)
+    if seq is not None:
+        _clear(connection, seq)
+        connection.execute(delete(tables.packages).where(_packages.seq == seq))
+
+
 def _write_rows(connection: Connection, numbered: Sequence[tuple[int, Prepared]]) -> None:
     """All that follows from records, and from what was said of packages, by their keys, before they were known."""
     _write_facts(connection, numbered)

@@ -144,10 +144,7 @@ class Messages(Errands):
         desk = self._desk
         due = set(desk.outbox.peers(due=desk.now))
         asked = {peer for peer in desk.polled() if not is_resting(desk.context, peer)}
-        try:
-            self.begin(due | asked, self._talk, stop)
-        finally:
-            tidy(desk)  # last: a store whose server is gone keeps no message waiting
+        self.begin(due | asked, self._talk, stop)
         return False
 
     def _talk(self, peer: str, stop: threading.Event) -> None:
@@ -229,6 +226,7 @@ def jobs(context: Context) -> list[Job]:
     return [
         Job("messages", messages.run, messages.settle),
         Job("transfers", movers.run, movers.settle),
+        Job("arrivals", partial(_tidy, desk)),
         Job("hubs", HubPoller(desk).run),
         Job("routes", partial(_switch, desk), every=30.0),
         Job("notes", partial(_notes, context), every=60.0),
@@ -236,6 +234,11 @@ def jobs(context: Context) -> list[Job]:
         Job("datasets", partial(_datasets, context)),
         *hub,
     ]
+
+
+def _tidy(desk: Desk, _: threading.Event) -> bool:
+    tidy(desk)  # by itself: a store whose server hangs keeps no message waiting
+    return False
 
 
 def _switch(desk: Desk, _: threading.Event) -> bool:

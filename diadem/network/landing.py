@@ -43,6 +43,10 @@ def forget_arrival(desk: Desk, transfer: Transfer) -> None:
         with suppress(IntegrityError):  # it was taken out
             store = desk.context.stores.open(transfer.store)
             _take_out(desk, transfer, published_path(store, transfer.package, transfer.payload_id))
+    copies = PackageCopies(desk.context, transfer.package)
+    with copies.locked():
+        if not copies.log().is_of_node():  # its process ended after it was entered, and before that was stated
+            desk.context.catalogue.forget(transfer.package)
     arrival.remove()
 
 

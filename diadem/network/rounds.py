@@ -316,8 +316,8 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     if moving:
         more, again = exchange(desk, TOGETHER, strict=True)
         came, trouble = came + more, [*trouble, *again]
-    tidy(desk)
     clear(desk)
+    tidy(desk)  # last: a store may hang
     moved = [desk.book.get(one) for one in moving]
     trouble = [*trouble, *(f"transfer {one.id[:8]}: {one.error}" for one in moved if one.error)]
     pending = [peer.name for peer in peer_book(desk.context).ls() if peer.state is PeerState.PENDING]

@@ -217,8 +217,8 @@ class TransferVerbs(DisplayList):
         from diadem.network.rounds import tell, tidy
 
         done = tell(self.desk, cancel(self.desk, transfer, reason))
-        tidy(self.desk)
         clear(self.desk, done.peer)
+        tidy(self.desk)  # last: a store may hang
         return done
 
     def look(self) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def replace_leaf(root: Path, path: str, entry: FileEntry, leaf: int, leaf_size: 
                 whole = f"the file has {status.st_size} bytes, not {entry.size}"
                 reason = whole if stat.S_ISREG(status.st_mode) else "is not a plain file"
             raise Refused(reason, where=entry.path, next="Replace the whole file.")
-        if slot.digest(offset, len(data)) == digest:
+        if slot.digest(offset, len(data)) == digest and not intents.is_announced(leaf):
             slot.reseal(intents.time(status.st_mtime_ns))
             intents.done(leaf)
             return
@@ -99,9 +99,13 @@ def _write_in_place(intents: Intents, slot: OpenSlot, intent: Intent, offset: in
         status = os.fstat(descriptor)
         if status.st_size != intent.size or status.st_nlink > 1:
             raise Refused("the file has just been replaced", where=intent.file, next="Verify the package again.")
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        write_all(descriptor, memoryview(data))
-        os.fsync(descriptor)
+        before = _before(descriptor, offset, data)
+        try:
+            _force(descriptor, offset, data)
+        except OSError:  # the system gives back from memory what the disk did not take: it must read as damaged
+            with contextlib.suppress(OSError):
+                _force(descriptor, offset, before)
+            raise
         if hasattr(os, "posix_fadvise"):  # so that the disk is asked, as far as the system really asks it
             with contextlib.suppress(OSError):
                 os.posix_fadvise(descriptor, offset, len(data), os.POSIX_FADV_DONTNEED)
@@ -116,6 +120,21 @@ def _write_in_place(intents: Intents, slot: OpenSlot, intent: Intent, offset: in
     finally:
         os.close(descriptor)
     intents.done(intent.leaf)
+
+
+def _before(descriptor: int, offset: int, data: bytes) -> bytes:
+    """What is there now; where it cannot be read, bytes that are surely not the right ones."""
+    with contextlib.suppress(OSError):
+        if len(found := read_exactly(descriptor, offset, len(data))) == len(data):
+            return found
+    return bytes(255 - byte for byte in data)
+
+
+def _force(descriptor: int, offset: int, data: bytes) -> None:
+    """Write bytes at a place, to the disk."""
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    write_all(descriptor, memoryview(data))
+    os.fsync(descriptor)
 
 
 def _exchange(intents: Intents, slot: OpenSlot, intent: Intent, blocks: Iterable[bytes]) -> None:
@@ -208,6 +227,10 @@ class Intents:
         text = json.dumps({"format": _FORMAT, **asdict(intent)}, sort_keys=True)
         write_whole(Path(self._record(intent.leaf)), text.encode())
 
+    def is_announced(self, leaf: int) -> bool:
+        """Whether an attempt at this leaf broke off: what reads right may not have reached the disk."""
+        return os.path.lexists(long_path(self._record(leaf)))
+
     def done(self, leaf: int | None) -> None:
         """Take back the record of a leaf, or of the whole file."""
         discard(self._record(leaf))
@@ -236,7 +259,8 @@ class Intents:
 def settle(root: Path) -> None:
     """Tidy what dead menders left: times and permissions as they were, no half-written file beside a package.
 
-    A leaf that is still damaged keeps its record until it is mended, or its file is gone.
+    A leaf that is still damaged keeps its record until it is mended, or its file is gone. One that reads right is
+    written once more: the disk may not have taken it, and the system says so only once.
     """
     folder = root / ".diadem" / "mending"
     for left in abandoned(root, folder, lambda name: name.lstrip(".").partition(".")[0]):  # a draft begins with a dot
@@ -254,14 +278,33 @@ def _is_settled(root: Path, intent: Intent) -> bool:
                 slot.reseal(intent.mtime_ns)
             if intent.leaf is None or slot.status() is None:  # a whole file is the old one or the new one
                 return True
-            offset = intent.leaf * intent.leaf_size
             try:
-                found = slot.digest(offset, min(intent.leaf_size, intent.size - offset))
-            except OSError:  # it is there, and a failing disk does not open it
+                return _written_again(slot, intent)
+            except OSError:  # it is there, and a failing disk does not open it, or does not take it
                 return False
-            return found is not None and found.hex() == intent.digest
     except (OSError, Refused):
         return True
+
+
+def _written_again(slot: OpenSlot, intent: Intent) -> bool:
+    """Write a leaf over itself where it reads right; whether it does."""
+    offset = (intent.leaf or 0) * intent.leaf_size
+    reading = slot.open_reading()
+    try:
+        status = os.fstat(reading)
+        data = read_exactly(reading, offset, min(intent.leaf_size, intent.size - offset))
+    finally:
+        os.close(reading)
+    if leaf_digest(data).hex() != intent.digest:
+        return False
+    if status.st_nlink == 1 and status.st_size == intent.size:  # else it was never written in place
+        writing = slot.open_writing()
+        try:
+            _force(writing, offset, data)
+            slot.set_time(writing, status.st_mtime_ns)
+        finally:
+            os.close(writing)
+    return True
 
 
 def _read(path: str) -> Intent | None:

@@ -18,6 +18,7 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 _CREDENTIALS = "Check the access key, its secret and rights (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE)."
 _ADDRESS = "Check the network and the address (AWS_ENDPOINT_URL), then run the same command again."
 _AGAIN = "Run the same command again."
+_SERVER = "Look at the server's disk and its log, then run the same command again."
 _SSH = "paramiko.ssh_exception"
 _SSH_CREDENTIALS = "Check the user name and the key: does `ssh` to this server work without a password?"
 _OTHER_KEY = "Ask its administrator before you continue: this may be another machine."
@@ -174,7 +175,7 @@ def _system(error: OSError, where: str) -> DiademError:
     if error.errno in _READ_ONLY_NUMBERS:
         return StoreError("the store is read-only", where=where, next="Choose a store that can be written to.")
     if type(error) is OSError and error.errno is None and len(error.args) == 1:  # paramiko: a server's own words
-        return StoreError(f"the server refused the request: {_reason(error)}", where=where)
+        return StoreError(f"the server refused the request: {_reason(error)}", where=where, next=_SERVER)
     if isinstance(error, PermissionError):
         return Refused("the store refuses access", where=where, next="Check the permissions.")
     return Unreachable(f"the store failed: {_reason(error)}", where=where, next=_AGAIN)

@@ -24,7 +24,7 @@ from typing import Any
 
 import paramiko
 from fsspec.implementations.sftp import SFTPFileSystem
-from paramiko.sftp import CMD_EXTENDED, CMD_EXTENDED_REPLY
+from paramiko.sftp import CMD_CLOSE, CMD_EXTENDED, CMD_EXTENDED_REPLY, CMD_VERSION, SFTP_OP_UNSUPPORTED
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.store.client import Request, Stat
@@ -48,6 +48,8 @@ _KEEP_ALIVE = 30
 #: whose limit is twice this; larger ones are several times as fast.
 _COMMON_REQUEST = 32 << 10
 _OPENSSH_REQUEST = 128 << 10
+#: Forces a file to the disk (OpenSSH, PROTOCOL).
+_FSYNC = "fsync@openssh.com"
 _SYSTEM_HOSTS = "/etc/ssh/ssh_known_hosts"
 
 
@@ -156,8 +158,7 @@ class SftpClient(PlainClient):
                 for block in blocks:
                     _send(file, block)
                     size += len(block)
-                with contextlib.suppress(OSError):  # not every server can; then it is as sure as its disk
-                    ftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)  # noqa: SLF001  it has no name there
+                ftp.force(file)
             _rename(ftp, draft, self._path(key), size, create=create, where=self._at(key))
         except BaseException as error:
             wordless = isinstance(error, OSError) and not isinstance(error, DiademError) and error.errno is None
@@ -282,6 +283,37 @@ def _make_folders(ftp: Any, folder: str) -> None:
 # -- the connection ----------------------------------------------------------------------------------------------------
 
 
+class _Channel(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko has no types
+    """Also keeps what paramiko forgets: what the server said that it can, and the number of its last answer."""
+
+    _extensions = b""
+    _code = 0
+
+    def _read_packet(self) -> tuple[int, bytes]:
+        kind, data = super()._read_packet()
+        if kind == CMD_VERSION:
+            self._extensions = bytes(data)
+        return kind, data
+
+    def _convert_status(self, msg: paramiko.Message) -> None:
+        self._code = int.from_bytes(msg.get_remainder()[:4], "big")
+        super()._convert_status(msg)
+
+    def force(self, file: Any) -> None:
+        """Have the server force a file to its disk, and close it; raises `OSError` where it could not.
+
+        A server that does not know how is believed without: what it took is as sure as its disk.
+        """
+        try:
+            if _FSYNC.encode() in self._extensions:
+                self._request(CMD_EXTENDED, _FSYNC, file.handle)
+        except OSError as error:
+            if self._code != SFTP_OP_UNSUPPORTED:
+                raise OSError(f"its disk did not take the file ({error})") from error
+        file._closed = True  # noqa: SLF001  paramiko's own does not tell what a disk says that notices only now
+        self._request(CMD_CLOSE, file.handle)
+
+
 class SftpFiles(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no types
     """Files of one server; nothing is connected before it is used.
 
@@ -347,7 +379,7 @@ class SftpFiles(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no types
                 self.client = self._new_client()
             if self._idle:
                 return self._idle.pop()
-            channel = self.client.open_sftp()
+            channel = _Channel.from_transport(self.client.get_transport())
         channel.get_channel().settimeout(_ANSWER_TIMEOUT)
         return channel
 

@@ -132,3 +132,45 @@ def test_a_writer_that_hangs_ends_the_wait_of_the_others_with_its_number(site: S
     lock.release()
     with FileLock(site.folder / "some.lock"):
         pass
+
+
+@pytest.mark.parametrize("between", [(), ("scrub",), ("verify",)])
+def test_a_leaf_that_the_disk_did_not_take_is_written_again(site: Site, between: tuple[str, ...]) -> None:
+    """The system says once that a disk did not take what it was given, and gives it back from memory until it starts
+    anew: what reads right proves nothing then."""
+    site.put_back()
+    site.prepare("repair")
+    hurt = next((site.folder / "second").glob("2*/*first*/data/scan 1.bin"))
+    place = str(hurt.relative_to(site.folder))
+    code, said = site.failing(["repair"], "fsync", place, "n=1", f"errno={errno.EIO}")
+    assert code != 0, said
+    assert "still damaged" in said
+    if between:
+        site.run([*between, site.ids[0]] if between == ("verify",) else between)
+    code, said = site.failing(["repair"], "write:fsync", place, "n=0")
+    assert code == 0, said
+    assert site.counts[0] >= 2, said
+    assert not list((site.folder / "second/.diadem/mending").iterdir())
+
+
+def test_a_leaf_that_the_disk_did_not_take_reads_as_damaged(site: Site) -> None:
+    site.put_back()
+    site.prepare("repair")
+    hurt = next((site.folder / "second").glob("2*/*first*/data/scan 1.bin"))
+    damaged = hurt.read_bytes()
+    site.failing(["repair"], "fsync", str(hurt.relative_to(site.folder)), "n=1", f"errno={errno.EIO}", "sticky=1")
+    assert hurt.read_bytes() == damaged
+    assert site.run(["scrub"])[0] == 1
+    assert site.run(["status"])[0] == 1
+
+
+def test_a_mender_that_is_killed_before_the_disk_took_a_leaf_writes_it_again(site: Site) -> None:
+    site.put_back()
+    site.prepare("repair")
+    hurt = next((site.folder / "second").glob("2*/*first*/data/scan 1.bin"))
+    place = str(hurt.relative_to(site.folder))
+    assert site.failing(["repair"], "fsync", place, "n=1", "kill=1")[0] == -9
+    site.run(["scrub"])
+    code, said = site.failing(["repair"], "write:fsync", place, "n=0")
+    assert (code, site.counts[0] >= 2) == (0, True), said
+    assert not list((site.folder / "second/.diadem/mending").iterdir())

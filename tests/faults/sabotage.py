@@ -104,7 +104,7 @@ DEFENCES: Sequence[Defence] = (
     Defence(
         "a leaf is forced to disk before it counts as mended",
         "power",
-        [Patch("store/mend.py", "        os.fsync(descriptor)\n        if has", "        if has")],
+        [Patch("store/mend.py", "memoryview(data))\n    os.fsync(descriptor)\n", "memoryview(data))\n")],
     ),
     Defence(
         "the intent is on disk before a leaf is written",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +24,16 @@ from diadem.store.objects import ObjectStore
 from diadem.store.remote import open_remote
 from diadem.store.retry import Patience
 from diadem.testing.stores import make_package
+from tests import failing_calls
 from tests.services import CuttingProxy, free_ports
-from tests.sftp_server import SftpServer
+from tests.sftp_server import SftpServer, run_sftp_server
 from tests.store.adder import sample
 from tests.store.killing import killed
 
 paramiko = pytest.importorskip("paramiko", reason="the extra [sftp] is not installed")
 
 SMALL = {"data/a b.raw": 1_500_000, "data/b.txt": 100}
+_SFTP_PROGRAMS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 BRIEF = Patience(tries=2, first_wait=0.05)
 
 
@@ -203,6 +207,58 @@ def test_a_server_that_runs_full(sftp_server: SftpServer, name: str) -> None:
         assert list(store.keys("")) == ["small"]
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Callable[[str], SftpServer]]:
+    """OpenSSH with another command that answers requests: the words after its path, or before it."""
+    program = next((path for path in map(Path, _SFTP_PROGRAMS) if path.exists()), None)
+    if program is None:
+        pytest.skip("the program sftp-server of OpenSSH is not installed")
+    with contextlib.ExitStack() as stack:
+
+        def serve(words: str) -> SftpServer:
+            return stack.enter_context(contextlib.contextmanager(run_sftp_server)(tmp_path, words.format(program)))
+
+        yield serve
+
+
+@pytest.mark.skipif(bool(failing_calls.missing()), reason=failing_calls.missing() or "it can be tried")
+@pytest.mark.parametrize("size", [100, 17 << 20])
+@pytest.mark.parametrize(
+    ("call", "more", "told"), [("fsync", "", "its disk did not take the file"), ("close", "-P fsync", "refused")]
+)
+def test_what_the_disk_of_a_server_did_not_take_is_not_there(
+    serving: Callable[[str], SftpServer], name: str, size: int, call: str, more: str, told: str, tmp_path: Path
+) -> None:
+    """What it says when a file is forced to the disk, or closed, counts: the bytes may be in its memory alone."""
+    library = failing_calls.build(tmp_path / "failing_calls.so")
+    (tmp_path / "count").write_bytes(bytes(failing_calls.COUNTERS))
+    (tmp_path / "sftp").write_text(
+        f"#!/bin/sh\nLD_PRELOAD={library} FAILING_CALLS='calls={call};n=1;sticky=1;errno=5;"
+        f"count={tmp_path}/count;under={tmp_path}/files' exec $*\n"
+    )
+    (tmp_path / "sftp").chmod(0o755)
+    server = serving(f"{tmp_path}/sftp {{}} {more}")
+    store = brief(server, server.url(name))
+    (tmp_path / "file").write_bytes(bytes(size))
+    with pytest.raises(StoreError, match=told) as caught:
+        store.put_file("x", tmp_path / "file") if size > 100 else store.put("x", bytes(size))
+    assert caught.value.next
+    package = make_package(SMALL)
+    with pytest.raises(StoreError):
+        store.add(package.bundle, package.opened, package.path)
+    assert list(store.packages()) == []
+    assert store.get("x") is None
+    assert not list((server.files / name / ".diadem" / "drafts").iterdir())
+
+
+def test_a_server_that_cannot_force_files_to_its_disk_holds_packages(
+    serving: Callable[[str], SftpServer], name: str
+) -> None:
+    package, server = make_package(SMALL), serving("{} -P fsync")
+    added = brief(server, server.url(name)).add(package.bundle, package.opened, package.path)
+    assert (added.created, added.proof) == (True, "read-back")
 
 
 def test_a_channel_that_is_refused_for_a_moment_is_waited_for(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
@@ -19,6 +23,8 @@ from diadem.model.transfers import State
 from diadem.network.rounds import sync
 from diadem.store.sqlite_file import SqliteFile
 from tests.transfer.pair import Pair, Side
+from tests.transfer.test_datasets_owed import require_as_made_anew
+from tests.transfer.towns import Town
 
 
 class Killed(BaseException):
@@ -108,3 +114,36 @@ def test_killed_within_a_node(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> No
             break
     bob.close()
     assert whole
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+@pytest.mark.parametrize("then", ["cancel", "import"])
+def test_killed_between_the_catalogue_and_the_log(town: Town, tmp_path: Path, then: str) -> None:
+    """What was entered and never stated is no package of this node once its transfer is over."""
+    town.meet("hu-berlin", "nmi")
+    source, disk = tmp_path / "session", tmp_path / "disk"
+    source.mkdir()
+    (source / "frame.dat").write_bytes(b"frame")
+    package = str(town.node("hu-berlin").archive(source, now=True).package.id)
+    town.node("hu-berlin").export_disk(package, "alice@nmi", disk)
+    node = town.node("nmi")
+    folder = node.path
+    node.close()
+    code = """if True:
+        import os, signal, sys, diadem
+        from diadem.network import landing
+        landing.say_received = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        diadem.open_node(sys.argv[1]).import_(sys.argv[2])
+    """
+    ended = subprocess.run([sys.executable, "-c", code, str(folder), str(disk)], check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    with diadem.open_node(folder) as again:
+        (transfer,) = again.transfers.ls()
+        if then == "cancel":
+            again.transfers.cancel(transfer.id)
+        else:
+            again.import_(disk)
+        found = [row.id for row in again.search("").rows]
+        assert found == ([] if then == "cancel" else [package])
+        assert again.context.catalogue.count() == len(found)
+        require_as_made_anew(again)

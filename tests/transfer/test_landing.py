@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ from diadem.model.routes import DIRECT
 from diadem.model.transfers import State, Transfer
 from diadem.network.arrival import Arrival, _write_all
 from diadem.network.handlers.windows import pushed_of
-from diadem.network.jobs import jobs
+from diadem.network.jobs import JobRunner, jobs
 from diadem.network.landing import place_of
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import PROGRESS
@@ -1129,6 +1130,36 @@ def test_a_stale_store_of_a_cancelled_transfer_stops_no_message(pair: Pair) -> N
     mail.settle(10)
     assert not pair.b.desk.outbox.waiting()
     assert pair.a.desk.book.get(transfer.id).state is State.CANCELLED
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe stands for a file of a share whose server is gone")
+def test_a_store_that_hangs_keeps_no_message_waiting(pair: Pair) -> None:
+    """Whoever looks at what arrived there waits for ever, as on a share whose server is gone; mail goes on."""
+    hanging = accepted(pair, {"a.bin": b"a" * 3000})
+    pair.b.node.transfers.cancel(hanging.id)
+    place = place_of(pair.b.desk, hanging) / hanging.id
+    place.mkdir(parents=True)
+    os.mkfifo(place / "tagmanifest")
+    running = JobRunner([replace(job, every=0.1) for job in jobs(pair.b.node.context)], lambda *_: None)
+    running.start()
+    try:
+        time.sleep(1)
+        pair.b.wire.down = True
+        sent = pair.a.node.send(pair.a.archived("other"), "marie@nmi")
+        pair.b.node.decline(sent.id)
+        assert pair.b.desk.outbox.waiting()
+        pair.b.wire.down, clock = False, pair.b.node.context.clock
+        pair.b.node.context.clock = lambda: clock() + datetime.timedelta(minutes=5)
+        end = time.monotonic() + 20
+        while pair.b.desk.outbox.waiting() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not pair.b.desk.outbox.waiting()
+        assert pair.a.desk.book.get(sent.id).state is State.DECLINED
+        assert place.is_dir(), "nothing hung"
+    finally:
+        with contextlib.suppress(OSError):  # whoever hangs goes on
+            os.close(os.open(place / "tagmanifest", os.O_WRONLY | os.O_NONBLOCK))
+        running.stop(30)
 
 
 def test_what_the_other_side_signed_comes_back_with_a_lost_node(tmp_path: Path) -> None:

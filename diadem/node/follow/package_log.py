@@ -26,6 +26,10 @@ class PackageLog:
         """What is said of the package's coming, in the words of an `ingest`; None where nothing is."""
         return next((as_ingest(entry) for entry in self.entries if entry.statement.kind in ARRIVAL_KINDS), None)
 
+    def is_of_node(self) -> bool:
+        """Whether it was ever stated that the package came to this node, or that a copy of it was written."""
+        return any(entry.statement.kind in (*ARRIVAL_KINDS, *COPY_KINDS) for entry in self.entries)
+
     def is_deleted(self) -> bool:
         """Whether the last that is said of the package is that it was deleted on purpose."""
         kinds = (entry.statement.kind for entry in reversed(self.entries))
