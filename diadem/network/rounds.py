@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -163,13 +163,18 @@ def fetch_carried(
     return done
 
 
-def _stopped(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> Callable[[], bool]:
-    """Whether to stop: the process ends, or the transfer takes another route."""
+def _require_going(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> None:
+    """Raise where no more of it is to be sent: `Interrupted` with this process, `Halted` where it goes on later."""
+    if stop is not None and stop.is_set():
+        raise Interrupted("the transfer was stopped; what was sent is kept")
+    if not _is_going(desk, transfer):
+        raise Halted("the transfer is over, or goes on later or by another route; what was sent is kept")
 
-    def stopped() -> bool:
-        return (stop is not None and stop.is_set()) or desk.book.get(transfer.id).route != transfer.route
 
-    return stopped
+def _is_going(desk: Desk, transfer: Transfer) -> bool:
+    """Whether a transfer is still to move as it was."""
+    known = desk.book.get(transfer.id)
+    return known.state in MOVING and not known.paused and known.route == transfer.route
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------
@@ -218,23 +223,32 @@ def push_all(desk: Desk, sources: Sources, *, peer: str | None = None, stop: thr
             continue
         if not carried and not desk.pushes(transfer.peer):
             continue
+        going = partial(_require_going, desk, transfer, stop)
         try:
             if carried:
                 require_route(desk, transfer, transfer.route)
-                stopped = _stopped(desk, transfer, stop)
                 carrier = carrier_for(desk, transfer)
                 try:
                     deposit_package(
-                        desk, sources, transfer.id, carrier, route=transfer.route, listener=silent, stop=stopped
+                        desk,
+                        sources,
+                        transfer.id,
+                        carrier,
+                        route=transfer.route,
+                        listener=silent,
+                        require_going=going,
                     )
                 except NoMoreAllowed as error:
                     give_up(desk, transfer.id, carrier.label, error)
             else:
-                push_package(desk, sources, transfer.id, listener=silent, stop=stop)
+                push_package(desk, sources, transfer.id, listener=silent, require_going=going)
+        except Halted:
+            continue
         except Interrupted:
             raise
         except DiademError as error:
-            desk.book.change(transfer.id, error=error.message, next=error.next or "")
+            if _is_going(desk, transfer):  # else that is why
+                desk.book.change(transfer.id, error=error.message, next=error.next or "")
 
 
 def move_bytes(

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from diadem.model.ports import silent
 from diadem.model.routes import DISK
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
+from diadem.network.desk import Desk
 from diadem.network.jobs import Movers
 from diadem.network.messages import WANTED, Message
 from diadem.network.pull import FetchOptions
@@ -730,21 +732,43 @@ def test_what_was_put_down_without_an_answer_counts_all_the_same_and_once(
     assert drive.take(sent.id).state is State.CLOSED
 
 
-def test_what_goes_by_a_carrier_counts_though_the_route_changes_at_that_moment(
-    drive: Drive, small: str, monkeypatch: pytest.MonkeyPatch
+class Meanwhile(Losing):
+    """A carrier with which something happens to the transfer as soon as an object lies there."""
+
+    def __init__(self, carrier: Guarded, happens: Callable[[], object]) -> None:
+        super().__init__(carrier, "")
+        self.happens = happens
+
+    def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
+        self.carrier.put(relay, name, data)
+        self.happens()
+
+
+@pytest.mark.parametrize("event", ["another route", "paused", "over"])
+def test_what_halts_in_the_middle_counts_is_no_error_and_keeps_no_other_waiting(
+    drive: Drive, package: str, event: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent, desk = drive.send(small), drive.pair.a.desk
+    desk = drive.pair.a.desk
+    sent, other = drive.send(package), drive.send(drive.pair.a.archived("another"))
+    events: dict[str, Callable[[], object]] = {
+        "another route": lambda: desk.book.change(sent.id, route=DISK),
+        "paused": lambda: drive.pair.a.node.transfers.pause(sent.id),
+        "over": lambda: desk.book.step(sent.id, State.REVOKED, desk.now),
+    }
+    happened: list[object] = []
 
-    def changed(*args: Any) -> Guarded:
-        found = carrier_for(*args)
-        desk.book.change(sent.id, route=DISK)
-        return found
+    def happens() -> None:
+        if not happened:
+            happened.append(events[event]())
 
-    monkeypatch.setattr("diadem.network.rounds.carrier_for", changed)
-    with contextlib.suppress(Interrupted):
-        drive.put()
-    lying = sum(path.stat().st_size for path in drive.root.rglob("*.age"))
-    assert drive.at(drive.pair.a, sent.id).moved > lying // 2
+    def carrier(desk: Desk, transfer: Transfer) -> Guarded:
+        found = carrier_for(desk, transfer)
+        return found if transfer.id != sent.id else Guarded(cast(Carrier, Meanwhile(found, happens)), "the drive")
+
+    monkeypatch.setattr("diadem.network.rounds.carrier_for", carrier)
+    assert drive.put() == ["0-0-1.age", "0-0-1.age", "1-0-1.age", "2-0-1.age"], "of the other one there is all"
+    assert [drive.at(drive.pair.a, one.id).error for one in (sent, other)] == ["", ""]
+    assert 0 < drive.at(drive.pair.a, sent.id).moved < 100_000
 
 
 def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -> None:

@@ -130,3 +130,19 @@ def test_of_a_push_that_was_received_nothing_is_wrong_once_the_right_has_ended(
     pair.a.node.revoke(pair.a.desk.book.get(transfer.id).grant)
     push_all(pair.a.desk, Sources(pair.a.desk))
     assert pair.a.desk.book.get(transfer.id).error == ""
+
+
+def test_a_push_that_is_paused_in_the_middle_is_no_error(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    transfer = accepted(pair, {"a.bin": os.urandom(100 * MIB)}, copies=1)
+    monkeypatch.setattr(pair.a.desk, "pushes", lambda _: True)
+
+    def paused(kind: str, number: int, start: int, data: bytes) -> bytes:
+        if kind == "window" and not pair.a.desk.book.get(transfer.id).paused:
+            pair.a.node.transfers.pause(transfer.id)
+        return data
+
+    pair.a.wire.spoil = paused
+    push_all(pair.a.desk, Sources(pair.a.desk))
+    found = pair.a.desk.book.get(transfer.id)
+    assert (found.paused, found.error) == (True, "")
+    assert len(pair.a.wire.windows) < 7, "it went on"
