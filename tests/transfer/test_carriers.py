@@ -28,10 +28,12 @@ from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
 from diadem.network.desk import Desk
 from diadem.network.jobs import Movers
+from diadem.network.memory import Memory
 from diadem.network.messages import WANTED, Message
 from diadem.network.pull import FetchOptions
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collect import Collecting, collect_package
+from diadem.network.relay.deposit import deposit_package
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.network.relay.requesting import request
@@ -619,6 +621,54 @@ def test_who_picks_up_waits_for_no_carrier_that_hangs_where_it_is_to_end(drive: 
             hanging.back.set()
     assert drive.at(drive.pair.b, sent.id).error == ""
     assert drive.take(sent.id).state is State.CLOSED
+
+
+class Stuck(Losing):
+    """A carrier that takes no window for a minute."""
+
+    def __init__(self, carrier: Guarded, back: threading.Event) -> None:
+        super().__init__(carrier, "")
+        self.back, self.asked = back, threading.Event()
+
+    def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
+        if name.startswith("2-"):
+            self.asked.set()
+            self.back.wait(60)
+        self.carrier.put(relay, name, data)
+
+
+def test_what_waits_for_room_beside_carriers_that_take_nothing_stops_no_package_that_is_fetched(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, memory, back = drive.pair.a, drive.pair.b, Memory(11 * MIB // 2, portions=MIB), threading.Event()
+    monkeypatch.setattr("diadem.network.relay.deposit.TRANSFERS", memory)
+    monkeypatch.setattr("diadem.network.pull.TRANSFERS", memory)
+    deposits, stuck = list[Transfer](), list[Stuck]()
+    for number in range(3):
+        (tmp_path / f"drive{number}").mkdir()
+        for side in (a, b):
+            side.node.peers.carriers.add(
+                f"drive{number}", (tmp_path / f"drive{number}").as_uri().replace("file", "drop")
+            )
+        package = a.archived(f"by drive {number}", {"scan.bin": os.urandom(MIB)})
+        deposits.append(drive.send(package, f"via:drive{number}"))
+        stuck.append(Stuck(carrier_for(a.desk, deposits[-1]), back))
+    sent = a.node.send(a.archived("direct", {"scan.bin": os.urandom(3 * MIB)}), "marie@nmi")
+
+    def deposit(number: int) -> Transfer:
+        carrier = Guarded(cast(Carrier, stuck[number]), f"drive {number}")
+        transfer = deposits[number]
+        return deposit_package(a.desk, drive.sources, transfer.id, carrier, route=transfer.route, listener=silent)
+
+    with ThreadPoolExecutor(4) as pool:
+        try:
+            running = [pool.submit(deposit, number) for number in range(3)]
+            time.sleep(2)
+            assert [one.asked.is_set() for one in stuck].count(True) == 2, "the third one waits for room"
+            assert pool.submit(b.node.accept, sent.id).result(15).state is State.CLOSED
+        finally:
+            back.set()
+        assert [one.result(30).error for one in running] == [""] * 3
 
 
 def test_where_more_was_damaged_than_may_come_again_the_carrier_is_named(drive: Drive, package: str) -> None:

@@ -12,7 +12,7 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.crew import ThreadCrew
 from diadem.network.desk import Desk
-from diadem.network.memory import TRANSFERS
+from diadem.network.memory import SENT, TRANSFERS
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of
 from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, relay_book
@@ -89,7 +89,9 @@ class Deposit:
         crew = ThreadCrew("deposit", AT_ONCE, check=require_going, patience=None)
 
         def put(number: int) -> None:
-            room = TRANSFERS.room(size, sealed_size(size), of=self._carrier.label, require_going=crew.require_going)
+            room = TRANSFERS.room(
+                size, sealed_size(size), of=self._carrier.label, use=SENT, require_going=crew.require_going
+            )
             with room as (plain, sealed):
                 crew.require_going()
                 self._put((2, number), self._source.proven_window(number, plain), sealed)
