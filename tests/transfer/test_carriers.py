@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ import pytest
 
 import diadem
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Refused, Unreachable, UsageError
+from diadem.hooks.offers import CarrierOffer
 from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.routes import DISK
@@ -40,6 +41,7 @@ from diadem.network.relay.requesting import request
 from diadem.network.relay_book import relay_book
 from diadem.network.rounds import fetch, fetch_all, fetch_carried, push_all
 from diadem.network.source import Sources
+from diadem.node.config import CarrierSettings
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side, deliver_all
@@ -843,3 +845,35 @@ def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -
         give(1)
         one.result()
     assert drive.at(drive.pair.a, sent.id).moved == 2 * size
+
+
+#: Ends the waiting of `connect_slowly`, and says that it has begun.
+CONNECTED, CONNECTING = threading.Event(), threading.Event()
+
+
+def connect_slowly(url: str) -> Carrier:
+    """A carrier on a share that does not answer for long."""
+    CONNECTING.set()
+    CONNECTED.wait(60)
+    raise Unreachable("it is gone", where=url)
+
+
+def test_a_carrier_that_cannot_be_connected_for_long_keeps_no_other_waiting_nor_the_node_from_its_end(
+    drive: Drive, small: str
+) -> None:
+    sent, desk = drive.send(small), drive.pair.a.desk
+    offer = CarrierOffer("gone", f"{__name__}:connect_slowly")
+    tools = replace(desk.context.tools, transports=[*desk.context.tools.transports, offer])
+    desk.context.gather = lambda: tools
+    gone = CarrierSettings("gone", "gone:share", ())
+    desk.context.change_settings(lambda known: replace(known, carriers=(*known.carriers, gone)))
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            slow = pool.submit(carrier_for, desk, sent, "via:gone")
+            assert CONNECTING.wait(10)
+            assert pool.submit(carrier_for, desk, sent).result(5).label == "the carrier 'drive'"
+            pool.submit(desk.context.close_kept).result(5)
+        finally:
+            CONNECTED.set()
+        with pytest.raises(Unreachable, match="it is gone"):
+            slow.result(10)

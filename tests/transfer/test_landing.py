@@ -799,6 +799,22 @@ def test_while_a_pushed_package_lands_nobody_waits_for_that(pair: Pair, monkeypa
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
 
+def test_what_comes_while_a_pushed_package_lands_holds_no_thread_until_it_has_landed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diadem.network.pushed._WAIT", 0.2)
+    transfer, context = accepted(pair, {"a.bin": b"a" * 3000}), pair.b.node.context
+    pushed = pushed_of(context)
+    with ThreadPoolExecutor(2) as pool, context.locked(f"package-{PackageId(transfer.package).hex[:32]}"):
+        push(pair, transfer)
+        late = [pool.submit(pushed.put_part, pair.a.id, transfer.id, number, b"late") for number in range(2)]
+        for one in late:
+            with pytest.raises(NotFound):
+                one.result(5)
+        assert pair.b.desk.book.get(transfer.id).error == ""
+    until_received(pair, transfer)
+
+
 @pytest.mark.parametrize("error", [StoreError("the store is full"), IntegrityError("it is another one")])
 def test_a_sender_hears_why_a_long_landing_failed_and_it_is_not_begun_again_at_once(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, error: DiademError
