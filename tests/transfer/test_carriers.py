@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -877,3 +877,47 @@ def test_a_carrier_that_cannot_be_connected_for_long_keeps_no_other_waiting_nor_
             CONNECTED.set()
         with pytest.raises(Unreachable, match="it is gone"):
             slow.result(10)
+
+
+class Silent(Losing):
+    """A carrier that does not say for a minute what lies there, nor removes anything."""
+
+    def __init__(self, carrier: Guarded, back: threading.Event) -> None:
+        super().__init__(carrier, "")
+        self.back, self.asked = back, list[str]()
+
+    def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:
+        self.asked.append("ls")
+        self.back.wait(60)
+        return self.carrier.ls(relay, wait=wait)
+
+    def end(self, relay: str) -> None:
+        self.asked.append("end")
+        self.back.wait(60)
+        self.carrier.end(relay)
+
+
+def test_what_goes_directly_and_what_is_told_of_it_waits_for_no_carrier_that_hangs(
+    drive: Drive, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, back = drive.pair.a, drive.pair.b, threading.Event()
+    carried, stop = drive.send(small), threading.Event()
+    ended = drive.send(a.archived("ended"))
+    a.node.transfers.cancel(ended.id)
+    sent = a.node.send(a.archived("direct"), "marie@nmi")
+    b.node.accept(sent.id, wait=False)
+    silent_one = Silent(carrier_for(b.desk, carried), back)
+    hanging = Guarded(cast(Carrier, silent_one), "the drive")
+    for module in ("rounds", "relay.carriers"):
+        monkeypatch.setattr(f"diadem.network.{module}.carrier_for", lambda *_, **__: hanging)
+    mover, until = Movers(b.desk, Sources(b.desk)), time.monotonic() + 10
+    try:
+        while drive.at(a, sent.id).state is not State.CLOSED:
+            assert time.monotonic() < until, "it waits for the drive"
+            mover.run(stop)
+            time.sleep(0.1)
+        assert sorted(silent_one.asked) == ["end", "ls"]
+    finally:
+        stop.set()
+        back.set()
+        mover.settle(10)
