@@ -22,6 +22,8 @@ from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
 #: Windows of one transfer at once.
 AT_ONCE: Final = 2
+#: Seconds that an object gets which is on its way where it ends early: it would have to go once more.
+_PATIENCE: Final = 60.0
 #: Stands for all pieces of a part; no object has this number.
 _WHOLE: Final = 1 << 30
 
@@ -86,7 +88,7 @@ class Deposit:
             if self._is_part_due(part):
                 self._put_part(part, require_going)
         size = min(WINDOW, self._transfer.bytes)
-        crew = ThreadCrew("deposit", AT_ONCE, check=require_going, patience=None)
+        crew = ThreadCrew("deposit", AT_ONCE, check=require_going, patience=_PATIENCE)
 
         def put(number: int) -> None:
             room = TRANSFERS.room(
