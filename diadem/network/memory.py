@@ -54,7 +54,7 @@ class Memory:
         that half, for a single thing that is as large, counts as half.
     share : int, optional
         Bytes that one holds whose name is told, so that who is slow or gone keeps no other waiting; half of all by
-        default.
+        default. One thing of each use it may hold all the same: what goes to it does not stop what comes.
     portions : int, optional
         Bytes that are kept for what comes in portions from the beginning on.
     """
@@ -62,8 +62,8 @@ class Memory:
     def __init__(self, size: int, *, share: int | None = None, portions: int = 0) -> None:
         self._size, self._share = size, share or size // 2
         self._lock = threading.Lock()
-        #: Bytes that are in use: for whom, and for what; and the most that was asked for at once for that.
-        self._held: Counter[str] = Counter()
+        #: Bytes that are in use: for whom and for what; for what; and the most that was asked for at once for that.
+        self._held: Counter[tuple[str, str]] = Counter()
         self._uses: Counter[str] = Counter()
         self._most = Counter({PORTIONS: portions})
         self._used = self._taken = 0
@@ -140,7 +140,7 @@ class Memory:
         """
         with self._lock:
             plenty = self._taken + size <= self._size // 2 and self._fits(size, PORTIONS)
-            beyond = of and self._held.get(of, 0) + size > self._share // 4 * 3
+            beyond = of and self._of(of) + size > self._share // 4 * 3
             if not plenty or beyond or any(one.use == PORTIONS for one in self._waiting):
                 return False
             self._taken += size
@@ -184,8 +184,8 @@ class Memory:
     def _next(self) -> _Waiting | None:
         """Who is let in now: nobody passes one that holds less, or as much and came before, for the same use."""
         full = set[str]()
-        for one in sorted(self._waiting, key=lambda one: self._held.get(one.of, 0) if one.of else 0):
-            if one.use in full or self._is_beyond(one.size, one.of):
+        for one in sorted(self._waiting, key=lambda one: self._of(one.of)):
+            if one.use in full or self._is_beyond(one):
                 continue  # that one waits for what it holds itself, and keeps nobody else
             if self._fits(one.size, one.use):
                 return one
@@ -199,22 +199,25 @@ class Memory:
         others = sum(max(0, most - self._uses[other]) for other, most in self._most.items() if other != use)
         return self._uses[use] + size <= self._most[use] or self._used + size + others <= self._size
 
-    def _is_beyond(self, size: int, of: str) -> bool:
-        """Whether it would be more than a share; who holds nothing may have that too."""
-        held = self._held.get(of, 0) if of else 0
-        return held > 0 and held + size > self._share
+    def _is_beyond(self, one: _Waiting) -> bool:
+        """Whether it would be more than a share; who holds nothing for that use may have one all the same."""
+        return bool(one.of and self._held[one.of, one.use]) and self._of(one.of) + one.size > self._share
+
+    def _of(self, of: str) -> int:
+        """How much one holds whose name is told."""
+        return sum(self._held[of, use] for use in self._most) if of else 0
 
     def _hold(self, size: int, of: str, use: str) -> None:
         self._used += size
-        self._held[of] += size
+        self._held[of, use] += size
         self._uses[use] += size
 
     def _release(self, size: int, of: str, use: str) -> None:
         self._used -= size
-        self._held[of] -= size
+        self._held[of, use] -= size
         self._uses[use] -= size
-        if not self._held[of]:
-            del self._held[of]
+        if not self._held[of, use]:
+            del self._held[of, use]
         if not self._used:
             self._kept.clear()
         self._let_in()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from diadem.errors import Interrupted
 from diadem.model.buffers import fitted
 from diadem.model.transfers import State
-from diadem.network.memory import SENT, Memory, NoRoom
+from diadem.network.memory import PICKED_UP, SENT, Memory, NoRoom
 from tests.transfer.pair import Pair
 
 
@@ -161,6 +161,15 @@ def test_one_that_waits_for_much_keeps_nobody_waiting_who_has_another_use_for_ro
         finally:
             end.set()
     assert [one.result() for one in sealed] == [None] * 4
+
+
+def test_what_goes_to_a_hub_does_not_stop_what_comes_from_it() -> None:
+    memory = Memory(100, share=60)
+    with memory.room(30, of="hub", use=SENT), memory.room(30, of="hub", use=SENT):
+        assert asyncio.run(_has_room(memory, 30, of="hub", use=PICKED_UP))
+        assert not asyncio.run(_has_room(memory, 30, of="hub", use=SENT)), "that is beyond its share"
+        with memory.room(10, of="hub", use=PICKED_UP):
+            assert not asyncio.run(_has_room(memory, 10, of="hub", use=PICKED_UP))
 
 
 async def _has_room(memory: Memory, size: int, **more: str) -> bool:
