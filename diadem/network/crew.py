@@ -41,8 +41,8 @@ class ThreadCrew:
     check : callable, optional
         Raises why it is to end, where it is; called a few times a second, by the thread that waits for them.
     patience : float, optional
-        Seconds that they get to end where it ends early, all that it takes with None. One that needs longer is left
-        behind, and `require_aboard` tells it so.
+        Seconds that they get to end where it ends early. One that needs longer is left behind, and `require_aboard`
+        tells it so.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ThreadCrew:
         size: int,
         *,
         check: Callable[[], object] = lambda: None,
-        patience: float | None = PATIENCE,
+        patience: float = PATIENCE,
     ) -> None:
         self._name, self._size, self._check, self._patience = name, size, check, patience
         #: Held by who changes what the threads share; who waits for it wakes up where it ends.
@@ -76,7 +76,7 @@ class ThreadCrew:
         except BaseException as error:
             self.fail(error)
         try:
-            until = time.monotonic() + self._patience if self._over and self._patience is not None else None
+            until = time.monotonic() + self._patience if self._over else None
             for thread in threads:
                 if thread.is_alive():
                     thread.join(None if until is None else max(0.0, until - time.monotonic()))

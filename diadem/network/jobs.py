@@ -24,9 +24,9 @@ from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.notes_told import tell_notes
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.pull import FetchOptions
-from diadem.network.relay.carriers import to_clear
+from diadem.network.relay.carriers import clear, to_clear
 from diadem.network.relay.requesting import request
-from diadem.network.rounds import move_bytes, tidy
+from diadem.network.rounds import fetch_all, push_all, tidy
 from diadem.network.routing import is_resting
 from diadem.network.source import Sources, sources_of
 from diadem.network.switching import switch_all
@@ -175,14 +175,23 @@ class Movers(Errands):
         self._desk, self._sources = desk, sources
 
     def run(self, stop: threading.Event) -> bool:
-        """Begin with each peer that has something under way. Raises what an earlier run failed with at this node."""
+        """Begin with each peer and route by which something is under way: a carrier that hangs stops nothing else.
+
+        Raises what an earlier run failed with at this node.
+        """
         moving = self._desk.book.all(states=MOVING)
-        busy = {one.peer for one in moving if one.direction != LOCAL and not one.paused}
-        self.begin(busy | {one.peer for one in to_clear(self._desk)}, self._move, stop)
+        busy = {f"{one.peer} {one.route}" for one in moving if one.direction != LOCAL and not one.paused}
+        self.begin(busy | {f"{one.peer} " for one in to_clear(self._desk)}, self._move, stop)
         return False
 
-    def _move(self, peer: str, stop: threading.Event) -> None:
-        move_bytes(self._desk, self._sources, FetchOptions(), peer=peer, stop=stop)
+    def _move(self, way: str, stop: threading.Event) -> None:
+        """Fetch and push what goes by the route of a peer; without one, have carriers forget what is over."""
+        peer, _, route = way.partition(" ")
+        if not route:
+            clear(self._desk, peer)
+            return
+        fetch_all(self._desk, FetchOptions(), peer=peer, route=route, stop=stop)
+        push_all(self._desk, self._sources, peer=peer, route=route, stop=stop)
 
 
 class HubPoller(Errands):

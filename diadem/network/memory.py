@@ -1,7 +1,9 @@
 """Memory of what moves: one limit for all transfers of a process, whatever their number, and buffers used again.
 
-Who wants room waits in turn: nobody passes those in front, but for one that waits for what it holds itself. So a
-transfer alone has its pace, and of many each goes on. Who holds room asks for no more of it: nobody waits for ever.
+A transfer alone has its pace, and of many each goes on. Who wants room waits in turn, and of those who wait comes first
+who holds least; one that waits for what it holds itself keeps nobody waiting. Each use of room has turns of its own,
+and room for one at least whatever is held for others: what is large and slow stops nothing that is small, nor what goes
+the other way. Who holds room asks for no more of it: nobody waits for ever.
 """
 
 from __future__ import annotations
@@ -17,6 +19,13 @@ from typing import Final
 from diadem.model.buffers import fitted
 from diadem.network.limits import TRANSFER_MEMORY
 
+#: What room is for: whole bodies; windows that are sealed, and those that are picked up sealed; and what comes and goes
+#: in portions.
+BODIES: Final = "bodies"
+SENT: Final = "sent"
+PICKED_UP: Final = "picked up"
+PORTIONS: Final = "portions"
+
 #: Seconds between two looks, while one waits, at whether it still should.
 _LOOK: Final = 0.25
 
@@ -31,6 +40,7 @@ class _Waiting:
 
     size: int
     of: str
+    use: str
     wake: Callable[[], object]
 
 
@@ -44,13 +54,18 @@ class Memory:
         that half, for a single thing that is as large, counts as half.
     share : int, optional
         Bytes that one holds whose name is told, so that who is slow or gone keeps no other waiting; half of all by
-        default.
+        default. One thing of each use it may hold all the same: what goes to it does not stop what comes.
+    portions : int, optional
+        Bytes that are kept for what comes in portions from the beginning on.
     """
 
-    def __init__(self, size: int, *, share: int | None = None) -> None:
+    def __init__(self, size: int, *, share: int | None = None, portions: int = 0) -> None:
         self._size, self._share = size, share or size // 2
         self._lock = threading.Lock()
-        self._held: Counter[str] = Counter()
+        #: Bytes that are in use: for whom and for what; for what; and the most that was asked for at once for that.
+        self._held: Counter[tuple[str, str]] = Counter()
+        self._uses: Counter[str] = Counter()
+        self._most = Counter({PORTIONS: portions})
         self._used = self._taken = 0
         self._waiting: list[_Waiting] = []
         #: Buffers that were used, and the bytes of them: with those in use never more than there may be.
@@ -58,7 +73,12 @@ class Memory:
 
     @contextmanager
     def room(
-        self, *sizes: int, beside: int = 0, of: str = "", require_going: Callable[[], object] = lambda: None
+        self,
+        *sizes: int,
+        beside: int = 0,
+        of: str = "",
+        use: str = PORTIONS,
+        require_going: Callable[[], object] = lambda: None,
     ) -> Iterator[list[bytearray]]:
         """Buffers of these sizes, whatever they hold, for a thread. Nothing is kept once nobody has room.
 
@@ -72,11 +92,13 @@ class Memory:
             Bytes that its holder makes itself, and that count.
         of : str
             For whom: no more than its share.
+        use : str
+            For what.
         require_going : callable
             Called now and then while one waits; what it raises ends that.
         """
         ready = threading.Event()
-        held = self._ask(sum(sizes) + beside, of, ready.set)
+        held = self._ask(sum(sizes) + beside, of, use, ready.set)
         try:
             while not ready.wait(_LOOK):
                 require_going()
@@ -89,7 +111,7 @@ class Memory:
             self._leave(held)
 
     @asynccontextmanager
-    async def holding(self, size: int, of: str = "", *, patience: float) -> AsyncIterator[None]:
+    async def holding(self, size: int, of: str = "", *, use: str = PORTIONS, patience: float) -> AsyncIterator[None]:
         """Room for so many bytes that its holder makes itself, for a task of an event loop.
 
         Raises
@@ -99,7 +121,7 @@ class Memory:
         """
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
-        held = self._ask(size, of, lambda: loop.call_soon_threadsafe(ready.set))
+        held = self._ask(size, of, use, lambda: loop.call_soon_threadsafe(ready.set))
         try:
             try:
                 await asyncio.wait_for(ready.wait(), patience)
@@ -117,12 +139,12 @@ class Memory:
         Of a share a quarter is left, so that its holder has room to go on.
         """
         with self._lock:
-            plenty = self._taken + size <= self._size // 2 and self._used + size <= self._size
-            beyond = of and self._held.get(of, 0) + size > self._share // 4 * 3
-            if self._waiting or not plenty or beyond:
+            plenty = self._taken + size <= self._size // 2 and self._fits(size, PORTIONS)
+            beyond = of and self._of(of) + size > self._share // 4 * 3
+            if not plenty or beyond or any(one.use == PORTIONS for one in self._waiting):
                 return False
             self._taken += size
-            self._hold(size, of)
+            self._hold(size, of, PORTIONS)
             self._drop()
             return True
 
@@ -130,13 +152,14 @@ class Memory:
         """Give back what was taken."""
         with self._lock:
             self._taken -= size
-            self._release(size, of)
+            self._release(size, of, PORTIONS)
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
-    def _ask(self, size: int, of: str, wake: Callable[[], object]) -> _Waiting:
-        one = _Waiting(min(size, self._size // 2), of, wake)
+    def _ask(self, size: int, of: str, use: str, wake: Callable[[], object]) -> _Waiting:
+        one = _Waiting(min(size, self._size // 2), of, use, wake)
         with self._lock:
+            self._most[use] = max(self._most[use], one.size)
             self._waiting.append(one)
             self._let_in()
         return one
@@ -148,39 +171,53 @@ class Memory:
                 self._waiting.remove(one)
                 self._let_in()
             else:
-                self._release(one.size, one.of)
+                self._release(one.size, one.of, one.use)
 
     def _let_in(self) -> None:
         """Give room to those who wait, in turn."""
-        still, let_in = [], list[_Waiting]()
-        for at, one in enumerate(self._waiting):
-            if self._is_beyond(one.size, one.of):
-                still.append(one)  # it waits for what it holds itself, and keeps nobody else
-            elif self._used + one.size <= self._size:
-                self._hold(one.size, one.of)
-                let_in.append(one)
-            else:
-                still += self._waiting[at:]
-                break
-        self._waiting = still
         with ExitStack() as woken:  # nobody is let in twice or passed over, though the loop of one is closed
-            for one in let_in:
+            while (one := self._next()) is not None:
+                self._waiting.remove(one)
+                self._hold(one.size, one.of, one.use)
                 woken.callback(one.wake)
 
-    def _is_beyond(self, size: int, of: str) -> bool:
-        """Whether it would be more than a share; who holds nothing may have that too."""
-        held = self._held.get(of, 0) if of else 0
-        return held > 0 and held + size > self._share
+    def _next(self) -> _Waiting | None:
+        """Who is let in now: nobody passes one that holds less, or as much and came before, for the same use."""
+        full = set[str]()
+        for one in sorted(self._waiting, key=lambda one: self._of(one.of)):
+            if one.use in full or self._is_beyond(one):
+                continue  # that one waits for what it holds itself, and keeps nobody else
+            if self._fits(one.size, one.use):
+                return one
+            full.add(one.use)
+        return None
 
-    def _hold(self, size: int, of: str) -> None:
+    def _fits(self, size: int, use: str) -> bool:
+        """Whether there is room, and beside it for one of each other use; one alone of its use needs no more."""
+        if self._used + size > self._size:
+            return False
+        others = sum(max(0, most - self._uses[other]) for other, most in self._most.items() if other != use)
+        return self._uses[use] + size <= self._most[use] or self._used + size + others <= self._size
+
+    def _is_beyond(self, one: _Waiting) -> bool:
+        """Whether it would be more than a share; who holds nothing for that use may have one all the same."""
+        return bool(one.of and self._held[one.of, one.use]) and self._of(one.of) + one.size > self._share
+
+    def _of(self, of: str) -> int:
+        """How much one holds whose name is told."""
+        return sum(self._held[of, use] for use in self._most) if of else 0
+
+    def _hold(self, size: int, of: str, use: str) -> None:
         self._used += size
-        self._held[of] += size
+        self._held[of, use] += size
+        self._uses[use] += size
 
-    def _release(self, size: int, of: str) -> None:
+    def _release(self, size: int, of: str, use: str) -> None:
         self._used -= size
-        self._held[of] -= size
-        if not self._held[of]:
-            del self._held[of]
+        self._held[of, use] -= size
+        self._uses[use] -= size
+        if not self._held[of, use]:
+            del self._held[of, use]
         if not self._used:
             self._kept.clear()
         self._let_in()
@@ -212,4 +249,4 @@ class Memory:
 
 
 #: For everything that this process moves.
-TRANSFERS: Final = Memory(TRANSFER_MEMORY)
+TRANSFERS: Final = Memory(TRANSFER_MEMORY, portions=TRANSFER_MEMORY // 12)

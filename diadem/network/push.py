@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import ClassVar, Final
 
-from diadem.errors import IntegrityError, Interrupted, Refused
+from diadem.errors import IntegrityError, Refused
 from diadem.model.documents import Count, Document
 from diadem.model.ports import Listener, Progress
 from diadem.model.routes import DIRECT
@@ -53,9 +54,16 @@ class Have(Document, frozen=True, forbid_unknown_fields=False):
 
 
 def push_package(
-    desk: Desk, sources: Sources, transfer_id: str, *, listener: Listener, stop: threading.Event | None = None
+    desk: Desk,
+    sources: Sources,
+    transfer_id: str,
+    *,
+    listener: Listener,
+    require_going: Callable[[], object] = lambda: None,
 ) -> Transfer:
     """Send everything that the receiver still wants of an accepted package; it says itself when it is received.
+
+    `require_going` is called now and then, and raises why it is to end.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def push_package(
     link = desk.link(transfer.peer)
     if transfer.error:  # it is tried anew
         desk.book.change(transfer.id, error="", next="")
-    push = _Push(sources, transfer, link, listener, stop or threading.Event())
+    push = _Push(sources, transfer, link, listener, require_going)
     for _ in range(_ROUNDS):
         if not push.round():
             break
@@ -85,10 +93,15 @@ class _Push:
     """One run of one transfer."""
 
     def __init__(
-        self, sources: Sources, transfer: Transfer, link: Link, listener: Listener, stop: threading.Event
+        self,
+        sources: Sources,
+        transfer: Transfer,
+        link: Link,
+        listener: Listener,
+        require_going: Callable[[], object],
     ) -> None:
         self._sources, self._transfer, self._link = sources, transfer, link
-        self._listener, self._stop = listener, stop
+        self._listener, self._require_going = listener, require_going
         self._lock = threading.Lock()
         self._wrong: Counter[int] = Counter()
 
@@ -100,21 +113,21 @@ class _Push:
         source = self._sources.of(self._transfer.peer, self._transfer.id, DIRECT)
         if not parts:
             for number in (0, 1):
+                self._require_going()
                 _, blocks = source.part(number)
                 self._link.put_part(self._transfer.id, number, b"".join(blocks))
             _, wanted = self._have()
         if not wanted:
             return False
 
+        crew = ThreadCrew("push", CONNECTIONS, check=self._require_going)
+
         def put(run: Run) -> None:
+            self._require_going()
             self._put(source, *run)
             self._listener(Progress("push", run[0] + 1, len(wanted), unit="windows"))
 
-        def check() -> None:
-            if self._stop.is_set():
-                raise Interrupted("stopped; what was sent is kept there")
-
-        ThreadCrew("push", CONNECTIONS, check=check).each(wanted, put)
+        crew.each(wanted, put)
         return True
 
     def _have(self) -> tuple[bool, list[Run]]:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -19,7 +19,7 @@ from diadem.network.arrival import Arrival
 from diadem.network.desk import Desk
 from diadem.network.exchange import Response
 from diadem.network.landing import place_of
-from diadem.network.pushed_package import PushedPackage, WindowIntake
+from diadem.network.pushed_package import Lands, PushedPackage, WindowIntake
 from diadem.network.receiving import Receiving, note_fault
 from diadem.network.windows import Span, WindowPlan, bits_of, cut, missing_runs, missing_windows
 from diadem.trust.base64_text import to_base64
@@ -121,7 +121,7 @@ class Pushed:
         with self._noting(transfer_id):
             place = self._place(transfer)
             if place.lands is None and not place.receiving.arrival.published and not place.receiving.whole:
-                with self._alone(transfer) as place:
+                with suppress(Lands), self._alone(transfer) as place:
                     if place.receiving.landed is not None:
                         return _nothing_wanted(place.receiving.landed)
                     place.receiving.note(now=True)
@@ -318,7 +318,7 @@ class Pushed:
 
 def _require_open(place: PushedPackage) -> None:
     if place.receiving.landed is not None or place.lands is not None:
-        raise NotFound("the package has arrived")
+        raise Lands("the package has arrived")
 
 
 def _wanted(place: PushedPackage, plan: WindowPlan) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Final
 
-from diadem.errors import DiademError, DigestMismatch
+from diadem.errors import DiademError, DigestMismatch, NotFound
 from diadem.model.transfers import Transfer
 from diadem.network.exchange import Response
 from diadem.network.limits import PORTION
@@ -20,8 +20,14 @@ from diadem.network.windows import Span, chunks
 _LOG: Final = logging.getLogger("diadem.network.http")
 #: Windows that can be taken in at once: two of the same never are.
 _TURNS: Final = 8
+#: Seconds between two looks, of who waits for a turn, at whether the package lands.
+_LOOK: Final = 0.25
 #: Seconds at most before a landing that failed is begun again.
 _LONGEST: Final = 300.0
+
+
+class Lands(NotFound):
+    """Everything is here, and a thread lands it: nothing more is taken in."""
 
 
 #: Proves and keeps whole leaves: the spans and their bytes. Raises `DigestMismatch` of one that is wrong, after all.
@@ -134,7 +140,7 @@ class PushedPackage:
     def _land(self, work: Callable[[], Transfer], lands: Future[Transfer]) -> None:
         began = time.monotonic()
         try:
-            with self.alone():
+            with self.alone(lands=True):
                 found = work()
         except Exception as error:
             if not isinstance(error, DiademError):  # what those say is noted; nobody may be waiting for this
@@ -151,17 +157,28 @@ class PushedPackage:
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
-    def turn(self, window: int) -> threading.Lock:
-        """Held by who takes in a window."""
-        return self._turns[window % _TURNS]
+    def turn(self, window: int) -> AbstractContextManager[None]:
+        """While a window is taken in by nobody else. Raises `Lands`."""
+        return self._held(self._turns[window % _TURNS])
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """While nobody else is at it."""
+    def alone(self, *, lands: bool = False) -> Iterator[None]:
+        """While nobody else is at it. Raises `Lands`, unless for who lands it."""
         with ExitStack() as held:
             for turn in self._turns:
-                held.enter_context(turn)
+                held.enter_context(turn if lands else self._held(turn))
             yield
+
+    @contextmanager
+    def _held(self, turn: threading.Lock) -> Iterator[None]:
+        """Hold a turn, for which nobody waits while it lands: that may take hours."""
+        while not turn.acquire(timeout=_LOOK):
+            if self.lands is not None:
+                raise Lands("the package has arrived")
+        try:
+            yield
+        finally:
+            turn.release()
 
     @contextmanager
     def alone_now(self) -> Iterator[bool]:

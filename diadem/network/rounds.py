@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -99,8 +99,10 @@ def fetch(
         routes.failed(transfer.peer, DIRECT, desk.now, error.message)
         raise
     routes.worked(transfer.peer, DIRECT, desk.now)
-    clear(desk, transfer.peer)
-    return tell(desk, landed)
+    landed = tell(desk, landed)  # before anything waits for a carrier by which it began to come
+    if stop is None:  # a node that serves does that by itself
+        clear(desk, transfer.peer)
+    return landed
 
 
 def fetch_or_wait(
@@ -159,17 +161,23 @@ def fetch_carried(
     way = Collecting(carrier_for(desk, transfer, permit=allow), relay, [relay.identity], wait=wait)
     done = collect_package(desk, transfer.id, way, listener=listener, stop=stop)
     done = ask_where_silent(desk, done, way.carrier.label, by_hand=by_hand)
-    clear(desk, transfer.peer)
+    if stop is None:
+        clear(desk, transfer.peer)
     return done
 
 
-def _stopped(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> Callable[[], bool]:
-    """Whether to stop: the process ends, or the transfer takes another route."""
+def _require_going(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> None:
+    """Raise where no more of it is to be sent: `Interrupted` with this process, `Halted` where it goes on later."""
+    if stop is not None and stop.is_set():
+        raise Interrupted("the transfer was stopped; what was sent is kept")
+    if not _is_going(desk, transfer):
+        raise Halted("the transfer is over, or goes on later or by another route; what was sent is kept")
 
-    def stopped() -> bool:
-        return (stop is not None and stop.is_set()) or desk.book.get(transfer.id).route != transfer.route
 
-    return stopped
+def _is_going(desk: Desk, transfer: Transfer) -> bool:
+    """Whether a transfer is still to move as it was."""
+    known = desk.book.get(transfer.id)
+    return known.state in MOVING and not known.paused and known.route == transfer.route
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------
@@ -181,6 +189,7 @@ def fetch_all(
     listener: Listener = silent,
     *,
     peer: str | None = None,
+    route: str | None = None,
     stop: threading.Event | None = None,
 ) -> list[Transfer]:
     """Fetch everything that is accepted and not here, one after the other; what fails says why in the book.
@@ -191,7 +200,7 @@ def fetch_all(
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
             break
-        if transfer.direction != IN or transfer.paused:
+        if transfer.direction != IN or transfer.paused or route not in (None, transfer.route):
             continue
         try:
             done.append(fetch(desk, transfer, options, listener, stop=stop))
@@ -208,7 +217,14 @@ def fetch_all(
     return done
 
 
-def push_all(desk: Desk, sources: Sources, *, peer: str | None = None, stop: threading.Event | None = None) -> None:
+def push_all(
+    desk: Desk,
+    sources: Sources,
+    *,
+    peer: str | None = None,
+    route: str | None = None,
+    stop: threading.Event | None = None,
+) -> None:
     """Push everything that was accepted by peers that cannot fetch it; what fails says why in the book."""
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
@@ -216,40 +232,36 @@ def push_all(desk: Desk, sources: Sources, *, peer: str | None = None, stop: thr
         carried = transfer.route != DIRECT
         if transfer.direction != OUT or transfer.paused or transfer.route == DISK:
             continue
+        if route not in (None, transfer.route):
+            continue
         if not carried and not desk.pushes(transfer.peer):
             continue
+        going = partial(_require_going, desk, transfer, stop)
         try:
             if carried:
                 require_route(desk, transfer, transfer.route)
-                stopped = _stopped(desk, transfer, stop)
                 carrier = carrier_for(desk, transfer)
                 try:
                     deposit_package(
-                        desk, sources, transfer.id, carrier, route=transfer.route, listener=silent, stop=stopped
+                        desk,
+                        sources,
+                        transfer.id,
+                        carrier,
+                        route=transfer.route,
+                        listener=silent,
+                        require_going=going,
                     )
                 except NoMoreAllowed as error:
                     give_up(desk, transfer.id, carrier.label, error)
             else:
-                push_package(desk, sources, transfer.id, listener=silent, stop=stop)
+                push_package(desk, sources, transfer.id, listener=silent, require_going=going)
+        except Halted:
+            continue
         except Interrupted:
             raise
         except DiademError as error:
-            desk.book.change(transfer.id, error=error.message, next=error.next or "")
-
-
-def move_bytes(
-    desk: Desk,
-    sources: Sources,
-    options: FetchOptions,
-    listener: Listener = silent,
-    *,
-    peer: str | None = None,
-    stop: threading.Event | None = None,
-) -> None:
-    """Fetch and push everything that was accepted, and let carriers forget what is over."""
-    fetch_all(desk, options, listener, peer=peer, stop=stop)
-    push_all(desk, sources, peer=peer, stop=stop)
-    clear(desk, peer)
+            if _is_going(desk, transfer):  # else that is why
+                desk.book.change(transfer.id, error=error.message, next=error.next or "")
 
 
 def tidy(desk: Desk) -> int:
@@ -312,7 +324,9 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     came, trouble = exchange(desk, TOGETHER, strict=True)
     switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
-    move_bytes(desk, sources_of(desk.context), FetchOptions(max_rate=max_rate), listener)
+    fetch_all(desk, FetchOptions(max_rate=max_rate), listener)
+    push_all(desk, sources_of(desk.context))
+    clear(desk)
     if moving:
         more, again = exchange(desk, TOGETHER, strict=True)
         came, trouble = came + more, [*trouble, *again]

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
-from diadem.errors import DiademError, NotFound, Refused, StoreError
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.buffers import fitted
 from diadem.model.carriers import ObjectName
 from diadem.model.manifest import TAGMANIFEST
@@ -39,8 +40,10 @@ T = TypeVar("T")
 #: Packages whose plan is kept, and windows of which it is known that they were given.
 _PLANS: Final = 8
 _GIVEN: Final = 4096
-#: Seconds after which it is looked anew which copies there are.
+#: Seconds after which it is looked anew which copies there are; and for which one waits who asks for a package that is
+#: being opened. Who asks over a line would wait for a minute.
 _LOOK: Final = 5.0
+_PATIENCE: Final = 30.0
 
 
 class NoMoreAllowed(Refused):
@@ -201,13 +204,13 @@ class Sources:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._lock = threading.Lock()
-        self._opening = threading.Lock()
+        self._doors = WeakValueDictionary[str, threading.Lock]()
         self._plans: dict[str, _Package] = {}
         self._given: dict[tuple[str, int], None] = {}
 
     def close(self) -> None:
         """Forget what was opened."""
-        with self._opening:
+        with self._lock:
             self._plans.clear()
 
     def of(self, peer: str, transfer: str, route: str) -> Source:
@@ -235,20 +238,40 @@ class Sources:
             return known
 
     def get(self, package: str) -> _Package:
-        """A package, opened once, however many connections ask at the beginning."""
-        with self._opening:
-            known = self._plans.get(package)
-            if known is not None and time.monotonic() - known.looked < _LOOK:
+        """A package, opened once, however many connections ask at the beginning.
+
+        A store that hangs keeps nobody waiting for another package, nor who knows this one already.
+
+        Raises
+        ------
+        Unreachable
+            Another thread has been opening it for long.
+        """
+        with self._lock:
+            known, door = self._plans.get(package), self._doors.setdefault(package, threading.Lock())
+        if known is not None and time.monotonic() - known.looked < _LOOK:
+            return known
+        if not door.acquire(timeout=_PATIENCE if known is None else 0):
+            if known is not None:  # another thread looks for copies
+                return known
+            raise Unreachable("the package is being opened, which takes long", next="Try again later.")
+        try:
+            with self._lock:
+                before, known = known, self._plans.get(package)
+            if known is not None and known is not before:  # by the one that was waited for
                 return known
             if known is not None:
                 made = replace(known, copies=self._copies(package), looked=time.monotonic())
             else:
                 opened = self._sound(package, lambda bundle: open_tag_files(bundle, expected_id=package))
                 made = _Package(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
-            while len(self._plans) >= _PLANS and package not in self._plans:
-                del self._plans[next(iter(self._plans))]
-            self._plans[package] = made
+            with self._lock:
+                while len(self._plans) >= _PLANS and package not in self._plans:
+                    del self._plans[next(iter(self._plans))]
+                self._plans[package] = made
             return made
+        finally:
+            door.release()
 
     def _copies(self, package: str) -> tuple[Bundle, ...]:
         return tuple(bundle for _, bundle in PackageCopies(self.desk.context, package).readable())

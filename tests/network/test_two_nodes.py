@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +14,11 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.network.limits import MAX_PUSHED_PART
 from tests import zygote
 from tests.cli.inside import said, said_json
-from tests.server.conftest import free_ports
+from tests.server.conftest import Served, free_ports
+from tests.server.test_serving import head, tls
 from tests.transfer.towns import show_checkpoints
 
 #: Many more than the sizes of its log that an export shows by itself.
@@ -28,10 +33,12 @@ class Ends:
     caller: Path
     hub: Path
     servers: dict[Path, zygote.Process] = field(default_factory=dict)
+    ports: dict[Path, int] = field(default_factory=dict)
 
     def serve(self, node: Path, *more: str) -> None:
         """Have a node listen."""
         (port,) = free_ports(1)
+        self.ports[node] = port
         words = ["serve", "--listen", f"127.0.0.1:{port}", "--url", f"https://127.0.0.1:{port}", "--json", "--quiet"]
         command = [sys.executable, "-m", "diadem", *words, *more, "--node", str(node)]
         self.servers[node] = process = zygote.start(command, stdout=subprocess.PIPE)
@@ -51,11 +58,12 @@ class Ends:
         ticket = said_json("peer", "invite", "--for", _id(caller), "--node", called)["ticket"]
         said("peer", "join", ticket, "--node", caller)
 
-    def archived(self, node: Path, name: str) -> str:
-        """Archive a small folder; its package id."""
+    def archived(self, node: Path, name: str, *, size: int = 0) -> str:
+        """Archive a folder with so much beside a note; its package id."""
         folder = node.parent / name
         folder.mkdir()
         (folder / "notes.txt").write_text(name)
+        (folder / "scan.bin").write_bytes(os.urandom(size))
         return str(said_json("archive", folder, "--now", "--node", node)["package"]["id"])
 
 
@@ -87,6 +95,28 @@ def _id(node: Path) -> str:
 def state(node: Path, transfer: str) -> str:
     """How far a transfer is, by one side."""
     return str(said_json("transfer", "show", transfer, "--node", node)["transfer"]["state"])
+
+
+def test_large_bodies_that_drip_for_several_keys_stop_no_package_that_is_pushed(ends: Ends) -> None:
+    with diadem.open_node(ends.served) as found:
+        for name in ("bob", "carol"):
+            found.users.add(name)
+        keys = [found.context.keys.open(f"users/{name}") for name in ("bob", "carol")]
+        slow = Served(ends.served, keys[0], keys, ends.ports[ends.served], 0, {"node": found.id}, ends.served)
+    package = ends.archived(ends.caller, "pushed", size=3 << 20)
+    sent = said_json("send", package, "alice@hu-berlin", "--node", ends.caller)["transfer"]["id"]
+    said("accept", sent, "--no-wait", "--node", ends.served)
+    time.sleep(3)  # until the server knows its new users
+    with contextlib.ExitStack() as open_:
+        for key in 2 * keys:
+            connection = open_.enter_context(tls(slow))
+            path = f"transfers/{'ab' * 16}/parts/0"
+            connection.sendall(head(slow, "PUT", path, length=MAX_PUSHED_PART, key=key) + bytes(1 << 10))
+        time.sleep(1)
+        began = time.monotonic()
+        said("transfer", "sync", "--node", ends.caller)
+        assert time.monotonic() - began < 12, "it waited for those who drip"
+        assert state(ends.served, sent) in ("received", "closed")
 
 
 def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: Ends) -> None:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Served:
         Of the node.
     key : PrivateKey
         Of its user Alice.
+    others : sequence of PrivateKey
+        Of other users.
     port, numbers : int
         Where it listens.
     said : dict
@@ -52,6 +54,7 @@ class Served:
 
     folder: Path
     key: PrivateKey
+    others: Sequence[PrivateKey]
     port: int
     numbers: int
     said: dict[str, Any]
@@ -73,7 +76,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A node with Alice as its user, and a listener with the probes."""
     base = tmp_path_factory.mktemp("served")
     with diadem.Node.create(base / "node", name="hu-berlin", user="alice", store=str(base / "store")) as node:
-        key = node.context.keys.open("users/alice")
+        for name in ("dora", "emil"):
+            node.users.add(name)
+        key, *others = (node.context.keys.open(f"users/{name}") for name in ("alice", "dora", "emil"))
     port, numbers = free_ports(2)
     log = base / "log"
     command = [sys.executable, "-m", "tests.server.probe_server", str(base / "node"), str(port), str(numbers)]
@@ -83,7 +88,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     try:
         line = process.stdout.readline()
         assert line, log.read_text()
-        found = Served(base / "node", key, port, numbers, json.loads(line), log)
+        found = Served(base / "node", key, others, port, numbers, json.loads(line), log)
         with found.client() as client:
             wait_for(client)
         yield found

@@ -352,6 +352,20 @@ def test_what_is_small_does_not_wait_for_large_bodies_that_come(served: Served, 
         assert time.monotonic() - began < 2.5, "it waited for those who drip"
 
 
+def test_windows_that_drip_for_several_keys_keep_that_of_another_waiting_for_a_turn_only(
+    served: Served, client: PeerClient
+) -> None:
+    with contextlib.ExitStack() as open_:
+        connections = [open_.enter_context(tls(served)) for _ in range(2 * (TRANSFER_MEMORY // (8 * BODY) + 2))]
+        for number, connection in enumerate(connections):
+            key = served.others[number % len(served.others)]
+            connection.sendall(head(served, "PUT", "probe/gathered", length=4 * BODY, key=key))
+        open_.enter_context(dripping(connections))
+        began = time.monotonic()
+        assert client.put("probe/gathered", bytes(3 * BODY))["length"] == 3 * BODY
+        assert time.monotonic() - began < 8, "it waited for those who drip"
+
+
 def test_a_head_that_never_ends_is_given_up(served: Served) -> None:
     began = time.monotonic()
     with tls(served) as silent, tls(served) as dripping:

@@ -11,8 +11,9 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,22 +21,27 @@ import pytest
 
 import diadem
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Refused, Unreachable, UsageError
+from diadem.hooks.offers import CarrierOffer
 from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.routes import DISK
 from diadem.model.transfers import State, Transfer
 from diadem.network.book_file import network_book
+from diadem.network.desk import Desk
 from diadem.network.jobs import Movers
+from diadem.network.memory import Memory
 from diadem.network.messages import WANTED, Message
 from diadem.network.pull import FetchOptions
 from diadem.network.relay.carriers import carrier_for, clear
 from diadem.network.relay.collect import Collecting, collect_package
+from diadem.network.relay.deposit import deposit_package
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.network.relay.requesting import request
 from diadem.network.relay_book import relay_book
 from diadem.network.rounds import fetch, fetch_all, fetch_carried, push_all
 from diadem.network.source import Sources
+from diadem.node.config import CarrierSettings
 from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side, deliver_all
@@ -467,7 +473,7 @@ def test_the_services_of_both_nodes_do_it_by_themselves(drive: Drive) -> None:
     sent = drive.send(a.archived())
     movers = [Movers(a.desk, drive.sources), Movers(b.desk, Sources(b.desk))]
     until = time.monotonic() + 60
-    while drive.at(a, sent.id).state is not State.CLOSED and time.monotonic() < until:
+    while (drive.at(a, sent.id).state is not State.CLOSED or any(drive.root.iterdir())) and time.monotonic() < until:
         for one in movers:
             one.run(stop)
         deliver_all(b.desk)
@@ -477,7 +483,7 @@ def test_the_services_of_both_nodes_do_it_by_themselves(drive: Drive) -> None:
     for mover in movers:
         for thread in mover._threads.values():
             thread.join()
-    assert list(drive.root.iterdir()) == []
+    assert list(drive.root.iterdir()) == [], "what is over is cleared by a later run"
 
 
 def test_a_full_folder_is_waited_for_and_costs_nothing_of_the_ceiling(drive: Drive, package: str) -> None:
@@ -619,6 +625,54 @@ def test_who_picks_up_waits_for_no_carrier_that_hangs_where_it_is_to_end(drive: 
     assert drive.take(sent.id).state is State.CLOSED
 
 
+class Stuck(Losing):
+    """A carrier that takes no window for a minute."""
+
+    def __init__(self, carrier: Guarded, back: threading.Event) -> None:
+        super().__init__(carrier, "")
+        self.back, self.asked = back, threading.Event()
+
+    def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
+        if name.startswith("2-"):
+            self.asked.set()
+            self.back.wait(60)
+        self.carrier.put(relay, name, data)
+
+
+def test_what_waits_for_room_beside_carriers_that_take_nothing_stops_no_package_that_is_fetched(
+    drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, memory, back = drive.pair.a, drive.pair.b, Memory(11 * MIB // 2, portions=MIB), threading.Event()
+    monkeypatch.setattr("diadem.network.relay.deposit.TRANSFERS", memory)
+    monkeypatch.setattr("diadem.network.pull.TRANSFERS", memory)
+    deposits, stuck = list[Transfer](), list[Stuck]()
+    for number in range(3):
+        (tmp_path / f"drive{number}").mkdir()
+        for side in (a, b):
+            side.node.peers.carriers.add(
+                f"drive{number}", (tmp_path / f"drive{number}").as_uri().replace("file", "drop")
+            )
+        package = a.archived(f"by drive {number}", {"scan.bin": os.urandom(MIB)})
+        deposits.append(drive.send(package, f"via:drive{number}"))
+        stuck.append(Stuck(carrier_for(a.desk, deposits[-1]), back))
+    sent = a.node.send(a.archived("direct", {"scan.bin": os.urandom(3 * MIB)}), "marie@nmi")
+
+    def deposit(number: int) -> Transfer:
+        carrier = Guarded(cast(Carrier, stuck[number]), f"drive {number}")
+        transfer = deposits[number]
+        return deposit_package(a.desk, drive.sources, transfer.id, carrier, route=transfer.route, listener=silent)
+
+    with ThreadPoolExecutor(4) as pool:
+        try:
+            running = [pool.submit(deposit, number) for number in range(3)]
+            time.sleep(2)
+            assert [one.asked.is_set() for one in stuck].count(True) == 2, "the third one waits for room"
+            assert pool.submit(b.node.accept, sent.id).result(15).state is State.CLOSED
+        finally:
+            back.set()
+        assert [one.result(30).error for one in running] == [""] * 3
+
+
 def test_where_more_was_damaged_than_may_come_again_the_carrier_is_named(drive: Drive, package: str) -> None:
     sent = drive.send(package)
     drive.put()
@@ -730,21 +784,43 @@ def test_what_was_put_down_without_an_answer_counts_all_the_same_and_once(
     assert drive.take(sent.id).state is State.CLOSED
 
 
-def test_what_goes_by_a_carrier_counts_though_the_route_changes_at_that_moment(
-    drive: Drive, small: str, monkeypatch: pytest.MonkeyPatch
+class Meanwhile(Losing):
+    """A carrier with which something happens to the transfer as soon as an object lies there."""
+
+    def __init__(self, carrier: Guarded, happens: Callable[[], object]) -> None:
+        super().__init__(carrier, "")
+        self.happens = happens
+
+    def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
+        self.carrier.put(relay, name, data)
+        self.happens()
+
+
+@pytest.mark.parametrize("event", ["another route", "paused", "over"])
+def test_what_halts_in_the_middle_counts_is_no_error_and_keeps_no_other_waiting(
+    drive: Drive, package: str, event: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent, desk = drive.send(small), drive.pair.a.desk
+    desk = drive.pair.a.desk
+    sent, other = drive.send(package), drive.send(drive.pair.a.archived("another"))
+    events: dict[str, Callable[[], object]] = {
+        "another route": lambda: desk.book.change(sent.id, route=DISK),
+        "paused": lambda: drive.pair.a.node.transfers.pause(sent.id),
+        "over": lambda: desk.book.step(sent.id, State.REVOKED, desk.now),
+    }
+    happened: list[object] = []
 
-    def changed(*args: Any) -> Guarded:
-        found = carrier_for(*args)
-        desk.book.change(sent.id, route=DISK)
-        return found
+    def happens() -> None:
+        if not happened:
+            happened.append(events[event]())
 
-    monkeypatch.setattr("diadem.network.rounds.carrier_for", changed)
-    with contextlib.suppress(Interrupted):
-        drive.put()
-    lying = sum(path.stat().st_size for path in drive.root.rglob("*.age"))
-    assert drive.at(drive.pair.a, sent.id).moved > lying // 2
+    def carrier(desk: Desk, transfer: Transfer) -> Guarded:
+        found = carrier_for(desk, transfer)
+        return found if transfer.id != sent.id else Guarded(cast(Carrier, Meanwhile(found, happens)), "the drive")
+
+    monkeypatch.setattr("diadem.network.rounds.carrier_for", carrier)
+    assert drive.put() == ["0-0-1.age", "0-0-1.age", "1-0-1.age", "2-0-1.age"], "of the other one there is all"
+    assert [drive.at(drive.pair.a, one.id).error for one in (sent, other)] == ["", ""]
+    assert 0 < drive.at(drive.pair.a, sent.id).moved < 100_000
 
 
 def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -> None:
@@ -769,3 +845,102 @@ def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -
         give(1)
         one.result()
     assert drive.at(drive.pair.a, sent.id).moved == 2 * size
+
+
+#: Ends the waiting of `connect_slowly`, and says that it has begun.
+CONNECTED, CONNECTING = threading.Event(), threading.Event()
+
+
+def connect_slowly(url: str) -> Carrier:
+    """A carrier on a share that does not answer for long."""
+    CONNECTING.set()
+    CONNECTED.wait(60)
+    raise Unreachable("it is gone", where=url)
+
+
+def test_a_carrier_that_cannot_be_connected_for_long_keeps_no_other_waiting_nor_the_node_from_its_end(
+    drive: Drive, small: str
+) -> None:
+    sent, desk = drive.send(small), drive.pair.a.desk
+    offer = CarrierOffer("gone", f"{__name__}:connect_slowly")
+    tools = replace(desk.context.tools, transports=[*desk.context.tools.transports, offer])
+    desk.context.gather = lambda: tools
+    gone = CarrierSettings("gone", "gone:share", ())
+    desk.context.change_settings(lambda known: replace(known, carriers=(*known.carriers, gone)))
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            slow = pool.submit(carrier_for, desk, sent, "via:gone")
+            assert CONNECTING.wait(10)
+            assert pool.submit(carrier_for, desk, sent).result(5).label == "the carrier 'drive'"
+            pool.submit(desk.context.close_kept).result(5)
+        finally:
+            CONNECTED.set()
+        with pytest.raises(Unreachable, match="it is gone"):
+            slow.result(10)
+
+
+class Silent(Losing):
+    """A carrier that does not say for a minute what lies there, nor removes anything."""
+
+    def __init__(self, carrier: Guarded, back: threading.Event) -> None:
+        super().__init__(carrier, "")
+        self.back, self.asked = back, list[str]()
+
+    def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:
+        self.asked.append("ls")
+        self.back.wait(60)
+        return self.carrier.ls(relay, wait=wait)
+
+    def end(self, relay: str) -> None:
+        self.asked.append("end")
+        self.back.wait(60)
+        self.carrier.end(relay)
+
+
+def test_what_goes_directly_and_what_is_told_of_it_waits_for_no_carrier_that_hangs(
+    drive: Drive, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, back = drive.pair.a, drive.pair.b, threading.Event()
+    carried, stop = drive.send(small), threading.Event()
+    ended = drive.send(a.archived("ended"))
+    a.node.transfers.cancel(ended.id)
+    sent = a.node.send(a.archived("direct"), "marie@nmi")
+    b.node.accept(sent.id, wait=False)
+    silent_one = Silent(carrier_for(b.desk, carried), back)
+    hanging = Guarded(cast(Carrier, silent_one), "the drive")
+    for module in ("rounds", "relay.carriers"):
+        monkeypatch.setattr(f"diadem.network.{module}.carrier_for", lambda *_, **__: hanging)
+    mover, until = Movers(b.desk, Sources(b.desk)), time.monotonic() + 10
+    try:
+        while drive.at(a, sent.id).state is not State.CLOSED:
+            assert time.monotonic() < until, "it waits for the drive"
+            mover.run(stop)
+            time.sleep(0.1)
+        assert sorted(silent_one.asked) == ["end", "ls"]
+    finally:
+        stop.set()
+        back.set()
+        mover.settle(10)
+
+
+def test_who_puts_down_waits_for_what_is_on_its_way_but_not_for_ever(
+    drive: Drive, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, desk, back, stop = drive.send(package), drive.pair.a.desk, threading.Event(), threading.Event()
+    stuck = Stuck(carrier_for(desk, sent), back)
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patched:
+        patched.setattr("diadem.network.relay.deposit._PATIENCE", 0.5)
+        patched.setattr("diadem.network.rounds.carrier_for", lambda *_: Guarded(cast(Carrier, stuck), "the drive"))
+        try:
+            work = pool.submit(push_all, desk, drive.sources, stop=stop)
+            assert stuck.asked.wait(10)
+            stop.set()
+            with pytest.raises(Interrupted):
+                work.result(5)
+        finally:
+            back.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("deposit"):
+            thread.join(10)
+    assert drive.put()[-2:] == ["2-0-1.age", "2-1-1.age"]
+    assert drive.take(sent.id).state is State.CLOSED

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from diadem.errors import StoreError
+from diadem.errors import StoreError, Unreachable
 from diadem.model.ports import silent
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import State, Transfer
@@ -130,3 +132,52 @@ def test_of_a_push_that_was_received_nothing_is_wrong_once_the_right_has_ended(
     pair.a.node.revoke(pair.a.desk.book.get(transfer.id).grant)
     push_all(pair.a.desk, Sources(pair.a.desk))
     assert pair.a.desk.book.get(transfer.id).error == ""
+
+
+def test_a_push_that_is_paused_in_the_middle_is_no_error(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    transfer = accepted(pair, {"a.bin": os.urandom(100 * MIB)}, copies=1)
+    monkeypatch.setattr(pair.a.desk, "pushes", lambda _: True)
+
+    def paused(kind: str, number: int, start: int, data: bytes) -> bytes:
+        if kind == "window" and not pair.a.desk.book.get(transfer.id).paused:
+            pair.a.node.transfers.pause(transfer.id)
+        return data
+
+    pair.a.wire.spoil = paused
+    push_all(pair.a.desk, Sources(pair.a.desk))
+    found = pair.a.desk.book.get(transfer.id)
+    assert (found.paused, found.error) == (True, "")
+    assert len(pair.a.wire.windows) < 7, "it went on"
+
+
+def test_a_copy_whose_disk_hangs_keeps_no_other_package_waiting_nor_the_node_from_its_end(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = accepted(pair, {"a.bin": os.urandom(MIB)}, copies=1)
+    sent = pair.a.node.send(pair.a.archived("another"), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    hangs, back, read = threading.Event(), threading.Event(), LocalBundle.read
+    url, sources = first_copy(pair, stuck).url, Sources(pair.a.desk)
+    known = sources.of(pair.b.id, sent.id, DIRECT)
+
+    def slow(self: LocalBundle, *given: Any) -> bytes:
+        if self.url == url:
+            hangs.set()
+            back.wait(60)
+        return read(self, *given)
+
+    assert known.windows() == 1
+    monkeypatch.setattr(LocalBundle, "read", slow)
+    monkeypatch.setattr("diadem.network.source._PATIENCE", 0.5)
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            first = pool.submit(sources.of(pair.b.id, stuck.id, DIRECT).windows)
+            assert hangs.wait(10)
+            second = pool.submit(sources.of(pair.b.id, stuck.id, DIRECT).windows)
+            assert list(pool.submit(known.window, 0).result(5)())
+            with pytest.raises(Unreachable, match="is being opened"):
+                second.result(5)
+            pool.submit(sources.close).result(5)
+        finally:
+            back.set()
+        assert first.result(10) == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from diadem.errors import Interrupted
 from diadem.model.buffers import fitted
 from diadem.model.transfers import State
-from diadem.network.memory import Memory, NoRoom
+from diadem.network.memory import PICKED_UP, SENT, Memory, NoRoom
 from tests.transfer.pair import Pair
 
 
@@ -141,6 +141,61 @@ def test_who_wants_much_is_not_passed_by_those_who_want_little() -> None:
     for one in (first, second):
         one.join(5)
     assert sorted(order) == ["large", "small"]
+
+
+def test_one_that_waits_for_much_keeps_nobody_waiting_who_has_another_use_for_room() -> None:
+    memory, end = Memory(100, share=30), threading.Event()
+
+    def seals(of: str) -> None:
+        with memory.room(30, of=of, use=SENT):
+            end.wait(10)
+
+    with memory.room(10):
+        pass
+    with ThreadPoolExecutor(4) as pool:
+        sealed = [pool.submit(seals, f"drive {number}") for number in range(4)]
+        try:
+            time.sleep(0.2)
+            assert not asyncio.run(_has_room(memory, 30, use=SENT)), "another one waits already"
+            assert asyncio.run(_has_room(memory, 10)), "of what comes in portions there is as much as one of them took"
+        finally:
+            end.set()
+    assert [one.result() for one in sealed] == [None] * 4
+
+
+def test_what_goes_to_a_hub_does_not_stop_what_comes_from_it() -> None:
+    memory = Memory(100, share=60)
+    with memory.room(30, of="hub", use=SENT), memory.room(30, of="hub", use=SENT):
+        assert asyncio.run(_has_room(memory, 30, of="hub", use=PICKED_UP))
+        assert not asyncio.run(_has_room(memory, 30, of="hub", use=SENT)), "that is beyond its share"
+        with memory.room(10, of="hub", use=PICKED_UP):
+            assert not asyncio.run(_has_room(memory, 10, of="hub", use=PICKED_UP))
+
+
+async def _has_room(memory: Memory, size: int, **more: str) -> bool:
+    try:
+        async with memory.holding(size, patience=0.1, **more):
+            return True
+    except NoRoom:
+        return False
+
+
+def test_the_next_turn_has_who_holds_least_whoever_asked_before() -> None:
+    memory, order = Memory(40, share=20), list[str]()
+
+    def work(of: str) -> None:
+        with memory.room(10, of=of):
+            order.append(of)
+            time.sleep(0.05)
+
+    with ThreadPoolExecutor(3) as pool, memory.room(10, of="slow"), memory.room(20, of="slower"):
+        with memory.room(10, of="other"):
+            for of in ("slow", "slow", "quick"):
+                pool.submit(work, of)
+                time.sleep(0.1)
+            assert order == []
+        time.sleep(0.02)
+    assert order == ["quick", "slow", "slow"]
 
 
 def test_a_task_of_an_event_loop_waits_beside_threads_and_not_for_ever() -> None:

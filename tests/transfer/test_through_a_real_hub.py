@@ -7,7 +7,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import diadem
 from diadem.errors import NotFound, Refused, Unreachable
 from diadem.model.canonical import encode
 from diadem.model.carriers import CarrierFull
+from diadem.model.peers import PeerState
 from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.network.accepting import accept
 from diadem.network.desk import desk_of
+from diadem.network.hub.hub import Hub
 from diadem.network.relay_book import relay_book
 from diadem.network.rounds import tell
 from diadem.network.routing import hub_for
@@ -178,6 +180,47 @@ def test_what_no_hub_was_told_of_is_put_down_later(fjord: Fjord) -> None:
     assert "its recipient has not permitted" in waiting.error
     assert "It will be tried again" in waiting.next
     nmi.transfers.sync()
+    berlin.transfers.sync()
+    assert [one.state for one in nmi.transfers.sync().moved] == [State.RECEIVED]
+
+
+def forget_relays(fjord: Fjord) -> None:
+    """Let the hub know nothing of any relay, as where its disk is an older one; and of hu-berlin not for sure."""
+    with Oslo(fjord).hub.file.writing() as connection:
+        connection.execute("DELETE FROM mailboxes WHERE permit <> ''")
+    trust(fjord, PeerState.PENDING)
+
+
+def trust(fjord: Fjord, state: PeerState) -> None:
+    """How far the hub knows hu-berlin."""
+    book = peer_book(fjord.node(HUB).context)
+    book.put(replace(book.get(fjord.node("hu-berlin").id), state=state))
+
+
+def test_a_permit_that_the_hub_takes_a_moment_later_is_no_error_and_one_that_it_refuses_is(
+    fjord: Fjord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
+    nmi.transfers.sync()
+    sent = berlin.send(archived(fjord), "alice@nmi")
+    nmi.inbox()
+    nmi.accept(sent.id, wait=False)
+    forget_relays(fjord)
+    (found,) = nmi.transfers.sync().moved
+    assert "the hub 'oslo' keeps nothing from 'hu-berlin'" in found.error
+    permit, refused = Hub.permit, list[NotFound]()
+
+    def confirmed_meanwhile(self: Hub, *args: Any) -> str:
+        try:
+            return permit(self, *args)
+        except NotFound as error:
+            refused.append(error)
+            trust(fjord, PeerState.CONFIRMED)
+            raise
+
+    monkeypatch.setattr(Hub, "permit", confirmed_meanwhile)
+    (found,) = nmi.transfers.sync().moved
+    assert (len(refused), found.error) == (1, "")
     berlin.transfers.sync()
     assert [one.state for one in nmi.transfers.sync().moved] == [State.RECEIVED]
 

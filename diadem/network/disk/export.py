@@ -99,7 +99,7 @@ def export_disk(
     write_whole(folder / HEADER, DiskHeader(desk.node, transfer.peer, transfer.id, relay, message).to_bytes())
     source = sources.of(transfer.peer, transfer.id, DISK)
     deposit = Deposit(transfer, Relay(transfer.id, relay, recipient), source, windows_of(desk, folder), {EVERYTHING: 1})
-    deposit.run(listener, lambda: False)
+    deposit.run(listener)
     new = deposit.done or not desk.said(transfer.id, "handover")  # its process may have ended just before that
     statement = _handed_over(desk, transfer) if new else ""
     return Exported(desk.book.get(transfer.id), str(folder), deposit.done, statement)

@@ -29,20 +29,22 @@ from diadem.network.http.gate import Admitted, Gate, Head, TurnedAway
 from diadem.network.http.limits import Limits
 from diadem.network.http.metrics import Counts
 from diadem.network.limits import PORTION
-from diadem.network.memory import TRANSFERS, Memory, NoRoom
+from diadem.network.memory import BODIES, TRANSFERS, Memory, NoRoom
 from diadem.trust.http_signature import body_digest
 
 T = TypeVar("T")
 
-#: Memory of a body that is taken in as it comes: a portion, its pieces, and what is no whole leaf yet, twice.
+#: Memory of a body that is taken in as it comes: a portion, its pieces, and what is no whole leaf yet, twice. And the
+#: seconds after which one that is slow hands over what came of a portion, and leaves its room to the next one.
 _TAKEN_IN: Final = 4 * PORTION
-#: Seconds for which a body waits for room. Who sends it would wait for a minute.
+_TURN: Final = 1.0
+#: Seconds for which a body waits for room, at its beginning or for its next portion. Who sends it waits for a minute.
 _PATIENCE: Final = 30.0
 #: Seconds between two looks for news that a request waits for, and for which it may wait.
 _LOOK_AGAIN: Final = 1.0
+_LONGEST_WAIT: Final = 60.0
 #: Seconds that a worker has to end by itself when the process that started it is gone.
 _ORPHANED: Final = 5
-_LONGEST_WAIT: Final = 60.0
 #: What stands in every answer.
 _ALWAYS: Final = {"cache-control": "no-store", "server": "diadem"}
 _SLOW: Final = problem(408, "slow", "the body came too slowly", next="Ask again.")
@@ -186,7 +188,8 @@ class App:
             if admitted.route.intake is not None:
                 return await self._taken_in(admitted, protocol, story)
             memory, who = self._memory_of(admitted, head)
-            async with memory.holding(2 * admitted.length, who, patience=_PATIENCE):  # its pieces, and the whole
+            # its pieces, and the whole
+            async with memory.holding(2 * admitted.length, who, use=BODIES, patience=_PATIENCE):
                 body = await self._body(protocol, admitted.length)
                 story.received = len(body)
                 return await self._handled(admitted, body, protocol)
@@ -208,17 +211,20 @@ class App:
         work, run = BodyIntake(admitted, self.services, partial(self._fault, route=admitted.route)), self._in_hands
         pieces, key = self._pieces(protocol, admitted.length), admitted.request.known_asker.key_id
         await run(work.begin)
-        while story.received < admitted.length:  # room for each portion anew: who is slow keeps no more than that
+        now = asyncio.get_running_loop().time
+        while story.received < admitted.length and work.refusal is None:  # each portion waits for its turn
             parts, owed = list[bytes](), min(story.received + PORTION, admitted.length)
             async with TRANSFERS.holding(_TAKEN_IN, key, patience=_PATIENCE):
+                until = now() + _TURN
                 try:
-                    while story.received < owed:
+                    while story.received < owed and (not parts or now() < until):
                         parts.append(await anext(pieces))
                         story.received += len(parts[-1])
                 finally:
                     if parts:
                         await run(work.take, b"".join(parts))
-        await anext(pieces, None)  # there is no more than was said
+        async for piece in pieces:  # of a body that is refused; of another there is no more than was said
+            story.received += len(piece)
         response = await run(work.end)
         if response.status == 400:
             self.counts.add("refused_total", reason="digest")
@@ -285,16 +291,17 @@ class App:
     async def _pieces(self, protocol: Any, length: int) -> AsyncIterator[bytes]:
         """The body as it comes; `_Slow` where nothing comes for too long, or less than was said."""
         pieces, found = aiter(protocol), 0
-        now = asyncio.get_running_loop().time
-        deadline = now() + self.limits.body_time(length)
+        now, left = asyncio.get_running_loop().time, self.limits.body_time(length)
         while True:
+            began = now()
             try:
-                async with asyncio.timeout_at(min(now() + self.limits.silence, deadline)):
+                async with asyncio.timeout_at(began + min(self.limits.silence, left)):
                     piece = await anext(pieces)
             except StopAsyncIteration:
                 break
             except TimeoutError:
                 raise _Slow from None
+            left -= now() - began  # while the body waits for room here, it is not slow
             found += len(piece)
             yield piece
         if found != length:

@@ -45,9 +45,16 @@ class Connections:
         """
         key = settings.name, settings.url
         with self._lock:
-            if key not in self._known:
-                self._known[key] = connected(context, settings)
-            return self._known[key]
+            known = self._known.get(key)
+        if known is not None:
+            return known
+        made = connected(context, settings)  # one that hangs keeps nobody waiting who wants another
+        with self._lock:
+            known = self._known.setdefault(key, made)
+        if known is not made:
+            with contextlib.suppress(DiademError):
+                made.close()
+        return known
 
     def close(self) -> None:
         """Let go of all."""

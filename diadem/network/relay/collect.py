@@ -23,7 +23,7 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import Counts, State, Transfer
 from diadem.network.crew import ThreadCrew
 from diadem.network.desk import Desk
-from diadem.network.memory import TRANSFERS
+from diadem.network.memory import PICKED_UP, TRANSFERS
 from diadem.network.messages import PROGRESS
 from diadem.network.receiving import Receiving
 from diadem.network.relay.guarded import Guarded
@@ -245,7 +245,7 @@ class _Collect:
 
         try:
             size, of = min(WINDOW, self._transfer.bytes) + MAX_HEADER, self._way.carrier.label
-            with TRANSFERS.room(size, beside=size, of=of, require_going=require_going) as (room,):
+            with TRANSFERS.room(size, beside=size, of=of, use=PICKED_UP, require_going=require_going) as (room,):
                 require_going()
                 with self._get(name, room) as data:
                     crew.require_aboard()

@@ -9,11 +9,10 @@ from typing import Final
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
 from diadem.model.carriers import CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
-from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.network.crew import ThreadCrew
 from diadem.network.desk import Desk
-from diadem.network.memory import TRANSFERS
+from diadem.network.memory import SENT, TRANSFERS
 from diadem.network.relay.guarded import Guarded
 from diadem.network.relay.pieces import PIECE, pieces_of
 from diadem.network.relay_book import EVERYTHING, Place, Relay, RelayBook, relay_book
@@ -23,7 +22,8 @@ from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
 #: Windows of one transfer at once.
 AT_ONCE: Final = 2
-_STOPPED: Final = "stopped; what was written there is kept"
+#: Seconds that an object gets which is on its way where it ends early: it would have to go once more.
+_PATIENCE: Final = 60.0
 #: Stands for all pieces of a part; no object has this number.
 _WHOLE: Final = 1 << 30
 
@@ -63,8 +63,8 @@ class Deposit:
         #: Objects that were put down.
         self.done = 0
 
-    def run(self, listener: Listener, stop: Callable[[], bool]) -> None:
-        """Put down everything that is wanted.
+    def run(self, listener: Listener, require_going: Callable[[], object] = lambda: None) -> None:
+        """Put down everything that is wanted. `require_going` raises why it is to end, before each object.
 
         Raises
         ------
@@ -82,20 +82,18 @@ class Deposit:
             self._is_due((2, number)) for number in range(windows)
         ):
             return
+        require_going()
         self._look()
         for part in (0, 1):
             if self._is_part_due(part):
-                self._put_part(part)
+                self._put_part(part, require_going)
         size = min(WINDOW, self._transfer.bytes)
-
-        def check() -> None:
-            if stop():
-                raise Interrupted(_STOPPED)
-
-        crew = ThreadCrew("deposit", AT_ONCE, check=check, patience=None)
+        crew = ThreadCrew("deposit", AT_ONCE, check=require_going, patience=_PATIENCE)
 
         def put(number: int) -> None:
-            room = TRANSFERS.room(size, sealed_size(size), of=self._carrier.label, require_going=crew.require_going)
+            room = TRANSFERS.room(
+                size, sealed_size(size), of=self._carrier.label, use=SENT, require_going=crew.require_going
+            )
             with room as (plain, sealed):
                 crew.require_going()
                 self._put((2, number), self._source.proven_window(number, plain), sealed)
@@ -104,7 +102,9 @@ class Deposit:
         try:
             crew.each((number for number in range(windows) if self._is_due((2, number))), put)
         except KeyboardInterrupt:  # each has ended after the object that it was at
-            raise Interrupted(_STOPPED, next="Run the same command again to continue.") from None
+            raise Interrupted(
+                "stopped; what was written there is kept", next="Run the same command again to continue."
+            ) from None
 
     def _look(self) -> None:
         """What lies there though this node does not remember: it stopped, or was not answered, before it noted that."""
@@ -126,9 +126,10 @@ class Deposit:
     def _is_part_due(self, part: int) -> bool:
         return self._is_due((part, _WHOLE))
 
-    def _put_part(self, part: int) -> None:
+    def _put_part(self, part: int, require_going: Callable[[], object]) -> None:
         _, blocks = self._source.part(part)
         for number, piece in enumerate(pieces_of(blocks)):
+            require_going()
             if self._is_due((part, number)):
                 self._put((part, number), piece)
         self._note(ObjectName(part, _WHOLE, self._generation((part, 0))))
@@ -158,7 +159,7 @@ def deposit_package(
     *,
     route: str,
     listener: Listener,
-    stop: Callable[[], bool] = lambda: False,
+    require_going: Callable[[], object] = lambda: None,
 ) -> Transfer:
     """Put down what the receiver of an accepted package wants; it says itself when it is received.
 
@@ -172,14 +173,12 @@ def deposit_package(
     transfer, relays = desk.book.get(transfer_id), relay_book(desk.context)
     if transfer.direction != OUT or transfer.state not in MOVING:
         raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfer ls")
-    if route == DISK:
-        raise Refused("what goes on a disk is written to it by hand", next="See: diadem transfer ls")
     relay = relays.get(transfer.id)
     if relay is None:
         raise NotFound("its acceptance names no place to write it to", next="Cancel it, and offer the package again.")
     try:
         source = sources.of(transfer.peer, transfer.id, route)
-        Deposit(transfer, relay, source, carrier, relays.asked(transfer.id), relays).run(listener, stop)
+        Deposit(transfer, relay, source, carrier, relays.asked(transfer.id), relays).run(listener, require_going)
     except CarrierFull as error:
         desk.book.change(
             transfer.id, error=error.message, next="It continues when the recipient has picked something up."

@@ -55,12 +55,19 @@ class HubCarrier:
         self.tally.add(relay, [(name, note.sha256[0], note.size)], sure=True)
 
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:
-        """See `Carrier.ls`; nothing where the relay has ended, or was not permitted until now."""
+        """See `Carrier.ls`; nothing where the relay has ended, or was not permitted until now.
+
+        A permit that is refused is sought again as long as there is time to `wait`.
+        """
         try:
             found = self.client.ls(relay, wait=wait)
         except NotFound:
             if self.permit is not None:  # the hub was away when it was accepted, or its disk is an older one
-                self.permit()
+                try:
+                    self.permit()
+                except (NotFound, Refused):
+                    if not wait:
+                        raise
             return ()
         self._listed.update({one.name: one for one in found})
         return found

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from diadem.custody import statements
-from diadem.errors import Unreachable
+from diadem.errors import NotFound, Unreachable
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import Transfer, ceiling
@@ -62,6 +62,12 @@ def _permitted(desk: Desk, transfer: Transfer, relay: Relay, hub: Peer) -> Peer:
     except Unreachable as error:
         routes.failed(hub.id, DIRECT, desk.now, error.message)
         raise
+    except NotFound as error:
+        raise NotFound(
+            f"the hub '{hub.name}' keeps nothing from '{desk.peer_name(transfer.peer)}': it does not know both nodes",
+            where=error.where,
+            next="Ask its operator to confirm them (diadem peer ls), or the sender for another route.",
+        ) from None
     routes.worked(hub.id, DIRECT, desk.now)
     return hub
 
