@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from diadem.errors import DigestMismatch, PackageError, Unreachable
+from diadem.errors import DigestMismatch, PackageError, StoreError, Unreachable
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.names import require_sound_names
 from diadem.model.ports import Bundle
@@ -40,7 +40,13 @@ def tag_files(tagmanifest: bytes) -> list[tuple[str, str]]:
 
 
 def tag_part(bundle: Bundle, paths: Iterable[str]) -> tuple[int, Iterator[bytes]]:
-    """Bytes of some tag files, each behind its length, and these, block by block."""
+    """Bytes of some tag files, each behind its length, and these, block by block.
+
+    Raises
+    ------
+    StoreError
+        A file became shorter; that comes while the blocks are read.
+    """
     sizes = []
     for path in paths:
         with bundle.open(path) as reader:
@@ -53,7 +59,10 @@ def _blocks_of(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
         yield LENGTH.pack(size)
         with bundle.open(path) as reader:
             for at in range(0, size, BLOCK):
-                yield reader.read_at(at, BLOCK)
+                block = reader.read_at(at, wanted := min(BLOCK, size - at))
+                if len(block) != wanted:  # the next file must not stand in its place
+                    raise StoreError("it became shorter while it was sent", where=path, next="Run: diadem repair")
+                yield block
 
 
 def limit_of(path: str) -> int:

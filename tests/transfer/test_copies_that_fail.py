@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from diadem.errors import StoreError, Unreachable
+from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import silent
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import State, Transfer
@@ -20,6 +21,7 @@ from diadem.network.pull import FetchOptions
 from diadem.network.push import push_package
 from diadem.network.rounds import fetch_all, push_all
 from diadem.network.source import Sources
+from diadem.network.tag_parts import LENGTH
 from diadem.store.bags import LocalBundle, LocalFile
 from tests.transfer.pair import Pair
 
@@ -121,6 +123,47 @@ def test_of_a_file_that_becomes_shorter_the_next_one_stands_where_it_should(pair
     with pytest.raises(StoreError, match="no copy has these bytes intact"):
         take_all()
     assert files["a.bin"].startswith(got), "nothing of the other one"
+
+
+def test_of_a_tag_file_that_becomes_shorter_the_next_one_does_not_take_its_place(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": os.urandom(MIB)}, copies=1)
+    bag = Path(first_copy(pair, transfer).url)
+    paths = [line.split(b"  ", 1)[1].decode() for line in (bag / TAGMANIFEST).read_bytes().splitlines()]
+    before = (bag / paths[0]).read_bytes()
+    size, blocks = Sources(pair.a.desk).of(pair.b.id, transfer.id, DIRECT).part(1)
+    got = bytearray(next(blocks))
+    (bag / paths[0]).chmod(0o600)
+    os.truncate(bag / paths[0], len(before) // 2)
+
+    def take_all() -> None:
+        for block in blocks:
+            got.extend(block)
+
+    with pytest.raises(StoreError, match="became shorter") as caught:
+        take_all()
+    assert caught.value.where == paths[0]
+    assert (LENGTH.pack(len(before)) + before).startswith(got), "nothing of the other one"
+    assert len(got) < size
+
+
+def test_where_a_copy_fails_after_its_tag_files_were_proven_the_other_is_sent(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer = accepted(pair, {"a.bin": os.urandom(MIB)})
+    url, whole = first_copy(pair, transfer).url, LocalBundle.open
+    source, proven = Sources(pair.a.desk).of(pair.b.id, transfer.id, DIRECT), set[str]()
+
+    def opened(self: LocalBundle, path: str) -> LocalFile:
+        if self.url == url and path in proven:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if self.url == url:
+            proven.add(path)
+        return whole(self, path)
+
+    monkeypatch.setattr(LocalBundle, "open", opened)
+    size, blocks = source.part(1)
+    assert proven
+    assert sum(map(len, blocks)) == size
 
 
 def test_of_a_push_that_was_received_nothing_is_wrong_once_the_right_has_ended(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
-from diadem.errors import NotFound, Unreachable
+from diadem.errors import NotFound, StoreError, Unreachable
 from diadem.model.policy import Incoming
 from diadem.model.transfers import State
 from diadem.network.envelope import Mail, open_mail, seal_mail
+from diadem.network.incoming import receive
 from diadem.network.jobs import jobs
 from diadem.network.link import Link
 from diadem.network.mail import pickup
@@ -387,6 +389,46 @@ def test_a_hub_that_says_nothing_holds_up_no_message_that_is_fetched(silent: Sta
         time.sleep(0.02)
     stop.set()
     assert desk.book.get(sent.id).state is State.OFFERED
+
+
+def full(*_: object) -> NoReturn:
+    """What a disk without room answers."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_here_is_told_as_that_and_the_message_comes_later(
+    sent: tuple[Star, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    star, transfer = sent
+    with monkeypatch.context() as now:
+        now.setattr(pickup, "receive", full)
+        _, trouble = exchange(star.desk("nmi"), 5.0)
+        with pytest.raises(StoreError, match="disk is full") as caught:
+            star.pick_up("nmi")
+    assert caught.value.next
+    assert "fault of this program" not in str(trouble)
+    assert "disk is full" in str(trouble)
+    star.pick_up("nmi")
+    assert state(star, "nmi", transfer) is State.OFFERED
+
+
+def test_a_hub_that_fails_afterwards_does_not_hide_what_failed_here(
+    sent: tuple[Star, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    star, _ = sent
+    star.node("hu-berlin").send(archived(star, "another", data=bytes(3000)), "alice@nmi")
+    whole, times = receive, list[int]()
+
+    def second_fails(*given: Any) -> bytes:
+        times.append(1)
+        if len(times) == 2:
+            star.hub.down = True
+            full()
+        return whole(*given)
+
+    monkeypatch.setattr(pickup, "receive", second_fails)
+    with pytest.raises(StoreError, match="disk is full"):
+        star.pick_up("nmi")
 
 
 def test_peers_that_are_gone_do_not_keep_an_inbox_from_hearing_its_hub(sent: tuple[Star, str]) -> None:

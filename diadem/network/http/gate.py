@@ -1,7 +1,9 @@
 """Who may come in: from the head of a request to a route and an asker, in one fixed order, before a byte of the body.
 
 1. the path is one of the table;
-2. an address from which nobody known asks does not ask too often: before that nothing is computed or kept for it;
+2. an address from which nobody known asks does not ask too often: what is open to all, and what 1 or the signature of
+   3 turns away, counts for it. A signature by the name of a known key is looked at before: a connection has few
+   guesses at each key, a new connection has them anew;
 3. where a signature is needed: it is written in our form, for this node, of now, by a key that the node knows, and
    holds; where wrong ones of that key came by that connection too often, none of it is looked at. The key does not ask
    too often; and the request is new;

@@ -60,7 +60,7 @@ class _Errand:
         if isinstance(error, NotFound):
             return f"{self.name} has not confirmed this node, or no longer does: ask its people"
         if isinstance(error, StoreError):  # of this node
-            return f"{self.name}: {error.message}"
+            return f"{self.name}: {error.message}" + (f". {error.next}" if error.next else "")
         if isinstance(error, DiademError):
             return no_answer(self.name, error.message)
         return f"{self.name}: what it says meets a fault of this program ({type(error).__name__})"

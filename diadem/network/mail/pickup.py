@@ -6,7 +6,9 @@ Each thing is taken and answered. One that cannot be taken now keeps no other wa
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -39,6 +41,7 @@ from diadem.network.route_book import route_book
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.cards import own_card, prove_card
 from diadem.node.peers.notes import open_note
+from diadem.store.system import translated
 from diadem.trust.keys import PublicKey
 
 # -- at a peer ------------------------------------------------------------------------------------------------------
@@ -134,9 +137,9 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
         book.failed(hub.id, DIRECT, desk.now, error.message)
         raise
     book.worked(hub.id, DIRECT, desk.now)
-    left: DiademError | OSError | None = None
+    left: DiademError | None = None
     early, gone = list[str](), list[str]()
-    try:
+    with _forgotten(partial(boxes.taken, desk.node), gone):
         for name in chain((one.name for one in waiting), early):
             if not book.was_taken(name):
                 try:
@@ -144,23 +147,35 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
                 except NotFound:  # the hub has lost it since; who put it there puts it there again
                     continue
                 try:
-                    _take(desk, hub, name, data)
+                    with translated(str(desk.context.folder), "what came waits at the hub"):
+                        _take(desk, hub, name, data)
                 except NotFound as error:
                     if name not in early:  # a hub tells no order: what it follows on may lie there too
                         early.append(name)
                         continue
                     _refuse(desk, hub, error)
-                except (Unreachable, StoreError, OSError) as error:  # nobody's message keeps those of others waiting
+                except (Unreachable, StoreError) as error:  # nobody's message keeps those of others waiting
                     left = left or error
                     continue
                 book.take(name, desk.now)
             gone.append(name)
-    finally:  # also where the hub, or this program, fails in between
-        if gone:
-            boxes.taken(desk.node, gone)
-    if left is not None:
-        raise left
+        if left is not None:
+            raise left
     return len(waiting)
+
+
+@contextlib.contextmanager
+def _forgotten(forget: Callable[[list[str]], object], gone: list[str]) -> Iterator[None]:
+    """Have the hub forget what was taken, also where it, or this program, fails: the first error is the one told."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(DiademError):
+            if gone:
+                forget(gone)
+        raise
+    if gone:
+        forget(gone)
 
 
 def _take(desk: Desk, hub: Peer, name: str, data: bytes) -> None:
