@@ -7,21 +7,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import BytesIO
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta
 
-from diadem.model.access import Asker, Right
+from diadem.catalogue.results import PackageRow
+from diadem.errors import NotFound
+from diadem.model.access import USER, Asker, Right, Visible
 from diadem.model.documents import Document
+from diadem.model.lineage import Caution
 from diadem.model.manifest import PREFIX
-from diadem.network import telling
 from diadem.network.askers import asker_for
 from diadem.network.exchange import BYTES, RANGED, Request, Response, Services, WhileAllowed, route
 from diadem.network.limits import MAX_QUESTION
 from diadem.network.shelf import shelf_of
-from diadem.node.access.askers import not_found, require
+from diadem.node.access.askers import not_found, require, visible
+from diadem.node.context import Context
 from diadem.node.quality.amend import effective
+from diadem.node.quality.assess import assessments
+from diadem.node.saved_searches import QueryVerbs, expanded
 from diadem.serialization.record_writer import write_record
+
+#: Rows that are given at once.
+PAGE: Final = 500
+#: What is told of warnings about data that somebody may not find.
+_DOUBTFUL: Final = "made from data with a warning; ask their owner"
 
 
 class Search(Document, frozen=True):
@@ -39,16 +49,34 @@ class Search(Document, frozen=True):
 @route("POST", "search", body=MAX_QUESTION, answers={200: "a page of rows"})
 def search(request: Request, services: Services) -> Response:
     """Find packages among those that you may find."""
-    said = Search.from_bytes(request.body)
-    asker = asker_for(services.context, request.known_asker)
-    return Response.json(telling.search(services.context, asker, said.query, limit=said.limit, offset=said.offset))
+    context, said = services.context, Search.from_bytes(request.body)
+    asker = asker_for(context, request.known_asker)
+    seen = visible(context, asker)
+    colleague = asker.kind == USER and not asker.guest
+    query = QueryVerbs(context).expanded(said.query) if colleague else expanded(said.query, {})
+    found = context.catalogue.search(query, limit=min(said.limit, PAGE), offset=said.offset, within=seen)
+    rows = tuple(_told(row, asker, seen) for row in found.rows)
+    names = found.names if seen.everything else ()  # names of samples are as private as what was recorded of them
+    return Response.json(replace(found, rows=rows, names=names).to_dict())
 
 
 @route("GET", "packages/{package}", answers={200: "a row, assessments, warnings"})
 def facts(request: Request, services: Services) -> Response:
     """What the catalogue knows of a package."""
+    context = services.context
     asker, package = _permitted(request, services, Right.LIST)
-    return Response.json(telling.facts(services.context, asker, package))
+    row = context.catalogue.get(package)
+    following = context.catalogue.continuations(row.id)
+    doubts = context.catalogue.cautions([row.id]).get(row.id, [])
+    return Response.json(
+        {
+            "package": _told(row, asker, visible(context, asker)).to_dict(),
+            "continued_by": [one for one in following if _may_find(context, asker, one)],
+            "amended": bool(context.catalogue.corrections(row.id).fields),
+            "assessments": assessments(context, row.id).to_dict(),
+            "warnings": [_doubt(context, asker, one).to_dict() for one in doubts],
+        }
+    )
 
 
 @route("GET", "packages/{package}/record", answers={200: "the record"})
@@ -102,3 +130,31 @@ def _permitted(request: Request, services: Services, right: Right) -> tuple[Aske
     asker, package = asker_for(services.context, request.known_asker), PREFIX + request.params["package"]
     require(services.context, asker, right, package)
     return asker, package
+
+
+# -- what is told of the catalogue -------------------------------------------------------------------------------------
+
+
+def _may_find(context: Context, asker: Asker, package: str) -> bool:
+    """Whether somebody may find a package."""
+    try:
+        require(context, asker, Right.LIST, package)
+    except NotFound:
+        return False
+    return True
+
+
+def _told(row: PackageRow, asker: Asker, seen: Visible) -> PackageRow:
+    """A row, to others than its owner without what it says of stores and of other packages."""
+    if seen.everything or row.owner == asker.address:
+        return row
+    session = row.continues or row.id
+    return replace(row, stores=(), path="", session=session, warnings=(_DOUBTFUL,) if row.warnings else ())
+
+
+def _doubt(context: Context, asker: Asker, doubt: Caution) -> Caution:
+    """A doubt; about what somebody may not find, without who said it, of which file, and in what words."""
+    if not doubt.way or _may_find(context, asker, doubt.package):
+        return doubt
+    said = replace(doubt.assessment, by="somebody", comment="", criterion="", dataset="", signal="", evidence=())
+    return replace(doubt, path="", assessment=replace(said, value=None, unit="", plugin="", version=""))
