@@ -125,7 +125,7 @@ def _routes(desk: Desk, peer: str, owner: str, address: str, wished: str) -> tup
         raise NotFound(f"no carrier '{via(way)}' is shared with this node", next="See: diadem peer carrier ls")
     if way not in _ROUTES:
         return (way,)
-    allowed = (DIRECT,) if wished == "auto" and called_directly(context, peer) else _ROUTES[way]
+    allowed = (DIRECT,) if wished == "auto" and called_directly(context, desk.known(peer)) else _ROUTES[way]
     require_way(desk, peer, (*allowed, *(shared if way == "auto" else ())))
     return (*allowed, *shared) if way == "auto" else allowed
 

@@ -72,14 +72,15 @@ def allowed_routes(policy: Policy, name: str) -> tuple[str, ...]:
 
 
 def _allowed(context: Context, peer: Peer) -> tuple[str, ...]:
-    """A hub is always called directly: it is what the others are reached through."""
-    return (DIRECT,) if peer.is_hub or relays(context) else allowed_routes(context.policy, peer.name)
+    return (DIRECT,) if called_directly(context, peer) else allowed_routes(context.policy, peer.name)
 
 
-def called_directly(context: Context, peer: str) -> bool:
-    """Whether a node is reached without a hub, whatever the policy's own line says: it, or this one, is a hub."""
-    known = peer_book(context).known(peer)
-    return relays(context) or (known is not None and known.is_hub)
+def called_directly(context: Context, peer: Peer | None) -> bool:
+    """Whether a node is reached without a hub, whatever the policy's own line says: it, or this one, is a hub.
+
+    A hub is always called directly: it is what the others are reached through.
+    """
+    return relays(context) or (peer is not None and peer.is_hub)
 
 
 def require_route(desk: Desk, transfer: Transfer, route: str) -> None:
@@ -271,7 +272,7 @@ def choose(desk: Desk, transfer: Transfer) -> Choice:
     context, peer = desk.context, peer_book(desk.context).known(transfer.peer)
     if peer is None:
         return Choice(transfer.routes[0], "")
-    here = (DIRECT,) if peer.is_hub or relays(context) else routes_of(context.policy, "auto")
+    here = (DIRECT,) if called_directly(context, peer) else routes_of(context.policy, "auto")
     allowed = [route for route in transfer.routes if route in here or route not in AUTO]
     if not allowed:
         raise Refused(
@@ -286,7 +287,7 @@ def choose(desk: Desk, transfer: Transfer) -> Choice:
         return Choice(carried, f"{_carrier(carried)}{reason}")
     if not views:
         return Choice(allowed[0], f"{allowed[0]}, but there is no such route now: {_impossible(context, peer)}")
-    best = min(views, key=lambda view: (view.works is False, views.index(view)))
+    best = _best(views)
     return Choice(best.route, _sentence(context, peer, best, allowed))
 
 
@@ -304,8 +305,12 @@ def way_of(desk: Desk, transfer: Transfer) -> str:
         return _carrier(offered[0])
     if not possible:
         return f"{offered[0]}, but there is no such route now: {_impossible(desk.context, peer)}"
-    best = min(possible, key=lambda view: (view.works is False, possible.index(view)))
-    return _sentence(desk.context, peer, best, offered)
+    return _sentence(desk.context, peer, _best(possible), offered)
+
+
+def _best(views: Sequence[RouteView]) -> RouteView:
+    """The first that is not known to fail, else the first."""
+    return min(views, key=lambda view: view.works is False)
 
 
 def _is_shared(context: Context, peer: Peer, route: str) -> bool:
@@ -373,8 +378,7 @@ def peer_routes(context: Context, peer: Peer) -> PeerRoutes:
     if not usable:
         chosen = f"no route: {_impossible(context, peer)}" if not _directly(context, peer) else no_way(context, peer)
     else:
-        best = min(usable, key=lambda view: (view.works is False, usable.index(view)))
-        chosen = _sentence(context, peer, best, [view.route for view in usable])
+        chosen = _sentence(context, peer, _best(usable), [view.route for view in usable])
     return PeerRoutes(peer.name, chosen, tuple(views))
 
 
