@@ -17,17 +17,18 @@ from diadem.model.carriers import MAX_OBJECT, RELAY
 from diadem.model.peers import Peer, PeerState
 from diadem.model.policy import Hub as Rules
 from diadem.model.signers import PEER, Signer
-from diadem.model.statements import Draft
+from diadem.model.statements import Draft, parse_time
 from diadem.model.times import time_text
 from diadem.network.hub.book import FOLDER, open_book, rows
-from diadem.network.hub.mailboxes import EXPIRED, LOST, Held, Mailboxes, let_go
+from diadem.network.hub.mailboxes import EXPIRED, LOST, Held, Mailbox, Mailboxes, let_go
 from diadem.network.hub.notes import DELETED, DELIVERED, note_of
-from diadem.network.hub.permits import read_permit
 from diadem.network.hub.storage import Storage
 from diadem.network.limits import MAX_RELAYS, MAX_SEALED
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
+from diadem.serialization.validation import read_statement
 from diadem.store.sqlite_file import SqliteFile
+from diadem.trust.envelope import PAYLOAD_TYPE, Envelope
 from diadem.trust.keys import PublicKey
 
 #: What became of an object, as it is stated; what the disk lost is no longer here either.
@@ -137,7 +138,7 @@ class Hub:
         found = read_permit(
             line, relay=relay, hub=self.context.settings.id, asker=asker.node_id, key=PublicKey.from_text(asker.key)
         )
-        if self.spoke(found.sender).is_hub or self.spoke(found.recipient).is_hub:
+        if self.spoke(found.sender).is_hub or self.spoke(found.owner).is_hub:
             raise Refused(
                 "a hub carries nothing for another hub: sealed packages pass through one hub at most",
                 next="Let the two nodes meet at one hub, or directly.",
@@ -253,6 +254,48 @@ def spoke_of(context: Context, asker: Signer) -> str:
     if not context.settings.server.hub or asker.kind != PEER or not asker.node_id:
         raise NotFound("there is nothing here that you may see")
     return asker.node_id
+
+
+def read_permit(line: bytes, *, relay: str, hub: str, asker: str, key: PublicKey) -> Mailbox:
+    """The relay that the permit in an envelope from a spoke, its recipient, lets the hub open.
+
+    Parameters
+    ----------
+    line : bytes
+        As it came.
+    relay, hub : str
+        For which relay it must be, and the id of this node.
+    asker : str
+        Id of the node that brought it: its recipient.
+    key : PublicKey
+        The asker's online key.
+
+    Raises
+    ------
+    DocumentError
+        It is no statement, or one that its schema refuses.
+    Refused
+        It is not this node's permit for this relay at this hub.
+    """
+    envelope = Envelope.from_line(line)
+    statement = read_statement(envelope.payload)
+    said = statement.predicate
+    if envelope.payload_type != PAYLOAD_TYPE or statement.kind != "permit" or not envelope.signers([key]):
+        raise _invalid("it is not a permit signed by your node")
+    if statement.subjects != (relay_subject(relay),) or said["relay"] != relay:
+        raise _invalid("it is for another relay, or names more than one")
+    if said["hub"] != hub:
+        raise _invalid("it is for another hub")
+    if not asker == said["recipient"] == statement.node:
+        raise _invalid("it is the permit of another node")
+    if said["sender"] in (asker, hub):
+        raise _invalid("sender, hub and recipient are three nodes")
+    expires = time_text(parse_time(said["expires"]))
+    return Mailbox(relay, asker, envelope.statement_id, said["sender"], said["ceiling"], expires=expires)
+
+
+def _invalid(why: str) -> Refused:
+    return Refused(f"the permit is not valid: {why}", next="Accept the offer again.")
 
 
 def _drafts(relay: dict[str, Any], objects: Sequence[dict[str, Any]]) -> list[Draft]:
