@@ -37,7 +37,7 @@ from diadem.network.envelope import MESSAGE as CONTROL
 from diadem.network.envelope import Mail, open_mail, seal_mail
 from diadem.network.incoming import receive
 from diadem.network.limits import MAX_SEALED
-from diadem.network.mail.delivery import message_of
+from diadem.network.mail.delivery import UNPROVEN, message_of
 from diadem.network.messages import OFFER, Message
 from diadem.network.offering import measured, offered_already, send, wanted_offer
 from diadem.network.outbox import Outgoing
@@ -368,7 +368,7 @@ def _offered(desk: Desk, folder: Path, header: DiskHeader) -> Transfer:
     said.require_from(PublicKey.from_text(known.online), peer.name, advice=advice)
     message = _offer_of(said, header)
     answer = canonical.decode(receive(desk, peer.id, message), where="answer", limit=1 << 20)
-    if answer.get("state") == "unproven":
+    if answer.get("state") == UNPROVEN:
         raise Refused(
             f"since this disk was written, {peer.name} has sent newer statements, which it does not show",
             where=str(folder),

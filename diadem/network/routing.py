@@ -5,7 +5,7 @@ Nothing goes over two hubs in a row: a hub relays between nodes that both know i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -106,9 +106,12 @@ def require_route(desk: Desk, transfer: Transfer, route: str) -> None:
 
 def common_hubs(context: Context, peer: Peer) -> Sequence[Peer]:
     """Hubs where both this node and a peer pick up; in an order that both sides find."""
-    if peer.is_hub or peer.note is None:
-        return []
-    shared = [hub for hub in own_hubs(context, peer_book(context)) if hub.id in peer.note.hubs]
+    return [] if peer.is_hub or peer.note is None else hubs_among(context, peer.note.hubs)
+
+
+def hubs_among(context: Context, ids: Collection[str]) -> Sequence[Peer]:
+    """The hubs of this node among some, in the same order."""
+    shared = [hub for hub in own_hubs(context, peer_book(context)) if hub.id in ids]
     return sorted(shared, key=lambda hub: hub.id)
 
 
@@ -315,8 +318,7 @@ def _best(views: Sequence[RouteView]) -> RouteView:
 
 def _is_shared(context: Context, peer: Peer, route: str) -> bool:
     """Whether a route is that of a carrier which this node shares with a peer."""
-    shared = [one.name for one in context.settings.carriers if not one.peers or peer.id in one.peers]
-    return bool(via(route)) and via(route) in shared
+    return any(one.is_shared_with(peer.id) for one in context.settings.carriers if one.name == via(route))
 
 
 def _carrier(route: str) -> str:
