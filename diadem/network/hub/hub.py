@@ -20,8 +20,7 @@ from diadem.model.signers import PEER, Signer
 from diadem.model.statements import Draft, parse_time
 from diadem.model.times import time_text
 from diadem.network.hub.book import FOLDER, open_book, rows
-from diadem.network.hub.mailboxes import EXPIRED, LOST, Held, Mailbox, Mailboxes, let_go
-from diadem.network.hub.notes import DELETED, DELIVERED, note_of
+from diadem.network.hub.mailboxes import DELETED, DELIVERED, EXPIRED, LOST, Held, Mailbox, Mailboxes, let_go
 from diadem.network.hub.storage import Storage
 from diadem.network.limits import MAX_RELAYS, MAX_SEALED
 from diadem.node.context import Context
@@ -149,6 +148,8 @@ class Hub:
 
     def note(self, said: str, carried: Sequence[tuple[str, str, int]], mailbox: str) -> str:
         """A signed note, as one line."""
+        from diadem.network.hub.notes import note_of  # what reads documents of others: not for every command
+
         note = note_of(self.context.settings.id, said, carried, self.context.clock(), mailbox)
         return note.signed(self.context.keys.open("online"))
 

@@ -20,7 +20,6 @@ from diadem.model.carriers import OBJECT, CarrierFull, NameTaken
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import read_time, time_text
 from diadem.network.hub.book import hour_of, number, rows
-from diadem.network.hub.notes import DELIVERED
 from diadem.network.hub.storage import Place, Storage, file_size
 from diadem.network.limits import (
     MAX_RELAYS,
@@ -33,8 +32,8 @@ from diadem.network.limits import (
 )
 from diadem.store.sqlite_file import SqliteFile
 
-#: What became of an object that is here no more, besides what notes say. One that the disk lost may be put again.
-EXPIRED, LOST = "expired", "lost"
+#: What became of an object that is here no more. One that the disk lost may be put again.
+DELIVERED, DELETED, EXPIRED, LOST = "delivered", "deleted", "expired", "lost"
 _NODE, _INVITATION = "node", "invitation"
 _OBJECT: Final = "SELECT * FROM objects WHERE mailbox = ? AND name = ?"
 _WAITING: Final = f"{_OBJECT} AND how = ''"
