@@ -31,7 +31,7 @@ from tables import parser, workplace, write
 from diadem.catalogue import Catalogue, CopyEntry, PackageEntry, packages
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation, Source
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset, Datasets, Record
 from diadem.terms.fields import field, field_keys
 
 #: Aims: p95 of searches and the time of all states in seconds; the 100,001st package against the first.
@@ -93,7 +93,7 @@ def entry(number: int, *, datasets: int | None = None, median: int = MEDIAN, cou
     known = field_keys()
     record = Record(
         "diadem-record/1.0.0",
-        [Dataset(document, known) for document in documents],
+        Datasets([Dataset(document, known) for document in documents]),
         known,
         session={"title": f"{material} {form}, {work}", "project": draw.choice(("oxides", "nitrides", "batteries"))},
         sample={"identifier": sample, "name": f"{material} {form}"},

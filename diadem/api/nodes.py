@@ -25,7 +25,7 @@ from diadem.store.system import account_home, account_name, or_else
 
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
-    from diadem.network.disk.export import Exported as ExportedDisk
+    from diadem.network.disk import Exported as ExportedDisk
     from diadem.network.peer_verbs import PeerVerbs
     from diadem.network.profiles import Profile
     from diadem.network.remote.node import RemoteNode

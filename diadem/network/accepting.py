@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from typing import Final
 
 from diadem.custody import statements
@@ -47,13 +46,13 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
     with desk.context.locked("room"):  # two that accept at once are not promised the same room
         require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
         chosen = store_for(desk, transfer, store)
-        route, why = astuple(choose(desk, transfer))
-        place = _place_for(desk, transfer, route)
+        way = choose(desk, transfer)
+        place = _place_for(desk, transfer, way.route)
         limit = ceiling(transfer.bytes, carried=bool(place))
         draft = statements.acceptance(
             transfer,
             ceiling=limit,
-            route=route,
+            route=way.route,
             rule=rule.id if rule else "",
             by=transfer.recipient,
             **place,
@@ -64,13 +63,13 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
             State.ACCEPTED,
             desk.now,
             statement=said,
-            words=why,
+            words=way.why,
             post=outgoing(transfer, ACCEPTANCE),
             acceptance=said,
             rule=rule.id if rule else "",
             ceiling=limit,
             store=chosen,
-            route=route,
+            route=way.route,
         )
 
 

@@ -19,7 +19,6 @@ import re
 import stat
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -194,7 +193,7 @@ class Arrival(Stage):
         """
         wrong = set[int]()
         for leaf in (leaf for start, count in runs for leaf in range(start, start + count)):
-            number = self._file_of(leaf)
+            number = self.plan.file_of(leaf)
             entry = self.manifest.entries[number]
             if self.has_leaf(number, leaf - entry.first_leaf):
                 self._dirty.add(entry.path)
@@ -203,9 +202,6 @@ class Arrival(Stage):
                 wrong.add(number)
         for number in sorted(wrong):
             self.marks.take_back(number)
-
-    def _file_of(self, leaf: int) -> int:
-        return bisect_right(self.manifest.entries, leaf, key=lambda entry: entry.first_leaf) - 1
 
     def has_leaf(self, number: int, leaf: int) -> bool:
         """Whether what the disk gives back is the leaf of a file."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from sqlite3 import Connection
@@ -34,7 +34,6 @@ _CONTRADICTED: Final = "contradicted: "
 
 _TRANSFERS: Final = Table("transfers", Transfer)
 _EVENTS: Final = Table("events", TransferEvent)
-_STILL: Final = tuple(sorted(str(state) for state in MOVING))
 
 
 class TransferBook:
@@ -87,7 +86,8 @@ class TransferBook:
     def all(self, *, peer: str | None = None, states: Iterable[State] | None = None) -> list[Transfer]:
         """Transfers, the newest first."""
         wanted = sorted(str(state) for state in states) if states is not None else []
-        rule = f"WHERE (?1 IS NULL OR peer = ?1) {_among(wanted) if states is not None else ''}"
+        among = f"AND state IN ({', '.join('?' for _ in wanted)})" if states is not None else ""
+        rule = f"WHERE (?1 IS NULL OR peer = ?1) {among}"
         with self._file.reading() as connection:
             return _TRANSFERS.find(connection, f"{rule} ORDER BY created DESC, id", peer, *wanted)
 
@@ -167,15 +167,15 @@ class TransferBook:
 
     def reserved(self, store: str, *, besides: str = "") -> int:
         """Bytes that accepted packages still take in a store."""
-        rule = f"WHERE store = ? AND id <> ? AND direction = ? {_among(_STILL)}"
-        with self._file.reading() as connection:
-            found = _TRANSFERS.find(connection, rule, store, besides, IN, *_STILL)
-        return sum(max(0, transfer.bytes - transfer.done) for transfer in found)
+        return self._still_to_come(lambda transfer: transfer.store == store and transfer.id != besides)
 
     def waiting(self) -> int:
         """Bytes of all accepted packages that are not yet here."""
-        rows = self.all(states=MOVING)
-        return sum(max(0, transfer.bytes - transfer.done) for transfer in rows if transfer.direction == IN)
+        return self._still_to_come(lambda _: True)
+
+    def _still_to_come(self, counts: Callable[[Transfer], bool]) -> int:
+        coming = [one for one in self.all(states=MOVING) if one.direction == IN and counts(one)]
+        return sum(max(0, one.bytes - one.done) for one in coming)
 
     def offers_since(self, peer: str, moment: datetime) -> int:
         """How many offers came from a peer since a moment."""
@@ -245,10 +245,6 @@ class TransferBook:
 
 
 _ONE: Final = "WHERE id = ?"
-
-
-def _among(states: Sequence[str]) -> str:
-    return f"AND state IN ({', '.join('?' for _ in states)})"
 
 
 def _one(connection: Connection, transfer: str) -> Transfer:

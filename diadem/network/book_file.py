@@ -2,7 +2,8 @@
 
 Each subject has its class over the one connection: `diadem.network.book` transfers, `diadem.network.outbox` what
 is to be told, `diadem.network.route_book` the ways to others, `diadem.network.relay_book` what goes by carriers,
-`diadem.network.stating` what waits for a signature. So what belongs together is one transaction, whatever it is about.
+`diadem.network.handlers.statements` what waits for a signature. So what belongs together is one transaction, whatever
+it is about.
 
 Nodes of earlier versions have five files instead. They become one at once, or not at all: a draft beside them, into
 which every row was copied and counted while nobody else had them open, gets its name; only then they are emptied and

@@ -83,8 +83,6 @@ class PeerClient(Closing):
         The key of who asks.
     name : str
         What people call it, for messages.
-    idle : int
-        Connections that are kept open while nobody uses them.
     clock : callable
         Seconds since 1970, by this machine.
     """
@@ -97,12 +95,11 @@ class PeerClient(Closing):
         sign_with: PrivateKey,
         *,
         name: str = "",
-        idle: int = 16,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._node, self._key, self._clock = node_id, sign_with, clock
         self._name = name or node_id[:16]
-        self._pool = Pool(urls, tls_pins, name=self._name, most=idle)
+        self._pool = Pool(urls, tls_pins, name=self._name)
         self._offset, self._settled = 0.0, False
 
     @property

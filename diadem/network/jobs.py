@@ -272,6 +272,6 @@ def _datasets(context: Context, _: threading.Event) -> bool:
 
 
 def _sweep_hub(context: Context, _: threading.Event) -> bool:
-    if swept := hub_of(context).endings.sweep():
+    if swept := hub_of(context).sweep():
         _HUB_LOG.info("hub deleted: %s", swept)
     return False

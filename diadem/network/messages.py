@@ -44,7 +44,7 @@ KINDS: Final = (OFFER, ACCEPTANCE, DECLINE, REVOCATION, RECEIPT, CLOSURE, PROGRE
 #: Kinds by which nothing is stated: they have no chain.
 UNSIGNED: Final = frozenset({PROGRESS, WANTED})
 
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
+PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 class Message(Document, frozen=True, tag_field="message", tag=FORMAT):
@@ -115,7 +115,7 @@ class Preview(Document, frozen=True):
     def __post_init__(self) -> None:
         """Refuse what is no picture."""
         data = from_base64(self.png)
-        if len(data) > MAX_PREVIEW_BYTES or not data.startswith(_PNG):
+        if len(data) > MAX_PREVIEW_BYTES or not data.startswith(PNG):
             raise ValueError(f"a picture is a PNG of at most {MAX_PREVIEW_BYTES:,} bytes")
 
 

@@ -16,8 +16,7 @@ from diadem.model.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from diadem.model.transfers import Offer, Transfer
-    from diadem.network.disk.export import Exported
-    from diadem.network.disk.importing import Imported
+    from diadem.network.disk import Exported, Imported
     from diadem.network.hub.status import HubStatus
     from diadem.network.rules import RuleVerbs
     from diadem.network.transfer_verbs import TransferVerbs
@@ -213,7 +212,7 @@ class NetworkVerbs:
             The disk is full or fails. What was written is kept; the same call continues.
         """
         from diadem.network.desk import desk_of
-        from diadem.network.disk.export import export_disk
+        from diadem.network.disk import export_disk
         from diadem.network.source import sources_of
 
         desk, place = desk_of(self.context), Path(folder).absolute()
@@ -264,8 +263,7 @@ class NetworkVerbs:
         """
         from diadem.export.zip_bag import packages_in
         from diadem.network.desk import desk_of
-        from diadem.network.disk.importing import import_disk, import_packages
-        from diadem.network.disk.layout import HEADER
+        from diadem.network.disk import HEADER, import_disk, import_packages
         from diadem.network.rounds import tell, then_entered
 
         path = Path(folder).absolute()

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from diadem.archive.facts import previews_of
 from diadem.archive.package import Package
+from diadem.catalogue import PackageRow
 from diadem.custody import statements
 from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.model import canonical
 from diadem.model.carriers import via
 from diadem.model.manifest import PackageId
+from diadem.model.plain_text import one_line
 from diadem.model.policy import AllowedTransfer, Policy
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent, new_id
 from diadem.network.closing import corrections_of
-from diadem.network.describing import describe
 from diadem.network.desk import Desk, outgoing
 from diadem.network.grants import ensure_read, is_direct_only
-from diadem.network.messages import OFFER
+from diadem.network.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES, OFFER, PNG
 from diadem.network.relay.carriers import routes_to
 from diadem.network.routing import called_directly, require_way
 from diadem.node.access.askers import whole_address
 from diadem.node.keep.copies import PackageCopies
 from diadem.package.examine import open_tag_files
 from diadem.store.package_copy import contents_of
+from diadem.trust.base64_text import to_base64
 
 #: How long an offer can be accepted where nobody says.
 WEEKS: Final = timedelta(days=14)
@@ -35,6 +39,17 @@ WEEKS: Final = timedelta(days=14)
 FETCHING: Final = timedelta(days=60)
 _ROUTES: Final = {"auto": (DIRECT, HUB), DIRECT: (DIRECT,), HUB: (HUB,), DISK: (DISK,)}
 _LONGEST: Final = timedelta(days=366)
+#: What is told of a package: datasets, fields of each, and letters of a text at most.
+_DATASETS: Final = 8
+_FIELDS: Final = (
+    "beam.acceleration_voltage",
+    "optics.magnification",
+    "optics.camera_length",
+    "detector.name",
+    "image.pixel_size_x",
+    "time.acquired_start",
+)
+_TEXT: Final = 300
 
 
 def send(
@@ -110,7 +125,7 @@ def _routes(desk: Desk, peer: str, owner: str, address: str, wished: str) -> tup
         raise NotFound(f"no carrier '{via(way)}' is shared with this node", next="See: diadem peer carrier ls")
     if way not in _ROUTES:
         return (way,)
-    allowed = (DIRECT,) if wished == "auto" and called_directly(context, peer) else _ROUTES[way]
+    allowed = (DIRECT,) if wished == "auto" and called_directly(context, desk.known(peer)) else _ROUTES[way]
     require_way(desk, peer, (*allowed, *(shared if way == "auto" else ())))
     return (*allowed, *shared) if way == "auto" else allowed
 
@@ -266,3 +281,54 @@ def _fits(rule: AllowedTransfer, sender: str, owner: str, to: str) -> bool:
 def package_bytes(package: Package) -> int:
     """Bytes of all files of a package, tag files too."""
     return contents_of(package.bundle, open_tag_files(package.bundle, expected_id=package.id)).size
+
+
+# -- what is told of a package -----------------------------------------------------------------------------------------
+
+
+def describe(package: Package, row: PackageRow) -> dict[str, Any]:
+    """The `about` of an offer: a summary of the record, a few pictures, and the package's name in a store.
+
+    By it a person can decide. It is not signed: what decides is what lands, and that is proven.
+    """
+    record: dict[str, Any] = {
+        "title": _short(row.title),
+        "date": row.date.isoformat() if row.date else "",
+        "instrument": _short(row.instrument),
+        "sample": _short(row.sample),
+        "operator": _short(row.operator),
+        "project": _short(package.record.session.get("project", "")),
+        "people": [_short(person.get("name", "")) for person in package.record.people[:20]],
+        "formats": [_short(name) for name in row.formats[:20]],
+        "counts": {"datasets": len(package), "files": row.files, "bytes": row.bytes},
+        "datasets": [_dataset(package, number) for number in range(min(_DATASETS, len(package.record.datasets)))],
+    }
+    if len(canonical.encode(record, where="record")) > MAX_RECORD_BYTES:
+        record["datasets"] = []
+    return {"record": record, "previews": list(_previews(package)), "path": row.path}
+
+
+def _dataset(package: Package, number: int) -> Mapping[str, Any]:
+    dataset = package.record.datasets[number]
+    fields = {}
+    for key in _FIELDS:
+        try:
+            value = dataset.value(key)
+        except DiademError:  # its files disagree, or nobody says
+            continue
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            fields[key] = _short(value) if isinstance(value, str) else value
+    return {"id": dataset.id, "path": _short(dataset.path), "fields": fields}
+
+
+def _previews(package: Package) -> Iterator[dict[str, str]]:
+    found = previews_of(package)
+    told = 0
+    for number in sorted(found):
+        if told < MAX_PREVIEWS and found[number].startswith(PNG) and len(found[number]) <= MAX_PREVIEW_BYTES:
+            told += 1
+            yield {"name": f"dataset {number + 1}", "png": to_base64(found[number])}
+
+
+def _short(text: object) -> str:
+    return one_line(str(text or ""), _TEXT)

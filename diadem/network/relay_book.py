@@ -81,9 +81,6 @@ class RelayBook:
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
-    def close(self) -> None:
-        """The file is closed with the node."""
-
     def get(self, transfer: str) -> Relay | None:
         """The relay of a transfer."""
         with self._file.reading() as connection:
@@ -309,5 +306,5 @@ def _use(connection: Connection, transfer: str, route: str) -> None:
 
 
 def relay_book(context: Context) -> RelayBook:
-    """The relays of an opened node, for all its threads."""
-    return context.once("relays", lambda: RelayBook(network_book(context)))
+    """The relays of an opened node."""
+    return RelayBook(network_book(context))

@@ -5,7 +5,7 @@ Nothing goes over two hubs in a row: a hub relays between nodes that both know i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -72,14 +72,15 @@ def allowed_routes(policy: Policy, name: str) -> tuple[str, ...]:
 
 
 def _allowed(context: Context, peer: Peer) -> tuple[str, ...]:
-    """A hub is always called directly: it is what the others are reached through."""
-    return (DIRECT,) if peer.is_hub or relays(context) else allowed_routes(context.policy, peer.name)
+    return (DIRECT,) if called_directly(context, peer) else allowed_routes(context.policy, peer.name)
 
 
-def called_directly(context: Context, peer: str) -> bool:
-    """Whether a node is reached without a hub, whatever the policy's own line says: it, or this one, is a hub."""
-    known = peer_book(context).known(peer)
-    return relays(context) or (known is not None and known.is_hub)
+def called_directly(context: Context, peer: Peer | None) -> bool:
+    """Whether a node is reached without a hub, whatever the policy's own line says: it, or this one, is a hub.
+
+    A hub is always called directly: it is what the others are reached through.
+    """
+    return relays(context) or (peer is not None and peer.is_hub)
 
 
 def require_route(desk: Desk, transfer: Transfer, route: str) -> None:
@@ -105,9 +106,12 @@ def require_route(desk: Desk, transfer: Transfer, route: str) -> None:
 
 def common_hubs(context: Context, peer: Peer) -> Sequence[Peer]:
     """Hubs where both this node and a peer pick up; in an order that both sides find."""
-    if peer.is_hub or peer.note is None:
-        return []
-    shared = [hub for hub in own_hubs(context, peer_book(context)) if hub.id in peer.note.hubs]
+    return [] if peer.is_hub or peer.note is None else hubs_among(context, peer.note.hubs)
+
+
+def hubs_among(context: Context, ids: Collection[str]) -> Sequence[Peer]:
+    """The hubs of this node among some, in the same order."""
+    shared = [hub for hub in own_hubs(context, peer_book(context)) if hub.id in ids]
     return sorted(shared, key=lambda hub: hub.id)
 
 
@@ -271,7 +275,7 @@ def choose(desk: Desk, transfer: Transfer) -> Choice:
     context, peer = desk.context, peer_book(desk.context).known(transfer.peer)
     if peer is None:
         return Choice(transfer.routes[0], "")
-    here = (DIRECT,) if peer.is_hub or relays(context) else routes_of(context.policy, "auto")
+    here = (DIRECT,) if called_directly(context, peer) else routes_of(context.policy, "auto")
     allowed = [route for route in transfer.routes if route in here or route not in AUTO]
     if not allowed:
         raise Refused(
@@ -286,7 +290,7 @@ def choose(desk: Desk, transfer: Transfer) -> Choice:
         return Choice(carried, f"{_carrier(carried)}{reason}")
     if not views:
         return Choice(allowed[0], f"{allowed[0]}, but there is no such route now: {_impossible(context, peer)}")
-    best = min(views, key=lambda view: (view.works is False, views.index(view)))
+    best = _best(views)
     return Choice(best.route, _sentence(context, peer, best, allowed))
 
 
@@ -304,14 +308,17 @@ def way_of(desk: Desk, transfer: Transfer) -> str:
         return _carrier(offered[0])
     if not possible:
         return f"{offered[0]}, but there is no such route now: {_impossible(desk.context, peer)}"
-    best = min(possible, key=lambda view: (view.works is False, possible.index(view)))
-    return _sentence(desk.context, peer, best, offered)
+    return _sentence(desk.context, peer, _best(possible), offered)
+
+
+def _best(views: Sequence[RouteView]) -> RouteView:
+    """The first that is not known to fail, else the first."""
+    return min(views, key=lambda view: view.works is False)
 
 
 def _is_shared(context: Context, peer: Peer, route: str) -> bool:
     """Whether a route is that of a carrier which this node shares with a peer."""
-    shared = [one.name for one in context.settings.carriers if not one.peers or peer.id in one.peers]
-    return bool(via(route)) and via(route) in shared
+    return any(one.is_shared_with(peer.id) for one in context.settings.carriers if one.name == via(route))
 
 
 def _carrier(route: str) -> str:
@@ -373,8 +380,7 @@ def peer_routes(context: Context, peer: Peer) -> PeerRoutes:
     if not usable:
         chosen = f"no route: {_impossible(context, peer)}" if not _directly(context, peer) else no_way(context, peer)
     else:
-        best = min(usable, key=lambda view: (view.works is False, usable.index(view)))
-        chosen = _sentence(context, peer, best, [view.route for view in usable])
+        chosen = _sentence(context, peer, _best(usable), [view.route for view in usable])
     return PeerRoutes(peer.name, chosen, tuple(views))
 
 

@@ -1,7 +1,7 @@
 """A package as numbered windows, runs of whole consecutive leaves: many files and a huge one move alike. Pure.
 
 Both sides compute the same plan from the manifest alone. Leaves follow each other in the order of the manifest; a
-window takes them while it has at most `WINDOW` bytes and `LEAVES` leaves. Nothing is kept but four numbers a file.
+window takes them while it has at most `WINDOW` bytes and `LEAVES` leaves. Nothing is kept but three numbers a file.
 """
 
 from __future__ import annotations
@@ -102,22 +102,20 @@ class WindowPlan:
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
-        self.leaf_size = self._leaf = manifest.leaf_size
-        self._per = max(1, min(WINDOW // self._leaf, LEAVES))
+        self.leaf_size = manifest.leaf_size
+        self._per = max(1, min(WINDOW // self.leaf_size, LEAVES))
         self._window, self._used, self._held = array("Q"), array("Q"), array("Q")
-        self._first_leaf = array("Q")
         self._kept = lru_cache(maxsize=_RECENT)(self._spans)
         window = used = held = leaves = 0
         self.bytes = 0
         for entry in manifest.entries:
-            if entry.size and self._is_full(used, held, min(entry.size, self._leaf)):
+            if entry.size and self._is_full(used, held, min(entry.size, self.leaf_size)):
                 window, used, held = window + 1, 0, 0
             self._window.append(window)
             self._used.append(used)
             self._held.append(held)
-            self._first_leaf.append(leaves)
             window, used, held = self._after(entry.size, window, used, held)
-            leaves += leaf_count(entry.size, self._leaf)
+            leaves += leaf_count(entry.size, self.leaf_size)
             self.bytes += entry.size
         self.leaves = leaves
         self._count = window + 1 if leaves else 0
@@ -128,17 +126,17 @@ class WindowPlan:
 
     def _fit(self, used: int, held: int, full: int) -> int:
         """Full leaves of a file that its first window takes; one always, where it begins there."""
-        return min(max((WINDOW - used) // self._leaf, 0 if held else 1), LEAVES - held, full)
+        return min(max((WINDOW - used) // self.leaf_size, 0 if held else 1), LEAVES - held, full)
 
     def _after(self, size: int, window: int, used: int, held: int) -> tuple[int, int, int]:
         """Window, bytes and leaves in it, when a file that begins here is placed."""
-        full, tail = divmod(size, self._leaf)
+        full, tail = divmod(size, self.leaf_size)
         fit = self._fit(used, held, full)
-        used, held = used + fit * self._leaf, held + fit
+        used, held = used + fit * self.leaf_size, held + fit
         if rest := full - fit:
             steps = -(-rest // self._per)
             last = rest - (steps - 1) * self._per
-            window, used, held = window + steps, last * self._leaf, last
+            window, used, held = window + steps, last * self.leaf_size, last
         if tail:
             if self._is_full(used, held, tail):
                 window, used, held = window + 1, 0, 0
@@ -149,19 +147,14 @@ class WindowPlan:
         """Number of windows."""
         return self._count
 
-    def first_leaf(self, number: int) -> int:
-        """Where the leaves of a file begin among those of the package."""
-        return self._first_leaf[number]
-
     def file_of(self, leaf: int) -> int:
         """The file that a leaf of the package is of."""
-        return bisect_right(self._first_leaf, leaf) - 1
+        return bisect_right(self.manifest.entries, leaf, key=lambda entry: entry.first_leaf) - 1
 
     def window_of(self, leaf: int) -> int:
         """The window that a leaf of the package is in."""
         number = self.file_of(leaf)
-        layout = self._layout(number)
-        return self._window_in(layout, leaf - self._first_leaf[number])
+        return self._window_in(self._layout(number), leaf - self.manifest.entries[number].first_leaf)
 
     def spans(self, window: int) -> list[Span]:
         """What a window is made of, in order.
@@ -200,7 +193,7 @@ class WindowPlan:
     def _layout(self, number: int) -> _Layout:
         first, used, held = self._window[number], self._used[number], self._held[number]
         size = self.manifest.entries[number].size
-        full, tail = divmod(size, self._leaf)
+        full, tail = divmod(size, self.leaf_size)
         last, _, _ = self._after(size, first, used, held)
         return _Layout(first, full, tail, self._fit(used, held, full), last)
 
@@ -218,7 +211,7 @@ class WindowPlan:
 
     def _span(self, number: int, window: int, at: int) -> Span | None:
         entry = self.manifest.entries[number]
-        if entry.size <= self._leaf:  # most files of most packages
+        if entry.size <= self.leaf_size:  # most files of most packages
             here = entry.size and self._window[number] == window
             return Span(number, entry, 0, 1, 0, entry.size, at) if here else None
         layout = self._layout(number)
@@ -227,8 +220,8 @@ class WindowPlan:
         count = layout.full + bool(layout.tail)
         begin = self._begins(layout, window)
         end = count if window == layout.tail_window else self._begins(layout, window + 1)
-        offset = begin * self._leaf
-        return Span(number, entry, begin, end - begin, offset, min(end * self._leaf, entry.size) - offset, at)
+        offset = begin * self.leaf_size
+        return Span(number, entry, begin, end - begin, offset, min(end * self.leaf_size, entry.size) - offset, at)
 
 
 def numbers_of(bits: bytes | bytearray) -> list[int]:

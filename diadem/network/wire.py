@@ -41,6 +41,8 @@ _HEAD: Final = 1 << 13
 _COUNTED: Final = 1.0
 #: Seconds after which a connection that was not used is not trusted to be open; the listener waits for 20.
 _IDLE: Final = 15.0
+#: Connections to a peer that are kept open at most while nobody uses them.
+_KEPT: Final = 16
 _SAID: Final = re.compile(r"[^:]* does not answer(?: at any of its addresses)?: ")
 
 
@@ -225,15 +227,12 @@ def no_answer(name: str, reason: str) -> str:
 
 
 class Pool:
-    """Connections to one peer, for many threads: its addresses are tried in turn, the last good one first.
+    """Connections to one peer, for many threads: its addresses are tried in turn, the last good one first."""
 
-    So many at `most` are kept while nobody uses them.
-    """
-
-    def __init__(self, urls: Sequence[str], pins: Collection[str], *, name: str, most: int) -> None:
+    def __init__(self, urls: Sequence[str], pins: Collection[str], *, name: str) -> None:
         if not urls:
             raise Unreachable(f"{name} has given no address", next="It must ask this node, or go through a hub.")
-        self._urls, self._pins, self._name, self._most = list(urls), frozenset(pins), name, most
+        self._urls, self._pins, self._name = list(urls), frozenset(pins), name
         self._idle: list[tuple[Connection, float]] = []
         #: Seconds to the peer and back, by the quickest of the connections that were made.
         self.round_trip = math.inf
@@ -301,7 +300,7 @@ class Pool:
         """Keep a connection whose answer was read as a `whole`; end another, and try its address last next time."""
         waits_no_more(connection)
         with self._lock:
-            if whole and len(self._idle) < self._most:
+            if whole and len(self._idle) < _KEPT:
                 self._idle.append((connection, time.monotonic()))
                 return
             if not whole:

@@ -154,6 +154,10 @@ class CarrierSettings(_Row):
     url: str
     peers: Sequence[str] = ()
 
+    def is_shared_with(self, peer: str) -> bool:
+        """Whether it is shared with the node that has this id."""
+        return not self.peers or peer in self.peers
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:

@@ -35,11 +35,11 @@ from diadem.network.askers import find_asker
 from diadem.network.client import PeerRefused
 from diadem.network.exchange import BASE, Request, Services, problem_of
 from diadem.network.handlers import routes
+from diadem.network.handlers.packages import shelf_of
 from diadem.network.profiles import login, open_key, profiles_folder, read_profile
 from diadem.network.remote.node import RemoteNode
 from diadem.network.remote.package import HttpBundle
 from diadem.network.remote.signing import Signer
-from diadem.network.shelf import shelf_of
 from diadem.network.wire import WrongKey
 from diadem.network.wishes import OfferWish, WantedOffer
 from diadem.node.config import NodeSettings, ServerSettings
@@ -376,7 +376,7 @@ def test_ranges_come_from_any_store(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert response.headers["content-length"] == str(len(data[start:stop]))
         with pytest.raises(NotFound):
             shelf.file(package.id, len(package.manifest), request)
-        monkeypatch.setattr("diadem.network.shelf.MAX_BYTES", 100)
+        monkeypatch.setattr("diadem.network.handlers.packages.MAX_BYTES", 100)
         with pytest.raises(Refused, match="100 are read"):
             shelf.record(package.id)
 

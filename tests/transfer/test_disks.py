@@ -16,7 +16,7 @@ import diadem
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.transfers import State
 from diadem.network.desk import desk_of
-from diadem.network.disk.layout import HEADER, MESSAGE
+from diadem.network.disk import HEADER, MESSAGE
 from diadem.network.envelope import open_mail, seal_mail
 from tests.transfer.towns import Town
 
@@ -205,7 +205,7 @@ def test_a_disk_whose_process_ended_before_it_said_so_is_stated_by_the_next_run(
 ) -> None:
     node, disk = town.node("hu-berlin"), tmp_path / "disk"
     with monkeypatch.context() as patched:
-        patched.setattr("diadem.network.disk.export._handed_over", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patched.setattr("diadem.network.disk._handed_over", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             node.export_disk(package, TO, disk)
     done = node.export_disk(package, TO, disk)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DiademError
 from diadem.model.canonical import encode
-from diadem.network.disk.layout import DiskHeader
+from diadem.network.disk import DiskHeader
 from diadem.network.handlers.packages import Search
 from diadem.network.hub.notes import Note
 from diadem.network.logins import Login, LoginAnswer

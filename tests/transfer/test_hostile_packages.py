@@ -27,7 +27,7 @@ from diadem.model.ports import silent
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import State, Transfer, new_id
 from diadem.network.exchange import PARAMETERS
-from diadem.network.handlers.windows import pushed_of
+from diadem.network.handlers.transfers import pushed_of
 from diadem.network.incoming import receive
 from diadem.network.messages import Message
 from diadem.network.pull import FetchOptions, receive_package

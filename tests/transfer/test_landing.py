@@ -39,7 +39,7 @@ from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import State, Transfer
 from diadem.network.arrival import Arrival, _write_all
-from diadem.network.handlers.windows import pushed_of
+from diadem.network.handlers.transfers import pushed_of
 from diadem.network.jobs import JobRunner, jobs
 from diadem.network.landing import place_of
 from diadem.network.mail.pickup import collect

@@ -23,7 +23,7 @@ from diadem.model.times import time_text
 from diadem.model.transfers import State, Transfer, new_id
 from diadem.network import messages
 from diadem.network.desk import Desk
-from diadem.network.handlers.windows import pushed_of
+from diadem.network.handlers.transfers import pushed_of
 from diadem.network.incoming import receive
 from diadem.network.jobs import Movers, jobs
 from diadem.network.link import Link

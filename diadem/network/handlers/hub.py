@@ -147,11 +147,11 @@ def end_relay(request: Request, services: Services) -> Response:
     mailbox = request.params["mailbox"]
     gone: list[Held] | None = None
     with contextlib.suppress(NotFound):  # forgotten, maybe, since it was stated
-        gone = hub.endings.end(spoke, mailbox)
+        gone = hub.end(spoke, mailbox)
     chain, owed = b"", False
     try:
         if gone is not None:
-            hub.endings.state(mailbox)
+            hub.state(mailbox)
         chain = relay_chain(hub.context, mailbox, spoke)
     except (StoreError, Unreachable):
         if not gone:

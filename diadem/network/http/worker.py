@@ -15,7 +15,7 @@ from diadem.errors import DocumentError
 from diadem.model.signers import Signer
 from diadem.network.askers import find_asker
 from diadem.network.exchange import Route, Services
-from diadem.network.handlers.windows import PUSHED, let_go, refuse_pushed
+from diadem.network.handlers.transfers import PUSHED, let_go, refuse_pushed
 from diadem.network.http.app import App, log_to_stderr
 from diadem.network.http.connections import Connections
 from diadem.network.http.gate import Gate

@@ -1,10 +1,9 @@
-"""Asking a hub: what a spoke puts there, takes there and ends there. What the hub signs is checked and kept."""
+"""Asking a hub: what a spoke puts there, takes there and ends there. What the hub signs is checked."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType, field
@@ -19,22 +18,6 @@ from diadem.network.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
 from diadem.network.limits import MAX_NAMES
 from diadem.trust.http_signature import body_digest
 from diadem.trust.keys import PublicKey
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """A note whose signature holds.
-
-    Attributes
-    ----------
-    note : Note
-        What it says.
-    line : str
-        Its envelope, to be kept.
-    """
-
-    note: Note
-    line: str
 
 
 class _Answer(Document, frozen=True, forbid_unknown_fields=False):
@@ -69,10 +52,6 @@ class _Objects(_Answer, frozen=True):
     objects: tuple[_Object, ...] = ()
 
 
-def forget(_: Noted) -> None:
-    """Keep no note."""
-
-
 class HubClient:
     """A hub, as one of its spokes asks it. Safe to use from many threads.
 
@@ -84,15 +63,11 @@ class HubClient:
         Ids of this node and of the hub.
     key : PublicKey
         The hub's online key, as it is pinned: what it signs is held against it.
-    keep : callable
-        Told of each note, before the call that brought it returns.
     """
 
-    def __init__(
-        self, client: PeerClient, *, node: str, hub: str, key: PublicKey, keep: Callable[[Noted], None] = forget
-    ) -> None:
+    def __init__(self, client: PeerClient, *, node: str, hub: str, key: PublicKey) -> None:
         self.node, self.hub = node, hub
-        self._client, self._key, self._keep = client, key, keep
+        self._client, self._key = client, key
         #: Messages that came with the list of those that wait, until they are asked for.
         self._came: dict[str, bytearray] = {}
 
@@ -125,7 +100,7 @@ class HubClient:
         """
         return _Permitted.of(self._client.put(_mailbox(relay), line, media=JSON)).expires
 
-    def put(self, mailbox: str, name: str, data: bytes | bytearray, *, invitation: str = "") -> Noted:
+    def put(self, mailbox: str, name: str, data: bytes | bytearray, *, invitation: str = "") -> Note:
         """Put a sealed object there; the hub's note that it has it.
 
         Raises
@@ -164,7 +139,7 @@ class HubClient:
         with self._client.stream(f"{_mailbox(mailbox)}/{name}") as stream:
             return stream.read(MAX_OBJECT)
 
-    def taken(self, mailbox: str, names: Sequence[str]) -> list[Noted]:
+    def taken(self, mailbox: str, names: Sequence[str]) -> list[Note]:
         """Let objects be deleted that this node has; the hub's notes that it has delivered them."""
         path = f"{_mailbox(mailbox)}/taken"
         return [
@@ -204,8 +179,8 @@ class HubClient:
         *,
         holds: tuple[str, str, int] | None = None,
         within: Sequence[str] | None = None,
-    ) -> Noted:
-        """The note in an answer, if it is signed and says what it must; it is kept.
+    ) -> Note:
+        """The note in an answer, if it is signed and says what it must.
 
         Raises
         ------
@@ -228,9 +203,7 @@ class HubClient:
             fits &= set(note.names) <= set(within)
         if not fits:
             raise IntegrityError("the hub's note is about something else", where=self.hub, next="Ask its operator.")
-        noted = Noted(note, line)
-        self._keep(noted)
-        return noted
+        return note
 
 
 def _mailbox(mailbox: str) -> str:

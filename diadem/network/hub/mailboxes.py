@@ -18,9 +18,8 @@ from typing import Any, Final
 from diadem.errors import NotFound, Refused
 from diadem.model.carriers import OBJECT, CarrierFull, NameTaken
 from diadem.model.policy import Hub as Rules
-from diadem.model.times import time_text
+from diadem.model.times import read_time, time_text
 from diadem.network.hub.book import hour_of, number, rows
-from diadem.network.hub.permits import Permit
 from diadem.network.hub.storage import Place, Storage, file_size
 from diadem.network.limits import (
     MAX_RELAYS,
@@ -132,8 +131,8 @@ class Mailboxes:
             connection.execute("DELETE FROM senders WHERE mailbox = ?", (owner,))
             connection.executemany("INSERT OR IGNORE INTO senders VALUES (?, ?, ?)", given)
 
-    def permit(self, permit: Permit) -> str:
-        """Open a relay as its recipient permits; when it ends at the latest. The same permit again changes nothing.
+    def permit(self, wanted: Mailbox) -> str:
+        """Open a relay as its owner permits; when it ends at the latest. The same permit again changes nothing.
 
         Raises
         ------
@@ -144,27 +143,27 @@ class Mailboxes:
         CarrierFull
             The recipient has too many relays.
         """
-        now, rules = self._clock(), self._rules()
-        if permit.ceiling > rules.max_per_spoke:
+        now, rules, until = self._clock(), self._rules(), read_time(wanted.expires)
+        if wanted.ceiling > rules.max_per_spoke:
             raise Refused(
-                f"the permit is for {permit.ceiling:,} bytes; this hub keeps {rules.max_per_spoke:,} per node",
+                f"the permit is for {wanted.ceiling:,} bytes; this hub keeps {rules.max_per_spoke:,} per node",
                 next="Choose another route, or ask the hub's operator: [hub] in policy.toml.",
             )
-        if permit.expires <= now:
+        if until <= now:
             raise Refused("the permit has expired", next="Accept the offer again.")
-        expires = time_text(min(permit.expires, now + rules.keep))
-        forget = time_text(min(permit.expires, now + _LONGEST_MEMORY) + _REMEMBERED)
+        expires = time_text(min(until, now + rules.keep))
+        forget = time_text(min(until, now + _LONGEST_MEMORY) + _REMEMBERED)
         with self._file.writing() as connection:
-            if (known := _mailbox(connection, permit.relay)) is not None:
-                _require_same(known, permit)
+            if (known := _mailbox(connection, wanted.id)) is not None:
+                _require_same(known, wanted)
                 return known.expires
             sql = "SELECT count(*) FROM mailboxes WHERE owner = ? AND permit <> '' AND (ended = '' OR ended > ?)"
-            if number(connection, sql, permit.recipient, time_text(now - _REMEMBERED)) >= MAX_RELAYS:
+            if number(connection, sql, wanted.owner, time_text(now - _REMEMBERED)) >= MAX_RELAYS:
                 raise CarrierFull("your node has reached its limit of relays here", next="Try again tomorrow.")
             connection.execute(
                 """INSERT INTO mailboxes (id, owner, permit, sender, ceiling, opened, expires, forget)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-                (permit.relay, permit.recipient, permit.id, permit.sender, permit.ceiling, self._now, expires, forget),
+                (wanted.id, wanted.owner, wanted.permit, wanted.sender, wanted.ceiling, self._now, expires, forget),
             )
         return expires
 
@@ -438,10 +437,10 @@ def _no_mailbox() -> NotFound:
     return NotFound("there is no such mailbox")
 
 
-def _require_same(known: Mailbox, permit: Permit) -> None:
-    if known.owner != permit.recipient:
+def _require_same(known: Mailbox, wanted: Mailbox) -> None:
+    if known.owner != wanted.owner:
         raise _no_mailbox()
-    if known.permit != permit.id or known.ended:
+    if known.permit != wanted.permit or known.ended:
         raise Refused(
             "this relay was permitted under other terms, or has ended", next="Accept again, with a new relay."
         )

@@ -17,7 +17,7 @@ from diadem.network.mail.delivery import begin_introduction, put_introduction
 from diadem.network.mail.pickup import pick_up
 from diadem.network.outbox import PendingIntroduction
 from diadem.network.peering import introduce, join_request
-from diadem.network.routing import hub_for, two_hubs
+from diadem.network.routing import hub_for, hubs_among, two_hubs
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
 
@@ -77,10 +77,9 @@ def _hub_of_ticket(desk: Desk, ticket: Ticket) -> Peer:
     Refused
         It and this node have no hub in common.
     """
-    ours = own_hubs(desk.context, peer_book(desk.context))
-    shared = sorted((hub for hub in ours if hub.id in {one.node for one in ticket.hubs}), key=lambda hub: hub.id)
-    if shared:
+    if shared := hubs_among(desk.context, {one.node for one in ticket.hubs}):
         return shared[0]
+    ours = own_hubs(desk.context, peer_book(desk.context))
     raise Refused(
         two_hubs(ticket.name, [hub.name for hub in ticket.hubs], [hub.name for hub in ours]),
         where=", ".join(url for hub in ticket.hubs for url in hub.urls) or None,

@@ -85,7 +85,7 @@ def connected(context: Context, settings: CarrierSettings) -> Guarded:
 
 def carriers_to(context: Context, peer: str) -> list[CarrierSettings]:
     """The carriers that are shared with a peer."""
-    return [one for one in context.settings.carriers if not one.peers or peer in one.peers]
+    return [one for one in context.settings.carriers if one.is_shared_with(peer)]
 
 
 def routes_to(context: Context, peer: str) -> tuple[str, ...]:

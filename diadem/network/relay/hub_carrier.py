@@ -40,7 +40,7 @@ class HubCarrier:
         What lies there was sealed anew since, so that it has other bytes; how many, this node does not know any more.
         """
         try:
-            note = self.client.put(relay, name, data).note
+            note = self.client.put(relay, name, data)
         except NotFound as error:
             raise NotFound(
                 "its recipient has not permitted this at the hub, or has ended it there",
@@ -87,7 +87,7 @@ class HubCarrier:
         asked = {row[0]: row for row in self.tally.rows(sure=False)}
         with contextlib.suppress(NotFound):
             notes = self.client.taken(relay, [*dict.fromkeys([*names, *asked])])
-            taken = {name for noted in notes for name in noted.note.names}
+            taken = {name for note in notes for name in note.names}
             self.tally.add(relay, [row for name, row in asked.items() if name in taken], sure=True)
             self.tally.forget(asked.keys() - taken)
 

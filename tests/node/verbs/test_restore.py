@@ -11,7 +11,7 @@ import pytest
 import diadem
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model.replicas import PRESENT, SUSPECT
-from diadem.network.shelf import shelf_of
+from diadem.network.handlers.packages import shelf_of
 from diadem.node.give.read_copies import PackageReader
 from diadem.package.tags import seal
 from tests.catalogue.making import NOW, entry

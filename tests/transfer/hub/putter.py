@@ -14,9 +14,9 @@ from typing import Final
 
 from diadem.errors import Refused, Unreachable
 from diadem.model.policy import Hub as Rules
+from diadem.model.times import time_text
 from diadem.network.hub.book import open_book
-from diadem.network.hub.mailboxes import Mailboxes
-from diadem.network.hub.permits import Permit
+from diadem.network.hub.mailboxes import Mailbox, Mailboxes
 from diadem.network.hub.storage import Storage
 from diadem.store.sqlite_file import SqliteFile
 
@@ -38,8 +38,8 @@ def now() -> datetime.datetime:
 
 def permit(mailboxes: Mailboxes, relay: str) -> None:
     """Let the sender put there what it likes."""
-    until = now() + datetime.timedelta(days=1)
-    mailboxes.permit(Permit("cc" * 32, relay, SENDER, RECIPIENT, 10**9, until))
+    until = time_text(now() + datetime.timedelta(days=1))
+    mailboxes.permit(Mailbox(relay, RECIPIENT, "cc" * 32, SENDER, 10**9, expires=until))
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ def test_a_message_is_put_once(harbour: Harbour) -> None:
     take(harbour, message)
     (harbour.folder / "mailboxes" / harbour.id(B) / message).write_bytes(b"one")  # a program held it open, say
     assert send(harbour, b"two", id_=message).status == 200
-    harbour.hub.endings.sweep()
+    harbour.hub.sweep()
     assert harbour.ask(B, "GET", f"hub/mailboxes/{harbour.id(B)}/{message}").body == b"two"
 
 
@@ -152,7 +152,7 @@ def test_messages_expire(harbour: Harbour) -> None:
     allow(harbour, A)
     send(harbour)
     harbour.later(days=2, seconds=5)
-    assert harbour.hub.endings.sweep().messages == 1
+    assert harbour.hub.sweep().messages == 1
     assert waiting(harbour) == []
     assert harbour.carried() == []
     assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
@@ -166,7 +166,7 @@ def test_who_may_put_there_is_remembered_of_a_spoke_that_is_not_confirmed_just_t
     book.put(replace(peer, state=PeerState.PENDING))
     try:
         assert send(harbour).nothing
-        assert harbour.hub.endings.sweep().messages == 1
+        assert harbour.hub.sweep().messages == 1
         assert harbour.carried() == []
     finally:
         book.put(peer)
@@ -192,7 +192,7 @@ def test_a_spoke_that_is_confirmed_during_a_sweep_loses_nothing(
     monkeypatch.setattr(mailboxes.Mailboxes, "end", confirmed_meanwhile)
     try:
         harbour.later(hours=25)  # the relay ends
-        assert harbour.hub.endings.sweep().relays == 1
+        assert harbour.hub.sweep().relays == 1
     finally:
         book.put(peer)
     assert waiting(harbour) == ["0" * 32]

@@ -126,7 +126,7 @@ def test_one_recipient_opens_so_many_relays_and_no_more(harbour: Harbour, monkey
     assert bring(harbour, relay, line).status == 507
     assert harbour.opened(A, C)
     harbour.later(days=2, seconds=5)
-    harbour.hub.endings.sweep()
+    harbour.hub.sweep()
     assert bring(harbour, relay, line).status == 409  # expired meanwhile
     assert harbour.opened(expires=UNTIL)
 

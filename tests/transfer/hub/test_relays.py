@@ -130,12 +130,12 @@ def test_an_expired_relay_is_one_that_never_was(harbour: Harbour) -> None:
     harbour.later(days=1, seconds=5)
     assert harbour.put(relay, "0-1-1", b"two").nothing
     assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/0-0-1").nothing
-    swept = harbour.hub.endings.sweep()
+    swept = harbour.hub.sweep()
     assert (swept.relays, str(swept)) == (1, "relays 1, messages 0, half-written 0")
     assert harbour.carried() == []
     assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
     assert [said["event"] for said in said_of(harbour, relay)] == ["expired"]
-    assert not harbour.hub.endings.sweep()
+    assert not harbour.hub.sweep()
 
 
 def said_of(harbour: Harbour, relay: str) -> list[dict[str, object]]:
@@ -159,7 +159,7 @@ def test_the_end_is_stated_once_with_what_was_taken_and_what_was_not(harbour: Ha
     assert delivered["sha256"] == sha256(lines.encode())
     assert (deleted["event"], deleted["objects"], deleted["bytes"]) == ("deleted", 1, 101)
     assert (delivered["sender"], delivered["recipient"]) == (harbour.id(A), harbour.id(B))
-    harbour.hub.endings.sweep()
+    harbour.hub.sweep()
     assert len(said_of(harbour, relay)) == 2
     assert harbour.put(relay, "2-9-1", b"late").nothing
     for who in (A, B):
@@ -178,12 +178,12 @@ def test_what_a_process_left_unsaid_is_said_by_the_next_sweep(harbour: Harbour) 
     assert said_of(harbour, relay) == []
     with harbour.hub.file.reading() as connection:
         objects = connection.execute("SELECT * FROM objects").fetchall()
-    harbour.hub.endings.sweep()
+    harbour.hub.sweep()
     assert [said["event"] for said in said_of(harbour, relay)] == ["deleted"]
     with harbour.hub.file.writing() as connection:  # as if it had been killed before it could note that
         connection.execute("UPDATE mailboxes SET stated = 0")
         connection.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", objects)
-    harbour.hub.endings.sweep()
+    harbour.hub.sweep()
     assert len(said_of(harbour, relay)) == 1
 
 
@@ -229,7 +229,7 @@ def test_a_folder_that_cannot_be_read_stops_no_statement(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", scanned)
-        harbour.hub.endings.sweep()
+        harbour.hub.sweep()
     assert [said["event"] for said in said_of(harbour, relay)] == ["deleted"]
     assert stray.exists() is (broken == "mailboxes")
     assert "cannot be read" in caplog.text
@@ -250,7 +250,7 @@ def test_relays_of_a_node_that_is_no_peer_any_more_go(harbour: Harbour) -> None:
     book.put(replace(peer, state=PeerState.PENDING))
     try:
         assert harbour.put(relay, "2-1-1", b"two", who=C).nothing
-        assert harbour.hub.endings.sweep().relays == 1
+        assert harbour.hub.sweep().relays == 1
         assert harbour.carried() == []
     finally:
         book.put(peer)

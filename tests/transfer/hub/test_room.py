@@ -131,11 +131,11 @@ def test_what_another_process_was_writing_is_removed_when_it_is_surely_dead(harb
     draft = harbour.folder / "coming" / ("ab" * 16)
     draft.write_bytes(bytes(400_000))
     relay = harbour.opened()
-    assert not harbour.hub.endings.sweep()
+    assert not harbour.hub.sweep()
     assert draft.exists()
     assert harbour.put(relay, "2-0-1", bytes(300_000)).status == 200
     harbour.later(minutes=11)
-    assert harbour.hub.endings.sweep().unfinished == 1
+    assert harbour.hub.sweep().unfinished == 1
     assert not draft.exists()
     assert harbour.used() == {"bytes": 300_000, "objects": 1, "messages": 0}
 
@@ -148,7 +148,7 @@ def test_a_file_that_a_killed_process_did_not_enter_or_did_not_remove_goes_with_
     harbour.taken(relay, "2-0-1")
     (folder / "2-0-1").write_bytes(b"taken, and killed before it was removed")
     assert harbour.put(relay, "2-1-1", b"sealed too").status == 200
-    harbour.hub.endings.sweep()
+    harbour.hub.sweep()
     assert harbour.carried() == [str(Path("mailboxes") / relay / "2-1-1")]
     assert harbour.ask(B, "GET", f"hub/mailboxes/{relay}/2-1-1").body == b"sealed too"
 
@@ -236,7 +236,7 @@ def test_what_waits_is_known_whatever_becomes_of_it(harbour: Harbour) -> None:
     harbour.end(other, who=C)
     require_known()
     harbour.later(days=3)
-    harbour.hub.endings.sweep()
+    harbour.hub.sweep()
     require_known()
     assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
 
