@@ -38,6 +38,9 @@ _CALLS: Final = itertools.count(1)
 _ENDS: Final = {"taken": NotFound, "paused": Refused, "short": Unreachable, "store": StoreError}
 #: Bytes that came at once of the last body that was taken in as it came.
 GATHERED: Final[list[int]] = []
+#: Bytes of an answer that is long, and what was given of all of them.
+LONG: Final = 128 * BODY
+GIVEN: Final[list[int]] = []
 
 
 #: Packages whose tag files are lies: another one's tag manifest, a wrong file, one without an end.
@@ -109,6 +112,22 @@ def stream(_: Request, __: Services) -> Response:
     return Response(200, {"content-type": BYTES, "content-length": str(3 << 16)}, iter([bytes(1 << 16)] * 3))
 
 
+def long(_: Request, __: Services) -> Response:
+    """Give far more than a system takes for a connection, and keep how much of it was asked for."""
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(LONG // BODY):
+            GIVEN.append(BODY)
+            yield bytes(BODY)
+
+    return Response(200, {"content-type": BYTES, "content-length": str(LONG)}, pieces())
+
+
+def given(_: Request, __: Services) -> Response:
+    """Say how much was given of what is long."""
+    return Response.json({"bytes": sum(GIVEN)})
+
+
 def broken(_: Request, __: Services) -> Response:
     """Give fewer bytes than were said."""
 
@@ -178,6 +197,8 @@ def routes() -> Sequence[Route]:
         Route("GET", "probe/gathered", gathered, "gathered"),
         Route("GET", "probe/file", file, "file", gives=BYTES),
         Route("GET", "probe/gone", gone, "gone", gives=BYTES),
+        Route("GET", "probe/long", long, "long", gives=BYTES),
+        Route("GET", "probe/given", given, "given"),
         Route("GET", "probe/stream", stream, "stream", gives=BYTES),
         Route("GET", "probe/broken", broken, "broken", gives=BYTES),
         Route("GET", "probe/ends", ends, "ends", gives=BYTES, query={"why": "|".join(_ENDS)}),

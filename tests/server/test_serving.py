@@ -34,7 +34,7 @@ from diadem.trust.keys import PrivateKey
 from diadem.trust.tls_key import new_certificate, new_tls_key, pin_of_key
 from tests import zygote
 from tests.server.conftest import Served, free_ports, wait_for
-from tests.server.probe_server import BODY, FILE, LIMITS
+from tests.server.probe_server import BODY, FILE, LIMITS, LONG
 
 STRANGER = PrivateKey.from_seed(bytes(32))
 
@@ -364,6 +364,24 @@ def test_windows_that_drip_for_several_keys_keep_that_of_another_waiting_for_a_t
         began = time.monotonic()
         assert client.put("probe/gathered", bytes(3 * BODY))["length"] == 3 * BODY
         assert time.monotonic() - began < 8, "it waited for those who drip"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a process cannot look at its sockets")
+def test_an_answer_waits_for_who_reads_it_slowly(served: Served, client: PeerClient) -> None:
+    readers = 4
+    before = client.get_json("probe/given")["bytes"]
+    with contextlib.ExitStack() as open_:
+        slow = [open_.enter_context(tls(served)) for _ in range(readers)]
+        for connection in slow:
+            connection.sendall(head(served, "GET", "probe/long"))
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        time.sleep(3)
+        given = client.get_json("probe/given")["bytes"] - before
+        assert given < readers * 24 * BODY, f"{given >> 20} MiB went into memory for {readers} who read nothing"
+        came = sum(len(piece) for piece in iter(lambda: slow[0].recv(1 << 16), b""))
+        assert came >= LONG - 1000
+    with client.stream("probe/long") as whole:
+        assert sum(iter(lambda: whole.readinto(bytearray(1 << 20)), 0)) == LONG
 
 
 def test_a_head_that_never_ends_is_given_up(served: Served) -> None:

@@ -24,7 +24,7 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.times import time_text
 from diadem.network.exchange import Intake, Response, Route, Services, problem, problem_of
-from diadem.network.http.connections import Connections
+from diadem.network.http.connections import Connections, takes_more
 from diadem.network.http.gate import Admitted, Gate, Head, TurnedAway
 from diadem.network.http.limits import Limits
 from diadem.network.http.metrics import Counts
@@ -40,6 +40,8 @@ _TAKEN_IN: Final = 4 * PORTION
 _TURN: Final = 1.0
 #: Seconds for which a body waits for room, at its beginning or for its next portion. Who sends it waits for a minute.
 _PATIENCE: Final = 30.0
+#: Seconds between two looks at whether the system takes more of an answer.
+_UNTIL_TAKEN: Final = 0.005
 #: Seconds between two looks for news that a request waits for, and for which it may wait.
 _LOOK_AGAIN: Final = 1.0
 _LONGEST_WAIT: Final = 60.0
@@ -324,14 +326,22 @@ class App:
     async def _stream(
         self, status: int, headers: list[tuple[str, str]], body: Iterator[bytes], protocol: Any, story: _Story
     ) -> None:
-        loop = asyncio.get_running_loop()
+        loop, held = asyncio.get_running_loop(), None
         try:
             transport = protocol.response_stream(status, headers)
             while piece := await loop.run_in_executor(self._hands, next, body, b""):
+                if story.sent and held is None:
+                    held = await loop.run_in_executor(self._hands, self.connections.held, story.client)
+                while held is not None and not takes_more(
+                    held
+                ):  # or all of it would wait in memory for who reads slowly
+                    await asyncio.sleep(_UNTIL_TAKEN)
                 await transport.send_bytes(piece)
                 story.sent += len(piece)
                 del piece  # or two are held while the next one is read
         finally:
+            if held is not None:
+                held.close()
             close = getattr(body, "close", None)
             if close is not None:
                 await loop.run_in_executor(self._hands, close)

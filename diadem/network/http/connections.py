@@ -1,7 +1,8 @@
 """Connections of a listener: those that say nothing, and too many strangers of one address, are ended.
 
-granian counts connections and tells nobody whose they are. On Linux and macOS this process can look at its own sockets,
-and shut one down; on Windows sockets cannot be listed, and only granian's limits hold there.
+granian counts connections and tells nobody whose they are, and keeps in memory whatever it is given to send. On Linux
+and macOS this process can look at its own sockets, and shut one down; on Windows sockets cannot be listed, and only
+granian's limits hold there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import select
 import socket
 import stat
 import threading
@@ -61,6 +63,16 @@ class Connections:
         name = _name(host, port)
         self._met[name] = known or self._met.get(name, False)
 
+    def held(self, client: str) -> socket.socket | None:
+        """The socket of a connection, to look at and to be closed by who asked; None where sockets cannot be listed."""
+        host, _, port = client.rpartition(":")
+        if _OPEN is not None:
+            for descriptor, found in self._sockets():
+                with contextlib.suppress(OSError):
+                    if found == _name(host, port) and self._client(descriptor) == found:
+                        return socket.socket(fileno=os.dup(descriptor))
+        return None
+
     def _watch(self) -> None:
         while not self._ended.wait(_LOOK):
             try:
@@ -111,6 +123,13 @@ class Connections:
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as one:
             if self._other_end(one) == client:
                 one.shutdown(socket.SHUT_RDWR)
+
+
+def takes_more(one: socket.socket) -> bool:
+    """Whether the system would take more for a connection, or it has ended: then what was given before has gone."""
+    looking = select.poll()
+    looking.register(one, select.POLLOUT)
+    return bool(looking.poll(0))
 
 
 def _name(host: str, port: object) -> str:
