@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import errno
 import json
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,8 @@ def test_who_ends_what_cannot_be_stated_now_has_the_note_and_the_chain_later(
 def test_a_folder_that_cannot_be_read_stops_no_statement(
     harbour: Harbour, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
+    # a listener that began in this process keeps its faults to itself
+    monkeypatch.setattr(logging.getLogger("diadem.network.http"), "propagate", True)
     relay, other = harbour.opened(), harbour.opened()
     for one in (relay, other):
         harbour.put(one, "2-0-1", b"one")
