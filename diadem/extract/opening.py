@@ -136,7 +136,7 @@ def _small_chunks(size: int) -> Iterator[None]:
     try:
         yield
     finally:
-        del os.environ[_DASK_SETTING]
+        os.environ.pop(_DASK_SETTING, None)  # another preview may have ended just before
         _set_chunks(_DASK_DEFAULT)
 
 
