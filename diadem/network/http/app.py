@@ -332,9 +332,8 @@ class App:
             while piece := await loop.run_in_executor(self._hands, next, body, b""):
                 if story.sent and held is None:
                     held = await loop.run_in_executor(self._hands, self.connections.held, story.client)
-                while held is not None and not takes_more(
-                    held
-                ):  # or all of it would wait in memory for who reads slowly
+                # or all of it would wait in memory for who reads slowly
+                while held is not None and not takes_more(held):
                     await asyncio.sleep(_UNTIL_TAKEN)
                 await transport.send_bytes(piece)
                 story.sent += len(piece)
