@@ -14,6 +14,7 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.model.times import read_time, time_text
+from diadem.model.transfers import new_id
 from diadem.network.book_file import network_book
 from diadem.node.context import Context
 from diadem.store.rows import Table
@@ -112,11 +113,14 @@ class Outbox:
     def put_off(self, waiting: Outgoing | PendingIntroduction, reason: str, at: datetime) -> None:
         """Note why something did not arrive: it is tried again later, each time after a longer while."""
         with self._file.writing() as connection:
-            sql = "SELECT attempts FROM outbox WHERE id = ?"
-            (attempts,) = connection.execute(sql, [waiting.id]).fetchone() or (0,)
-            due = time_text(at + _after(attempts + 1, *_TRY))
-            sql = "UPDATE outbox SET attempts = attempts + 1, error = ?, due = ? WHERE id = ?"
-            connection.execute(sql, [reason, due, waiting.id])
+            _put_off(connection, waiting.id, reason, at)
+
+    def say_anew(self, waiting: Outgoing, reason: str, at: datetime) -> None:
+        """The same of what was answered in vain: under another id, for who was told it once answers it as before."""
+        with self._file.writing() as connection:
+            _put_off(connection, waiting.id, reason, at)
+            connection.execute("DELETE FROM puts WHERE about = ?", [waiting.id])
+            connection.execute("UPDATE outbox SET id = ? WHERE id = ?", [new_id(), waiting.id])
 
     def remove(self, waiting: str) -> None:
         """Take out what was answered, or is given up, and with it every note of what lies of it at hubs."""
@@ -156,6 +160,11 @@ class Outbox:
             _PUTS.add(connection, one, otherwise="REPLACE")
             connection.execute("DELETE FROM puts WHERE at < ?", [time_text(one.at - KEPT)])
 
+    def forget_put(self, name: str) -> None:
+        """Forget that something was to be put down under this name: it was not."""
+        with self._file.writing() as connection:
+            connection.execute("DELETE FROM puts WHERE id = ?", [name])
+
     def find_put(self, name: str) -> Put | None:
         """What lies, or lay, at a hub under this name."""
         with self._file.reading() as connection:
@@ -182,6 +191,13 @@ def enqueue(connection: Connection, message: Outgoing | None, at: str) -> None:
 def outbox_of(context: Context) -> Outbox:
     """The node's outbox."""
     return Outbox(network_book(context))
+
+
+def _put_off(connection: Connection, waiting: str, reason: str, at: datetime) -> None:
+    (attempts,) = connection.execute("SELECT attempts FROM outbox WHERE id = ?", [waiting]).fetchone() or (0,)
+    due = time_text(at + _after(attempts + 1, *_TRY))
+    sql = "UPDATE outbox SET attempts = attempts + 1, error = ?, due = ? WHERE id = ?"
+    connection.execute(sql, [reason, due, waiting])
 
 
 def _after(times: int, first: timedelta, longest: timedelta) -> timedelta:

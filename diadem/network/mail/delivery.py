@@ -5,9 +5,10 @@ A hub is told first who may put something into this node's box: else what answer
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from diadem.model.transfers import new_id
 from diadem.network.closing import corrections_now
 from diadem.network.desk import Desk
 from diadem.network.envelope import Answer, Content, Mail, seal_mail
-from diadem.network.evidence import own_chain
+from diadem.network.evidence import is_own_checkpoint, own_chain
 from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.limits import MAX_ANSWER, MAX_INVITATIONS, MAX_SENDERS
 from diadem.network.link import Link
@@ -41,6 +42,8 @@ from diadem.node.peers.tickets import tickets
 _MESSAGES: Final = 4
 #: Messages that are handed out at once; the others wait for the next time.
 _AT_ONCE: Final = 4
+#: Why something is said again that was heard.
+_CROSSED: Final = "the other side saw more of this log, or of its own, while it was under way"
 #: The answer of a node that cannot connect a chain with what it saw of the log before.
 UNPROVEN: Final = "unproven"
 #: The list of who may put something into the own box is told anew so often, for a hub whose own disk was brought back
@@ -104,11 +107,14 @@ def _called(desk: Desk, outgoing: Outgoing) -> bool:
         desk.outbox.put_off(outgoing, error.message, desk.now)
         return False
     try:
-        answer = _posted(link, message)
+        answer, shown = _posted(link, message), ""
         if answer.get("state") == UNPROVEN:  # it cannot connect our log with what it saw of it: it is shown how
-            answer = _posted(link, message_of(desk, outgoing, seen=str(answer.get("seen", ""))))
+            shown = str(answer.get("seen", ""))
+            answer = _posted(link, message_of(desk, outgoing, seen=shown))
         if answer.get("state") == UNPROVEN:
-            raise never_proven()
+            require_provable(desk, str(answer.get("seen", "")), shown=shown)
+            desk.outbox.put_off(outgoing, _CROSSED, desk.now)
+            return False
     except (Unreachable, NotFound) as error:  # not there, or this node is not yet confirmed there
         routes.failed(outgoing.peer, DIRECT, desk.now, error.message)
         desk.outbox.put_off(outgoing, error.message, desk.now)
@@ -117,8 +123,7 @@ def _called(desk: Desk, outgoing: Outgoing) -> bool:
         _refused(desk, outgoing, error)
         return True
     routes.worked(outgoing.peer, DIRECT, desk.now)
-    _answered(desk, outgoing, answer.get("messages", ()))
-    return True
+    return _answered(desk, outgoing, answer.get("messages", ()))
 
 
 def _put_down(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer) -> bool:
@@ -203,17 +208,33 @@ def begin_introduction(desk: Desk, one: PendingIntroduction, *, seen: str = "") 
     put_introduction(desk, one, seen=seen)
 
 
-def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> None:
-    """A message has arrived; what answers it is taken in, and only then it leaves the outbox: nobody answers twice."""
+def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> bool:
+    """A message has arrived; what answers it is taken in, and only then it leaves the outbox: nobody answers twice.
+
+    False where an answer does not go on from what was seen of the other log since: it is asked for another one.
+    """
     try:
         for document in documents:
-            receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
+            taken = receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
+            if canonical.decode(taken, where="answer", limit=MAX_ANSWER).get("state") == UNPROVEN:
+                desk.outbox.say_anew(outgoing, _CROSSED, desk.now)
+                return False
     except (StoreError, Unreachable):  # not now: it is told, and answered, again
         raise
     except DiademError:
         desk.outbox.remove(outgoing.id)
         raise
     desk.outbox.remove(outgoing.id)
+    return True
+
+
+def require_provable(desk: Desk, seen: str, *, shown: str) -> None:
+    """Raise `Refused` where this log does not go on from a checkpoint that was seen of it, or was shown to in vain.
+
+    Who sees more of a log while one message travels, by another one, is no such case.
+    """
+    if seen == shown or not is_own_checkpoint(desk.context, seen):
+        raise never_proven()
 
 
 def _refused(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
@@ -226,12 +247,15 @@ def take_answer(desk: Desk, peer: str, put: Put, answer: Answer) -> None:
     outgoing = next((one for one in desk.outbox.waiting(peer=peer) if one.id == put.about), None)
     if outgoing is None:
         return
-    if answer.state == UNPROVEN and not put.seen:
-        if not any(one.seen for one in desk.outbox.puts(put.about)):  # else it was put down again already
+    if answer.state == UNPROVEN:
+        try:
+            require_provable(desk, answer.seen, shown=put.seen)
+        except Refused as error:
+            _refused(desk, outgoing, error)
+            return
+        if all(one.seen != answer.seen for one in desk.outbox.puts(put.about)):  # else it was put down again already
             book = peer_book(desk.context)
             put_message(desk, outgoing, book.get(peer), book.get(put.hub), answer.seen)
-    elif answer.state == UNPROVEN:
-        _refused(desk, outgoing, never_proven())
     elif answer.error:
         _refused(desk, outgoing, Refused(answer.error["message"], next=answer.error["next"] or None))
     else:
@@ -297,15 +321,28 @@ def put_sealed(
     data = seal_mail(one, desk.context.keys.open("online"), to[1])
     try:
         tell_hub(desk, hub)  # else what answers it would find no box
-        desk.hub(hub.id).put(to[0], one.id, data, invitation=invitation)
+        with _noted(desk, Put(one.id, about, hub.id, now, seen)):
+            desk.hub(hub.id).put(to[0], one.id, data, invitation=invitation)
     except DiademError as error:
         book.failed(to[0], through(hub), now, error.message)
         if isinstance(error, Unreachable) and not isinstance(error, CarrierFull):
             book.failed(hub.id, DIRECT, now, error.message)
         raise
     book.worked(to[0], through(hub), now)
-    if about:
-        desk.outbox.note_put(Put(one.id, about, hub.id, now, seen))
+
+
+@contextlib.contextmanager
+def _noted(desk: Desk, one: Put) -> Iterator[None]:
+    """Know of what is put down before it is answered, which may be at once; forget it where it was not put down."""
+    if not one.about:
+        yield
+        return
+    desk.outbox.note_put(one)
+    try:
+        yield
+    except BaseException:
+        desk.outbox.forget_put(one.id)
+        raise
 
 
 def tell_hub(desk: Desk, hub: Peer) -> None:

@@ -62,16 +62,16 @@ def collect(desk: Desk, peer: str) -> int:
         routes.failed(peer, DIRECT, desk.now, error.message)
         raise
     routes.worked(peer, DIRECT, desk.now)
-    unproven = set()
+    unproven = dict[str, str]()
     for message in map(Message.from_bytes, waiting):
         if seen := _collected(desk, link, peer, message):
-            unproven.add(message.id)
+            unproven[message.id] = seen
             _say(desk, link, peer, message.transfer, {"seen": seen})
     for message in map(Message.from_bytes, link.waiting_messages() if unproven else ()):
-        if message.id in unproven and _collected(desk, link, peer, message):
+        if (shown := unproven.get(message.id)) and _collected(desk, link, peer, message) == shown:
             reason = f"{message.kind}: its chain does not show that the log of the node still begins as it did"
             desk.book.refuse(peer, message.transfer, reason, desk.now)
-            link.acknowledge(message.id)
+            _acknowledge(link, message)
     return len(waiting)
 
 
@@ -84,15 +84,20 @@ def _collected(desk: Desk, link: Link, peer: str, message: Message) -> str:
     except DiademError as error:  # refused, and noted: it does not come again
         if message.kind == OFFER:
             _say(desk, link, peer, message.transfer, {"state": "failed", "error": error.message[:MAX_ERROR]})
-        with contextlib.suppress(NotFound):  # who heard that takes it back
-            link.acknowledge(message.id)
+        _acknowledge(link, message)
         return ""
     if answer.get("state") == UNPROVEN:
         return str(answer["seen"])
     for document in answer.get("messages", ()):  # an answer that no connection carries is a message of its own
         desk.outbox.add(Outgoing(document["id"], peer, document["transfer"], CLOSURE, {}), desk.now)
-    link.acknowledge(message.id)
+    _acknowledge(link, message)
     return ""
+
+
+def _acknowledge(link: Link, message: Message) -> None:
+    """Tell the sender that a message came; one that it took back, or told another process of this node, is gone."""
+    with contextlib.suppress(NotFound):
+        link.acknowledge(message.id)
 
 
 def _say(desk: Desk, link: Link, peer: str, transfer: str, about: dict[str, Any]) -> None:
