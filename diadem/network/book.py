@@ -236,12 +236,24 @@ class TransferBook:
         return (str(row[0]), str(row[1])) if row else ("", "")
 
     def see(self, peer: str, *, theirs: str = "", ours: str = "") -> None:
-        """Keep the newest checkpoints; "" leaves what is known."""
+        """Keep the newest checkpoints; "" leaves what is known.
+
+        Messages are weighed side by side: who is done last has not always seen the most of the other log.
+        """
         with self._file.writing() as connection:
             connection.execute("INSERT OR IGNORE INTO logs (peer) VALUES (?)", [peer])
+            (known,) = connection.execute("SELECT theirs FROM logs WHERE peer = ?", [peer]).fetchone()
+            if theirs and known and _reach(known) > _reach(theirs):
+                theirs = ""
             for column, text in (("theirs", theirs), ("ours", ours)):
                 if text:
                     connection.execute(f"UPDATE logs SET {column} = ? WHERE peer = ?", [text, peer])  # noqa: S608
+
+
+def _reach(checkpoint: str) -> tuple[int, int]:
+    """How far a checkpoint of a log sees: the epoch, by which its name ends, and the entries of that."""
+    origin, size, *_ = checkpoint.split("\n")
+    return int(origin.rpartition("/")[2]), int(size)
 
 
 _ONE: Final = "WHERE id = ?"

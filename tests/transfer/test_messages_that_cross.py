@@ -125,6 +125,16 @@ def test_an_offer_that_was_told_while_it_was_fetched_is_no_fault(pair: Pair) -> 
     assert [side.desk.book.get(sent).state for side in (pair.a, pair.b)] == [State.OFFERED] * 2
 
 
+def test_who_is_weighed_last_does_not_hide_what_was_seen_before(pair: Pair) -> None:
+    pair.a.node.send(pair.a.archived(), "marie@nmi")
+    older, book = pair.b.desk.book.checkpoints(pair.a.id)[0], pair.b.desk.book
+    show_checkpoints(pair.a.node, 1)
+    newer = pair.a.node.context.ledger.checkpoint()
+    book.see(pair.a.id, theirs=newer)
+    book.see(pair.a.id, theirs=older)
+    assert book.checkpoints(pair.a.id)[0] == newer
+
+
 # -- through a hub ---------------------------------------------------------------------------------------------------
 
 
