@@ -198,5 +198,14 @@ def revoke(
 ) -> Answer:
     """Revoke a grant. What was delivered before stays delivered."""
     document = node.revoke(grant, reason=reason).to_dict()
-    revoked = f"revoked          {document['revokes'][:12]}, at {document['time']}"
-    return Answer({"revocation": document}, [revoked, "note             what was delivered before stays delivered"])
+    stopped = [one for one in node.transfers.unreadable() if one.grant == document["revokes"]]
+    lines = [
+        f"revoked          {document['revokes'][:12]}, at {document['time']}",
+        "note             what was delivered before stays delivered",
+    ]
+    for one in stopped:
+        lines += [
+            f"stopped          transfer {one.id[:8]} to {one.recipient}; withdraw it: diadem transfer cancel {one.id[:8]}",
+            f"                 or offer it anew, which grants it again: diadem send {one.package[7:19]} {one.recipient}",
+        ]
+    return Answer({"revocation": document, "stopped": [one.id for one in stopped]}, lines)

@@ -21,9 +21,10 @@ from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent, new_id
+from diadem.network.accepting import cancel
 from diadem.network.closing import corrections_of
 from diadem.network.desk import Desk, outgoing
-from diadem.network.grants import ensure_read, is_direct_only
+from diadem.network.grants import ensure_read, is_direct_only, require_read
 from diadem.network.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES, OFFER, PNG
 from diadem.network.relay.carriers import routes_to
 from diadem.network.routing import called_directly, require_way
@@ -60,13 +61,16 @@ def send(
     wanted = wanted_offer(desk, package, to, expires=expires, comment=comment, route=route)
     with desk.context.locked(f"offer-{PackageId(wanted.package).hex[:32]}"):
         _tell_drafts(desk, wanted.package)
-        if (waiting := offered_already(desk, wanted)) is not None:
+        waiting = offered_already(desk, wanted)
+        if waiting is not None and may_be_read(desk, waiting):
             return waiting
         found, about = measured(desk, wanted)
         corrections_of(desk, wanted.package)  # what cannot be told with it is said now, not when it is delivered
         until = found.expires + FETCHING
         grant = ensure_read(desk.context, found.package, to=found.recipient, recipient=found.peer, expires=until)
         transfer = confined(desk, replace(found, grant=grant))
+        if waiting is not None:
+            cancel(desk, waiting.id, "what let its recipient read the package was revoked")
         desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
         return _offer(desk, transfer, about)
 
@@ -225,6 +229,15 @@ def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
         if same and known.state in {State.OFFERED, *MOVING}:
             return known
     return None
+
+
+def may_be_read(desk: Desk, offered: Transfer) -> bool:
+    """Whether what was offered may still be read by its recipient: its grant may have been revoked since."""
+    try:
+        require_read(desk.context, offered.package, to=offered.recipient, recipient=offered.peer)
+    except NotFound:
+        return False
+    return True
 
 
 def _recipient(desk: Desk, to: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from diadem.errors import Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
 from diadem.model.ports import Listener
 from diadem.model.progress_bar import progress_bar
-from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
+from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
 from diadem.network.desk import Desk
 
 if TYPE_CHECKING:
@@ -221,15 +221,24 @@ class TransferVerbs(DisplayList):
         tidy(self.desk)  # last: a store may hang
         return done
 
+    def unreadable(self) -> list[Transfer]:
+        """List what is offered or sent and its recipient may no longer read, of all users: its grant was revoked."""
+        from diadem.network.offering import may_be_read
+
+        going = [one for one in self.ls(everything=True, over=False) if one.state in {State.OFFERED, *MOVING}]
+        return [one for one in going if one.direction != IN and not may_be_read(self.desk, one)]
+
     def look(self) -> dict[str, Any]:
-        """What deserves a look, for `diadem status`: offers to answer, receipts and closures that are missing."""
+        """What deserves a look, for `diadem status`: offers to answer or in vain, and what is missing."""
         found = self.ls(everything=True, over=False)
         waiting = [one for one in found if one.waits and one.direction in (IN, LOCAL)]
         unreceived = [one for one in found if one.direction == OUT and "receipt" in one.missing]
         unclosed = [one for one in found if "closure" in one.missing]
+        unreadable = self.unreadable()
         return {
             "waiting": [one.id for one in waiting],
             "without_receipt": [one.id for one in unreceived],
             "without_closure": [one.id for one in unclosed],
-            "text": summary(len(waiting), len(unreceived), len(unclosed)),
+            "unreadable": [one.id for one in unreadable],
+            "text": summary(len(waiting), len(unreceived), len(unclosed), len(unreadable)),
         }

@@ -578,6 +578,16 @@ def test_an_offer_and_its_grant_are_signed_on_the_laptop(laptop: Laptop) -> None
         assert gwens.get(package).open("large.bin").read(10)
     kept = node.transfers.show(done.id).transfer
     assert (kept.comment, kept.bytes, kept.grant) == ("for the paper", done.bytes, done.grant)
+    bobs_key = node.context.folder / "keys" / "users" / "bob.pem"
+    bobs_key.write_bytes(bob.to_pem("bob's"))  # he is at the group's computer today
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DIADEM_PASSPHRASE", "bob's")
+        diadem.Node(node.context.as_user("bob")).revoke(done.grant)
+    with laptop.connect("bob") as remote, laptop.connect("gwen") as gwens:
+        with pytest.raises(NotFound):
+            gwens.get(package)
+        remote.send(package, "gwen@hu-berlin")
+        assert gwens.get(package).open("large.bin").read(10)
 
 
 def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from diadem.network.incoming import receive
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import Message
 from diadem.trust.note import Checkpoint, sign_checkpoint
+from tests.cli.inside import said
 from tests.transfer.pair import Pair, Side, WiredDesk, deliver_all
 from tests.transfer.towns import show_checkpoints
 
@@ -87,6 +89,39 @@ def test_cancelled_by_either_side(pair: Pair, side: str) -> None:
     for one in (pair.a, pair.b):
         assert one.node.transfers.show(sent.id).transfer.state is state
     assert not pair.b.desk.book.reserved("main")
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_what_is_sent_again_after_its_grant_was_revoked_is_offered_anew(pair: Pair, accepted: bool) -> None:
+    package = pair.a.archived()
+    first = pair.a.node.send(package, "marie@nmi")
+    if accepted:
+        pair.b.node.accept(first.id, wait=False)
+    pair.a.node.revoke(first.grant, reason="the wrong file, I thought")
+    assert pair.a.node.send(package, "marie@nmi").id != first.id
+    second = pair.a.node.send(package, "marie@nmi")
+    assert second.grant != first.grant
+    assert second.id != first.id
+    for side in (pair.a, pair.b):
+        assert side.node.transfers.show(first.id).transfer.state is State.REVOKED
+    assert [offer.id for offer in pair.b.node.inbox()] == [second.id]
+    assert pair.b.node.accept(second.id).state is State.CLOSED
+
+
+def test_a_revocation_is_told_where_something_is_under_way(pair: Pair) -> None:
+    package, at = pair.a.archived(), ("--node", str(pair.a.node.path))
+    offered = pair.a.node.send(package, "marie@nmi")
+    pair.b.node.accept(offered.id, wait=False)
+    told = said("revoke", offered.grant[:12], *at)
+    assert f"transfer {offered.id[:8]} to marie@nmi" in told
+    assert "1 offer whose recipient may no longer read the package" in said("status", *at, code=None)
+    with pytest.raises(NotFound, match="gives nothing of it any more") as refused:
+        pair.b.node.accept(offered.id)
+    assert "alice@hu-berlin" in str(refused.value.next)
+    (advice,) = re.findall("diadem send .*", told)
+    assert "offered" in said(*advice.split()[1:], *at)
+    assert "may no longer read" not in said("status", *at, code=None)
+    assert "no longer" not in said("revoke", pair.a.node.send(pair.a.archived("other"), "marie@nmi").grant[:12], *at)
 
 
 def test_nobody_answers_until_the_offer_ends(pair: Pair) -> None:
