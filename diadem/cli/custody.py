@@ -205,7 +205,8 @@ def revoke(
     ]
     for one in stopped:
         lines += [
-            f"stopped          transfer {one.id[:8]} to {one.recipient}; withdraw it: diadem transfer cancel {one.id[:8]}",
-            f"                 or offer it anew, which grants it again: diadem send {one.package[7:19]} {one.recipient}",
+            f"stopped          transfer {one.id[:8]} to {one.recipient}",
+            f"                 to withdraw it: diadem transfer cancel {one.id[:8]}",
+            f"                 to offer and grant it anew: diadem send {one.package[7:19]} {one.recipient}",
         ]
     return Answer({"revocation": document, "stopped": [one.id for one in stopped]}, lines)

@@ -100,7 +100,7 @@ def fetch(
         raise
     except NotFound as error:  # who asks is not told why
         raise NotFound(
-            f"{desk.peer_name(transfer.peer)} gives nothing of it any more: it was taken back, or may be read no longer",
+            f"{desk.peer_name(transfer.peer)} gives nothing of it any more: it was taken back, or may not be read",
             where=f"transfer {transfer.id[:8]}",
             next=f"Ask {transfer.sender} to send it again. To end it here: diadem transfer cancel {transfer.id[:8]}",
         ) from error
