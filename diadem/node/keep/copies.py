@@ -458,7 +458,7 @@ class PackageCopies:
         """Look again at a copy whose tag files do not agree, as `scrub` does, and note what is found."""
         if not self._counts(replica):
             return
-        with suppress(Unreachable):  # no answer is no answer
+        with suppress(DiademError, OSError):  # no answer is no answer, and the next copy is read all the same
             report = self.check(replica, level=Level.QUICK)
             now = self.now(replica)  # it may have been dropped or mended meanwhile
             if not report.ok and now is not None and now.written_at == replica.written_at:
@@ -474,7 +474,7 @@ class PackageCopies:
         try:
             other = self.another_at(bundle)
             self.context.stores.require_there(read.store)
-        except Unreachable:
+        except (DiademError, OSError):  # no answer is no answer
             return report
         if other:
             report = self._replaced(read, other)
