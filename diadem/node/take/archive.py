@@ -33,7 +33,7 @@ from diadem.node.take.arrival import (
     with_wanted_copies,
     write_wanted,
 )
-from diadem.node.take.continuation import ChainCheck, Extends, Same, related_as_known, related_to_kept
+from diadem.node.take.continuation import ChainCheck, Extends, Same, Unrelated, related_as_known, related_to_kept
 from diadem.node.take.handed_packages import require_nothing_beside, take_in
 from diadem.node.take.quiet import EarlierLooks, FinishWaiter
 from diadem.pack.compose import Options, refuse_if_strict
@@ -149,11 +149,14 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
         return _adopted(context, plan, source, packing, listener)
     refuse_if_strict(plan.tree.omissions, packing)
     stores = stores_in_order(context, options.store)
+    label = options.source_label or str(source)
     relation, chain = related_to_kept(context, plan, source, stores, listener)
+    stated = not isinstance(relation, Unrelated) and _stated_late(context, relation.holders, label)
     if isinstance(relation, Same):
         left_out = [*plan.tree.omissions, *relation.unread.values()]
         refuse_if_strict(left_out, packing)
-        return _already(context, relation, chain, left_out, listener)
+        found = _already(context, relation, chain, left_out, listener)
+        return replace(found, what="new") if stated else found
     predecessor: PackageId | None = None
     before: Sequence[PackageId] = ()
     if isinstance(relation, Extends):
@@ -164,7 +167,6 @@ def _archived(context: Context, plan: PackPlan, source: Path, options: ArchiveOp
     assert outcome is not None
     if not outcome.created:  # a store had it, which may name another predecessor, or none
         predecessor = next((PackageId(one) for label, one in package.bag_info if label == CONTINUES), None)
-    label = options.source_label or str(source)
     stated = record_ingest(context, package, path, name, label, predecessor=predecessor)
     archived = Archived(
         package,
@@ -195,6 +197,21 @@ def _adopted(context: Context, plan: PackPlan, source: Path, packing: Options, l
         held_by=[PackageId(package.id)],
     )
     return with_wanted_copies(context, archived, listener)
+
+
+def _stated_late(context: Context, holders: Iterable[PackageId], label: str) -> bool:
+    """State the ingest of what a killed archive has left, and a reindex has entered without a word; whether any was.
+
+    It was compared with the source, byte by byte.
+    """
+    unsaid = [one for one in holders if PackageCopies(context, one).log().ingest() is None]
+    for one in unsaid:
+        package, copy = PackageCopies(context, one).best()
+        before = next((PackageId(named) for tag, named in package.bag_info if tag == CONTINUES), None)
+        package = package.replaced(outcome=Outcome(created=False, proof="read-back"))
+        more = where(copy.path) if copy.adopted else None
+        record_ingest(context, package, copy.path, copy.store, label, predecessor=before, more=more)
+    return bool(unsaid)
 
 
 def _already(

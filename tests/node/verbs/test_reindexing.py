@@ -13,6 +13,7 @@ from diadem.catalogue import Catalogue
 from diadem.errors import IntegrityError, Interrupted, NotFound
 from diadem.model.ports import Progress
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
+from diadem.node.jobs import working
 from diadem.testing.samples import write_small_images
 from tests import catalogues
 from tests.cli.inside import said, said_json
@@ -306,3 +307,17 @@ def test_a_package_that_a_killed_archive_has_left_is_taken_in_by_the_same_comman
     assert (archived.what, archived.package.id) == ("new", left.id)
     assert lab.node.archive(session, now=True).what == "already"
     require_agreement(lab.node)
+
+
+def test_what_a_killed_archive_has_left_and_a_reindex_has_entered_is_stated_by_the_same_command(lab: Lab) -> None:
+    session = lab.session("s")
+    left = diadem.pack(session, lab.root / "main")  # published, and then the process was killed
+    with working(lab.node.context, "archive", "another", source="another"):  # it may be its package
+        assert "an archive is at work" in " ".join(lab.node.reindex().notes)
+    assert [row.id for row in lab.node.search().rows] == [left.id]
+    archived = lab.node.archive(session, now=True)
+    assert archived.package.id == left.id
+    assert lab.node.archive(session, now=True).what == "already"
+    require_agreement(lab.node)
+    (ingest,) = (one for one in lab.node.context.ledger.all_entries() if one.statement.kind == "ingest")
+    assert ingest.statement.predicate["source"] == str(session)
