@@ -44,13 +44,15 @@ class Home:
     """The node that gives a package, and what it tells of it beyond what was sealed.
 
     `custody` and `warnings` tell the chain of custody, and warnings about its data, by the package's id; `amend` gives
-    the sealed record with its owner's corrections.
+    the sealed record with its owner's corrections; `damaged` notes what was found wrong with this copy, and gives the
+    report with the step that mends it.
     """
 
     node: object
     custody: Callable[[str], Any]
     warnings: Callable[[str], Sequence[Caution]]
     amend: Callable[[Record], Record] | None = None
+    damaged: Callable[[Bundle, Report], Report] | None = None
 
 
 class Package(Reopenable, Display):
@@ -330,8 +332,8 @@ class Package(Reopenable, Display):
     def verify(
         self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = progress_bar
     ) -> Report:
-        """Prove the package; see `diadem.verify`."""
-        return verify(
+        """Prove the package; see `diadem.verify`. Of a package from a node, damage is noted in the node's log."""
+        report = verify(
             self._bundle,
             level=None if level is None else Level(level),
             expected_id=self.id,
@@ -339,6 +341,8 @@ class Package(Reopenable, Display):
             workers=workers,
             listener=listener,
         )
+        known = None if report.ok or self.home is None else self.home.damaged
+        return report if known is None else known(self._bundle, report)
 
     def restore(
         self, folder: str | Path, *, only: Sequence[str] | str = (), listener: Listener = progress_bar

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -128,6 +128,15 @@ class Report(Display):
             first = errors[0]
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             raise IntegrityError(first.message + more, where=first.path or self.subject, next=first.next)
+
+    def advised(self, advice: Callable[[Finding], str]) -> Report:
+        """The same report, with another next step for each error."""
+        return replace(
+            self,
+            findings=[
+                replace(one, next=advice(one)) if one.severity is Severity.ERROR else one for one in self.findings
+            ],
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: ok, level, subject, package, checked, findings."""

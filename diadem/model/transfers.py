@@ -416,12 +416,13 @@ class Rule(Display):
         }
 
 
-def summary(waiting: int, unreceived: int, unclosed: int, unreadable: int = 0) -> str:
+def summary(waiting: int, unreceived: int, unclosed: int, unreadable: int = 0, not_here: int = 0) -> str:
     """What of the transfers deserves a look, in one line; "" where nothing does."""
     parts = [
         f"{count_text(waiting, 'offer')} to answer" if waiting else "",
         f"{count_text(unreceived, 'package')} sent without a receipt" if unreceived else "",
         f"{count_text(unclosed, 'receipt')} not confirmed by the other side" if unclosed else "",
+        f"{count_text(not_here, 'accepted package')} not here yet" if not_here else "",
         f"{count_text(unreadable, 'offer')} whose recipient may no longer read the package" if unreadable else "",
     ]
     return ", ".join(part for part in parts if part)

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from sqlite3 import Connection
+from types import MappingProxyType
 from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.times import time_text
-from diadem.model.transfers import IN, MOVING, Counts, State, Transfer, TransferEvent, way
+from diadem.model.transfers import IN, MOVING, OVER, Counts, State, Transfer, TransferEvent, way
 from diadem.network.outbox import Outgoing, enqueue
 from diadem.store.rows import Table
 from diadem.store.sqlite_file import SqliteFile
@@ -115,7 +116,8 @@ class TransferBook:
     ) -> Transfer:
         """Take a transfer to a state by the legal way, every state between noted; `values` are members that change too.
 
-        What tells the other side of it is in the outbox from the same moment on, or nobody would ever tell it. Where no
+        Behind what has its end stands nothing of the way there: no pause, no fault that was overcome, no rate. What
+        tells the other side of it is in the outbox from the same moment on, or nobody would ever tell it. Where no
         way leads there, `Refused`: nothing changes.
         """
         with self._file.writing() as connection:
@@ -124,7 +126,8 @@ class TransferBook:
             events = [TransferEvent(state, time_text(at)) for state in steps[:-1]]
             events.append(TransferEvent(to, time_text(at), statement, words))
             _note(connection, transfer, events)
-            _TRANSFERS.change(connection, _ONE, transfer, state=to, **values)
+            ended = _ENDED if to in OVER or to is State.RECEIVED else {}
+            _TRANSFERS.change(connection, _ONE, transfer, state=to, **{**ended, **values})
             enqueue(connection, post, time_text(at))
             return _one(connection, transfer)
 
@@ -257,6 +260,8 @@ def _reach(checkpoint: str) -> tuple[int, int]:
 
 
 _ONE: Final = "WHERE id = ?"
+#: What is forgotten of a transfer that has come to its end.
+_ENDED: Final[Mapping[str, Any]] = MappingProxyType({"paused": 0, "error": "", "next": "", "rate": 0.0})
 
 
 def _one(connection: Connection, transfer: str) -> Transfer:

@@ -58,9 +58,6 @@ def say_received(
             statement=said,
             receipt=said,
             done=transfer.bytes,
-            rate=0.0,
-            error="",
-            next="",
             post=outgoing(transfer, RECEIPT),
         )
 
@@ -88,9 +85,6 @@ def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str
             statement=receipt,
             receipt=receipt,
             done=transfer.bytes,
-            rate=0.0,
-            error="",
-            next="",
         )
     if transfer.closure:
         return transfer

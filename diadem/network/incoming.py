@@ -226,9 +226,7 @@ def _closed(desk: Desk, peer: Peer, message: Message) -> Answer:
     if transfer.state is State.RECEIVED:
         if said := brought_with(desk, transfer, message.about):  # what was corrected while it travelled
             desk.context.say(said)
-        transfer = desk.book.step(
-            transfer.id, State.CLOSED, desk.now, statement=closure.id, closure=closure.id, error="", next=""
-        )
+        transfer = desk.book.step(transfer.id, State.CLOSED, desk.now, statement=closure.id, closure=closure.id)
     return _state(transfer)
 
 

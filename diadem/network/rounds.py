@@ -86,11 +86,9 @@ def fetch(
         See `diadem.network.pull.receive_package`.
     """
     transfer = tell(desk, transfer)  # no byte is given before the other side knows of the acceptance
-    moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
-    carried = transfer.route != DIRECT
-    if not moving or transfer.route == DISK or (not carried and desk.brings(transfer.peer)):
+    if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED} or not fetches(desk, transfer):
         return transfer
-    if carried:
+    if transfer.route != DIRECT:
         return tell(desk, fetch_carried(desk, transfer, listener, stop, by_hand=by_hand))
     routes = route_book(desk.context)
     try:
@@ -109,6 +107,11 @@ def fetch(
     if stop is None:  # a node that serves does that by itself
         clear(desk, transfer.peer)
     return landed
+
+
+def fetches(desk: Desk, transfer: Transfer) -> bool:
+    """Whether this node fetches what it has accepted: no disk brings it, nor its sender."""
+    return transfer.route != DISK and (transfer.route != DIRECT or not desk.brings(transfer.peer))
 
 
 def fetch_or_wait(

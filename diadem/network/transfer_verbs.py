@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
@@ -90,9 +90,13 @@ class TransferVerbs(DisplayList):
 
     def show(self, transfer: str) -> TransferDetails:
         """Show a transfer with all its steps. Raises `NotFound`."""
+        from diadem.network.receiving import go_on
+        from diadem.network.rounds import fetches
         from diadem.network.routing import way_of
 
         found = self.desk.refreshed(self.desk.book.get(transfer))
+        if found.direction == IN and found.state in MOVING and not found.next and fetches(self.desk, found):
+            found = replace(found, next=go_on(found.id))  # whoever was killed could not note it
         unsent = [
             f"{message.kind}: {message.error or 'not tried yet'}"
             for message in self.desk.outbox.waiting(peer=found.peer)
@@ -229,16 +233,18 @@ class TransferVerbs(DisplayList):
         return [one for one in going if one.direction != IN and not may_be_read(self.desk, one)]
 
     def look(self) -> dict[str, Any]:
-        """What deserves a look, for `diadem status`: offers to answer or in vain, and what is missing."""
+        """What deserves a look, for `diadem status`: offers to answer or in vain, and what is missing or not here."""
         found = self.ls(everything=True, over=False)
         waiting = [one for one in found if one.waits and one.direction in (IN, LOCAL)]
         unreceived = [one for one in found if one.direction == OUT and "receipt" in one.missing]
         unclosed = [one for one in found if "closure" in one.missing]
         unreadable = self.unreadable()
+        not_here = [one for one in found if one.direction == IN and one.state in MOVING]
         return {
             "waiting": [one.id for one in waiting],
             "without_receipt": [one.id for one in unreceived],
             "without_closure": [one.id for one in unclosed],
             "unreadable": [one.id for one in unreadable],
-            "text": summary(len(waiting), len(unreceived), len(unclosed), len(unreadable)),
+            "not_here": [one.id for one in not_here],
+            "text": summary(len(waiting), len(unreceived), len(unclosed), len(unreadable), len(not_here)),
         }

@@ -421,11 +421,12 @@ class Node(Closing, Reopenable, Display):
     def _given(self, package: Package) -> Package:
         """A package as a node gives it: with corrections, doubts and custody, and found again by other processes."""
         from diadem.archive.package import Home
-        from diadem.node.keep.copies import CopiesAtHand
+        from diadem.node.keep.copies import CopiesAtHand, PackageCopies
         from diadem.node.quality.amend import effective
 
         amend = partial(effective, self.context, package.id)
-        given = package.replaced(home=Home(self, self.custody, self.warnings, amend))
+        damaged = PackageCopies(self.context, package.id).note_report
+        given = package.replaced(home=Home(self, self.custody, self.warnings, amend, damaged))
         addressed = self.context.tools.addressed
         return given if addressed is None else addressed(given, CopiesAtHand(self.context, given), self.again)
 

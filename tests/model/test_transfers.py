@@ -69,4 +69,5 @@ def test_a_rule_fits_by_sender_size_project_and_time() -> None:
 
 def test_what_deserves_a_look() -> None:
     assert summary(0, 0, 0) == ""
+    assert summary(0, 0, 0, 0, 2) == "2 accepted packages not here yet"
     assert summary(1, 2, 0) == "1 offer to answer, 2 packages sent without a receipt"

@@ -15,7 +15,7 @@ from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, 
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.ports import RangeReader
 from diadem.model.record import Record
-from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
+from diadem.model.replicas import ReplicaState
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
 from diadem.node.take.package_chain import Session
@@ -59,17 +59,11 @@ class PackageReader:
             number += 1
 
     def doubt(self, replica: ReplicaState, error: Exception) -> None:
-        """State that a copy is damaged; an adopted folder that was edited is none of that.
-
-        Where nothing can be stated now the catalogue alone notes it: what is read is given back all the same.
-        """
-        counts = replica.state == PRESENT and not replica.adopted and self._copies.context.writable
-        if counts and isinstance(error, IntegrityError) and replica.store not in self._doubted:
+        """State that a copy is damaged; see `PackageCopies.doubt`."""
+        if not isinstance(error, IntegrityError) or replica.store in self._doubted:
+            return
+        if self._copies.doubt(replica, error):
             self._doubted.add(replica.store)
-            try:
-                self._copies.note_misread(replica, error)
-            except (DiademError, OSError):
-                self._copies.context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
 
     @property
     def damaged(self) -> list[str]:

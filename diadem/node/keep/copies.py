@@ -20,14 +20,14 @@ from diadem.model.display import Display
 from diadem.model.manifest import PackageId, shown_id
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
-from diadem.model.report import Finding, Level, Report, Severity
+from diadem.model.report import STRANGER, Finding, Level, Report, Severity
 from diadem.node.context import Context
 from diadem.node.follow.package_log import COPY_MISSING, PackageLog
 from diadem.node.read_copy import CopyRead, package_at, read_copy
 from diadem.node.tasks import CopyToRead
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
-from diadem.policy.commands import move_store, short
+from diadem.policy.commands import RESCAN, move_store, repair, short
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.bags import MemoryBundle
 from diadem.store.contract import Added, Pace
@@ -202,6 +202,9 @@ class PackageCopies:
         for replica, bundle in self.readable(but):
             try:
                 opened = open_tag_files(bundle, expected_id=self.id)
+            except IntegrityError:
+                self._doubt_tag_files(replica)
+                continue
             except (DiademError, OSError):
                 continue
             yield Package(bundle, opened=opened, readers=readers, extractor=extractor), replica
@@ -430,6 +433,54 @@ class PackageCopies:
         ]
         self._state_check(replica, str(report.level), dict(report.checked), findings=findings)
         return Damage(self.id, replica.store, replica.path, MISSING if gone else SUSPECT, report)
+
+    def doubt(self, replica: ReplicaState, found: Report | IntegrityError) -> bool:
+        """State what was found wrong with a copy while it was read for somebody; whether the copy counted until now.
+
+        An adopted folder that was edited is not damaged. Where nothing can be stated now the catalogue alone notes it:
+        what is read is given back all the same.
+        """
+        if not self._counts(replica):
+            return False
+        try:
+            if isinstance(found, Report):
+                self.note_damage(replica, found)
+            else:
+                self.note_misread(replica, found)
+        except (DiademError, OSError):
+            self.context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
+        return True
+
+    def _counts(self, replica: ReplicaState) -> bool:
+        return replica.state == PRESENT and not replica.adopted and self.context.writable
+
+    def _doubt_tag_files(self, replica: ReplicaState) -> None:
+        """Look again at a copy whose tag files do not agree, as `scrub` does, and note what is found."""
+        if not self._counts(replica):
+            return
+        with suppress(DiademError, OSError):  # no answer is no answer, and the next copy is read all the same
+            report = self.check(replica, level=Level.QUICK)
+            now = self.now(replica)  # it may have been dropped or mended meanwhile
+            if not report.ok and now is not None and now.written_at == replica.written_at:
+                self.doubt(now, report)
+
+    def note_report(self, bundle: Bundle, report: Report) -> Report:
+        """Note what was found wrong with the copy of which these are the files; the report with the step that mends."""
+        read = next((replica for replica, files in self.readable() if files.url == bundle.url), None)
+        if read is None:  # it was dropped meanwhile
+            return report
+        if read.adopted:
+            return report.advised(lambda _: f"See what was edited: {RESCAN}")
+        try:
+            other = self.another_at(bundle)
+            self.context.stores.require_there(read.store)
+        except (DiademError, OSError):  # no answer is no answer
+            return report
+        if other:
+            report = self._replaced(read, other)
+        self.doubt(read, report)
+        aside = f"{repair(self.id)} --set-aside"
+        return report.advised(lambda one: aside if one.code == STRANGER else repair(self.id))
 
     def note_misread(self, replica: ReplicaState, error: IntegrityError) -> None:
         """State that a copy which was read to be given out is not what it was."""
