@@ -20,7 +20,7 @@ from diadem.network.desk import Desk
 from diadem.network.exchange import Response
 from diadem.network.landing import place_of
 from diadem.network.pushed_package import Lands, PushedPackage, WindowIntake
-from diadem.network.receiving import Receiving, note_fault
+from diadem.network.receiving import FATAL, Receiving, note_fault
 from diadem.network.windows import Span, WindowPlan, bits_of, cut, missing_runs, missing_windows
 from diadem.trust.base64_text import to_base64
 
@@ -226,6 +226,11 @@ class Pushed:
         with self._door(transfer.id):
             with self._lock:
                 place = self._places.get(transfer.id)
+            if place is not None and isinstance(place.fault, FATAL) and not transfer.error:
+                with place.alone_now() as free:  # its receiver goes on: what the disk has of it is looked at anew
+                    if free:
+                        place.close()
+                        place = None
             if place is None:
                 arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
                 place = PushedPackage(receiving := Receiving(self._desk, transfer, arrival))

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from diadem.errors import DigestMismatch, PackageError, StoreError, Unreachable
+from diadem.errors import DiademError, DigestMismatch, PackageError, StoreError, Unreachable
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.names import require_sound_names
 from diadem.model.ports import Bundle
@@ -20,6 +20,7 @@ LENGTH: Final = struct.Struct(">Q")
 #: Tag files that a package may have, and bytes of one that this version does not know.
 _MOST: Final = 64
 _UNKNOWN_LIMIT: Final = 1 << 20
+_MEND: Final = "Run: diadem scrub, then diadem repair"
 _AGAIN: Final = "Its sender must repair the package: diadem repair"
 
 
@@ -45,7 +46,7 @@ def tag_part(bundle: Bundle, paths: Iterable[str]) -> tuple[int, Iterator[bytes]
     Raises
     ------
     StoreError
-        A file became shorter; that comes while the blocks are read.
+        A file became shorter, or its disk fails; that comes while the blocks are read.
     """
     sizes = []
     for path in paths:
@@ -57,12 +58,17 @@ def tag_part(bundle: Bundle, paths: Iterable[str]) -> tuple[int, Iterator[bytes]
 def _blocks_of(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
     for path, size in sizes:
         yield LENGTH.pack(size)
-        with bundle.open(path) as reader:
-            for at in range(0, size, BLOCK):
-                block = reader.read_at(at, wanted := min(BLOCK, size - at))
-                if len(block) != wanted:  # the next file must not stand in its place
-                    raise StoreError("it became shorter while it was sent", where=path, next="Run: diadem repair")
-                yield block
+        try:
+            with bundle.open(path) as reader:
+                for at in range(0, size, BLOCK):
+                    block = reader.read_at(at, wanted := min(BLOCK, size - at))
+                    if len(block) != wanted:  # the next file must not stand in its place
+                        raise StoreError("it became shorter while it was sent", where=path, next=_MEND)
+                    yield block
+        except OSError as error:
+            if isinstance(error, DiademError):
+                raise
+            raise StoreError(f"it cannot be read: {error.strerror or error}", where=path, next=_MEND) from error
 
 
 def limit_of(path: str) -> int:

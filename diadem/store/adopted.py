@@ -108,7 +108,7 @@ class AdoptedFolders:
             write_whole(stage.folder / LOCATION if created else target / LOCATION, location.to_bytes())
             if created:
                 patiently(lambda: os.rename(long_path(stage.folder), long_path(target)))
-                flush_folder(long_path(self.root))
+            flush_folder(long_path(self.root))  # whoever gave it may have failed in that
         with contextlib.suppress(OSError):
             restrict(str(target / "bag"))
         with contextlib.suppress(OSError):

@@ -266,6 +266,7 @@ class FolderStore(BaseStore):
             # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
             for found in self.find(payload):
                 if found not in damaged and is_sound(found[1]):
+                    self.flush_name(found[1])
                     added = Added(found[1], False, proof_of(self.recheck))
                     break
                 damaged.add(found)
@@ -290,10 +291,13 @@ class FolderStore(BaseStore):
         patiently(lambda: os.rename(long_path(stage.bag), long_path(target)))
         with contextlib.suppress(OSError):
             restrict(str(target))
-        for folder in (target.parent, target.parent.parent):  # the name on the disk, as far as the system lets us
-            with contextlib.suppress(OSError):
-                flush_folder(long_path(folder))
+        self.flush_name(path)
         return path
+
+    def flush_name(self, path: str) -> None:
+        with translated(self.url, "the package is there, and may be gone after a power cut"):
+            for folder in list(self._at(path).parents)[:2]:
+                flush_folder(long_path(folder))
 
     # -- removing: it vanishes by one rename; what is left to delete is a stage like any other ----------------------
 

@@ -64,6 +64,8 @@ def replace_leaf(root: Path, path: str, entry: FileEntry, leaf: int, leaf_size: 
                 whole = f"the file has {status.st_size} bytes, not {entry.size}"
                 reason = whole if stat.S_ISREG(status.st_mode) else "is not a plain file"
             raise Refused(reason, where=entry.path, next="Replace the whole file.")
+        if intents.is_announced(leaf):  # an exchange of the whole file may have failed after it took the name
+            slot.flush()
         if slot.digest(offset, len(data)) == digest and not intents.is_announced(leaf):
             slot.reseal(intents.time(status.st_mtime_ns))
             intents.done(leaf)
@@ -155,10 +157,11 @@ def _exchange(intents: Intents, slot: OpenSlot, intent: Intent, blocks: Iterable
             os.fsync(sink.descriptor)
         intents.announce(intent)
         slot.put(intents.part)
-    finally:  # the name is exchanged in one step: whatever happened, nothing is half done
+        with contextlib.suppress(OSError):
+            intents.done(intent.leaf)
+    finally:  # the record stays where this failed: the file may have its name in the system's memory alone
         with contextlib.suppress(OSError):
             discard(intents.part)
-            intents.done(intent.leaf)
 
 
 def _patched(slot: OpenSlot, size: int, offset: int, data: bytes) -> Iterator[bytes]:
@@ -276,9 +279,10 @@ def _is_settled(root: Path, intent: Intent) -> bool:
         with OpenSlot(package_folder(root, intent.package), intent.file) as slot:
             with contextlib.suppress(OSError):
                 slot.reseal(intent.mtime_ns)
-            if intent.leaf is None or slot.status() is None:  # a whole file is the old one or the new one
-                return True
             try:
+                slot.flush()
+                if intent.leaf is None or slot.status() is None:  # a whole file is the old one or the new one
+                    return True
                 return _written_again(slot, intent)
             except OSError:  # it is there, and a failing disk does not open it, or does not take it
                 return False

@@ -170,13 +170,17 @@ class OpenSlot(Closing):
             elif WINDOWS and present is not None:
                 os.chmod(self._at, stat.S_IWRITE)
             patiently(lambda: os.replace(long_path(staged), self._at, dst_dir_fd=self._folder))
+        self.flush()
+
+    def flush(self) -> None:
+        """Force the names in the folder to disk."""
         flush_folder(long_path(self._path))
 
     def move(self, target: str) -> None:
         """Take whatever has this name out of the package, to another name on the same file system."""
         with writable_folder(self._path, self._folder):
             patiently(lambda: os.rename(self._at, long_path(target), src_dir_fd=self._folder))
-        flush_folder(long_path(self._path))
+        self.flush()
 
     def reseal(self, mtime_ns: int | None) -> None:
         """Take the write permission from the file and its folder, and give the file its time back."""

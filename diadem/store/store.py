@@ -135,6 +135,7 @@ class BaseStore(Store):
         refuse_path(path)
         copies = Copies(self, opened, path)
         if (present := copies.sound()) is not None:
+            self.flush_name(present)
             with contextlib.suppress(DiademError):  # it is there, also where nothing can be written
                 self.write_hints(opened, present)
             return Added(present, False, proof_of(self.recheck), copies.damaged)
@@ -153,6 +154,9 @@ class BaseStore(Store):
         pace: Pace | None,
     ) -> Added:
         """Copy, prove and publish a package, unless a sound one is there; errors as of `add`."""
+
+    def flush_name(self, path: str) -> None:
+        """Force a package's name to disk: whoever gave it may have failed in that, or be about to do it."""
 
     @abstractmethod
     def is_taken(self, path: str) -> bool:

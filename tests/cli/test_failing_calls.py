@@ -16,7 +16,7 @@ import pytest
 from diadem.errors import Unreachable
 from diadem.store.system import FileLock
 from tests import failing_calls
-from tests.failing_calls import Case, Site
+from tests.failing_calls import Case, Site, faults
 
 pytestmark = pytest.mark.skipif(bool(failing_calls.missing()), reason=failing_calls.missing() or "it can be tried")
 
@@ -173,4 +173,34 @@ def test_a_mender_that_is_killed_before_the_disk_took_a_leaf_writes_it_again(sit
     site.run(["scrub"])
     code, said = site.failing(["repair"], "write:fsync", place, "n=0")
     assert (code, site.counts[0] >= 2) == (0, True), said
+    assert not list((site.folder / "second/.diadem/mending").iterdir())
+
+
+def test_a_package_whose_name_the_disk_did_not_take_is_owed(site: Site) -> None:
+    """Its folder is forced to disk again before it is said to be there."""
+    site.put_back()
+    years = next((site.folder / "second").glob("2*"))
+    words = ("archive", site.source("new"), "--now", "--as-one")
+    code, said = site.failing(words, "fsync", f"second/{years.name}", "n=1", f"errno={errno.EIO}")
+    assert "OWED" in said, (code, said)
+    assert "second       proven" not in said
+    code, said = site.failing(("repair",), "fsync", f"second/{years.name}", "n=0")
+    assert (code, site.counts[0] > 0) == (0, True), said
+    assert not faults(site.folder / "second")
+
+
+def test_a_file_whose_name_the_disk_did_not_take_is_forced_to_it_again(site: Site) -> None:
+    """A file of a package that is exchanged whole: what reads right afterwards may be in the system's memory alone."""
+    site.put_back()
+    hurt = next((site.folder / "second").glob("2*/*first*/data/scan 1.bin"))
+    hurt.parent.chmod(0o755)
+    hurt.unlink()
+    site.run(["scrub"])
+    place = str(hurt.parent.relative_to(site.folder))
+    code, said = site.failing(["repair"], "fsync", place, "n=1", f"errno={errno.EIO}")
+    assert code != 0, said
+    site.run(["scrub"])
+    code, said = site.failing(["repair"], "fsync", place, "n=0")
+    assert (code, site.counts[0] > 0) == (0, True), said
+    assert not faults(site.folder / "second")
     assert not list((site.folder / "second/.diadem/mending").iterdir())

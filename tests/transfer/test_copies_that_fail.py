@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,7 @@ from diadem.network.rounds import fetch_all, push_all
 from diadem.network.source import Sources
 from diadem.network.tag_parts import LENGTH
 from diadem.store.bags import LocalBundle, LocalFile
+from tests import failing_calls
 from tests.transfer.pair import Pair
 
 MIB = 1 << 20
@@ -144,6 +147,46 @@ def test_of_a_tag_file_that_becomes_shorter_the_next_one_does_not_take_its_place
     assert caught.value.where == paths[0]
     assert (LENGTH.pack(len(before)) + before).startswith(got), "nothing of the other one"
     assert len(got) < size
+
+
+_SENDER = """
+import sys, diadem
+from diadem.errors import StoreError
+from diadem.network.source import sources_of
+with diadem.open_node(sys.argv[1]) as node:
+    try:
+        size, blocks = sources_of(node.context).part(sys.argv[2], 1)
+        assert sum(map(len, blocks)) == size
+    except StoreError as error:
+        print(error.where, error.message, error.next, sep="\\n")
+"""
+
+
+@pytest.mark.skipif(bool(failing_calls.missing()), reason=failing_calls.missing() or "it can be tried")
+def test_of_a_tag_file_that_the_disk_does_not_give_the_name_is_told(pair: Pair, tmp_path: Path) -> None:
+    """It was proven before it is sent: the reading that fails is the last one."""
+    transfer = accepted(pair, {"a.bin": os.urandom(MIB)}, copies=1)
+    bag, count = Path(first_copy(pair, transfer).url), tmp_path / "count"
+    library = failing_calls.build(tmp_path / "failing_calls.so")
+
+    def sent(number: int) -> str:
+        count.write_bytes(bytes(failing_calls.COUNTERS))
+        plan = f"calls=read;n={number};errno={errno.EIO};sticky=1;count={count};under={bag}"
+        done = subprocess.run(
+            [sys.executable, "-c", _SENDER, str(pair.a.node.path), transfer.package],
+            env=os.environ | {"LD_PRELOAD": str(library), "FAILING_CALLS": plan},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert sent(0) == ""
+    calls = memoryview(count.read_bytes()).cast("q")[0]
+    where, *said = sent(calls).splitlines()
+    assert (bag / where).is_file()
+    assert said == [f"it cannot be read: {os.strerror(errno.EIO)}", "Run: diadem scrub, then diadem repair"]
 
 
 def test_where_a_copy_fails_after_its_tag_files_were_proven_the_other_is_sent(

@@ -94,18 +94,23 @@ def test_what_the_catalogue_has_is_what_a_reindex_makes(pair: Pair, small: bool)
     require_as_made_anew(pair.b.node)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
-def test_killed_between_them_the_next_command_enters_them(town: Town, tmp_path: Path) -> None:
+def on_a_disk(town: Town, tmp_path: Path, files: dict[str, bytes]) -> tuple[str, Path, Path]:
+    """A package that comes on a disk: its id, the disk, and the closed node that is to take it in."""
     town.meet("hu-berlin", "nmi")
     source, disk = tmp_path / "session", tmp_path / "disk"
     source.mkdir()
-    for name, data in FILES.items():
+    for name, data in files.items():
         (source / name).write_bytes(data)
     package = str(town.node("hu-berlin").archive(source, now=True).package.id)
     town.node("hu-berlin").export_disk(package, "alice@nmi", disk)
     node = town.node("nmi")
-    folder = node.path
     node.close()
+    return package, disk, node.path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_killed_between_them_the_next_command_enters_them(town: Town, tmp_path: Path) -> None:
+    package, disk, folder = on_a_disk(town, tmp_path, FILES)
     code = """if True:
         import os, signal, sys, diadem
         def listen(progress):

@@ -23,7 +23,7 @@ from diadem.model.transfers import State
 from diadem.network.rounds import sync
 from diadem.store.sqlite_file import SqliteFile
 from tests.transfer.pair import Pair, Side
-from tests.transfer.test_datasets_owed import require_as_made_anew
+from tests.transfer.test_datasets_owed import on_a_disk, require_as_made_anew
 from tests.transfer.towns import Town
 
 
@@ -120,15 +120,7 @@ def test_killed_within_a_node(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("then", ["cancel", "import"])
 def test_killed_between_the_catalogue_and_the_log(town: Town, tmp_path: Path, then: str) -> None:
     """What was entered and never stated is no package of this node once its transfer is over."""
-    town.meet("hu-berlin", "nmi")
-    source, disk = tmp_path / "session", tmp_path / "disk"
-    source.mkdir()
-    (source / "frame.dat").write_bytes(b"frame")
-    package = str(town.node("hu-berlin").archive(source, now=True).package.id)
-    town.node("hu-berlin").export_disk(package, "alice@nmi", disk)
-    node = town.node("nmi")
-    folder = node.path
-    node.close()
+    package, disk, folder = on_a_disk(town, tmp_path, {"frame.dat": b"frame"})
     code = """if True:
         import os, signal, sys, diadem
         from diadem.network import landing

@@ -51,6 +51,7 @@ from diadem.network.pushed_package import PushedPackage
 from diadem.network.receiving import Receiving, missing_bytes
 from diadem.network.rounds import fetch_all, tidy
 from diadem.network.source import Source, Sources
+from diadem.network.tag_parts import tag_files
 from diadem.network.windows import RUN
 from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
@@ -402,12 +403,15 @@ def test_a_revocation_stops_the_next_window_and_what_came_is_removed(pair: Pair)
 
     def revoke(kind: str, number: int, start: int, data: bytes) -> bytes:
         if kind == "window" and number == 0:
+            pair.a.wire.down = True  # the receiver hears of it by the next window alone, not at any moment between
             pair.a.node.transfers.cancel(transfer.id, reason="the wrong one")
+            pair.a.wire.down = False
         return data
 
     pair.b.wire.spoil = revoke
-    with pytest.raises((NotFound, Refused)):
+    with pytest.raises(NotFound):
         fetch(pair, transfer, connections=1)
+    deliver_all(pair.a.desk, due=False)
     assert pair.b.node.transfers.show(transfer.id).transfer.state is State.REVOKED
     assert len(pair.b.wire.windows) <= 2
     pair.b.node.transfers.resume()
@@ -550,6 +554,49 @@ class Greedy(Wire):
     def have(self, _: str) -> bytes:
         every = {"windows": 1 << 20, "wanted": to_base64(b"\xff" * (1 << 17))}
         return canonical.encode({"state": "transferring", "parts": True, "begun": [], **every}, where="have")
+
+
+@pytest.mark.parametrize("way", ["fetched", "pushed"])
+@pytest.mark.parametrize("number", range(4), ids=lambda number: f"tag file {number}")
+def test_a_tag_file_that_the_disk_gives_back_changed_does_not_land_and_comes_again(
+    pair: Pair, way: str, number: int
+) -> None:
+    """It was right when it came: what is sealed is proven once more, from the disk."""
+    transfer, changed, turn = accepted(pair), list[Path](), threading.Lock()
+
+    def change(kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        with turn:  # windows come side by side
+            if kind != "window" or changed:
+                return data
+            place = place_of(pair.b.desk, transfer) / transfer.id
+            path = place / "bag" / tag_files((place / "tagmanifest").read_bytes())[number][1]
+            there = path.read_bytes()
+            path.chmod(0o600)
+            path.write_bytes(bytes([there[0] ^ 1]) + there[1:])
+            changed.append(path)
+        return data
+
+    pair.b.wire.spoil = pair.a.wire.spoil = change
+    with pytest.raises(IntegrityError, match="the tag file is not what the tag manifest lists") as caught:
+        fetch(pair, transfer, connections=1) if way == "fetched" else push(pair, transfer)
+    assert changed[0].as_posix().endswith(caught.value.where or "no place")
+    assert "diadem transfer resume" in (pair.b.desk.book.get(transfer.id).next or "")
+    store = pair.b.desk.context.stores.open(transfer.store)
+    assert list(store.packages()) == []
+    assert not pair.b.node.context.catalogue.has(transfer.package)
+    if way == "fetched":
+        fetch(pair, transfer)
+    else:
+        with pytest.raises(IntegrityError):
+            push(pair, transfer)
+
+        def leave(_: Progress) -> None:
+            raise Interrupted("whoever serves is at it")
+
+        with pytest.raises(Interrupted):
+            pair.b.node.transfers.resume(transfer.id, listener=leave)
+        push(pair, transfer)
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
 
 # -- pushed ----------------------------------------------------------------------------------------------------------
