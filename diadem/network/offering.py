@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,9 +22,10 @@ from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent, new_id
+from diadem.network.accepting import cancel
 from diadem.network.closing import corrections_of
 from diadem.network.desk import Desk, outgoing
-from diadem.network.grants import ensure_read, is_direct_only
+from diadem.network.grants import ensure_read, is_direct_only, require_read
 from diadem.network.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES, OFFER, PNG
 from diadem.network.relay.carriers import routes_to
 from diadem.network.routing import called_directly, require_way
@@ -64,6 +66,9 @@ def send(
             return waiting
         found, about = measured(desk, wanted)
         corrections_of(desk, wanted.package)  # what cannot be told with it is said now, not when it is delivered
+        for dead in _open_offers(desk, wanted):  # a new grant would let their bytes go again
+            if dead.sender == wanted.sender:
+                cancel(desk, dead.id, "its grant holds no longer")
         until = found.expires + FETCHING
         grant = ensure_read(desk.context, found.package, to=found.recipient, recipient=found.peer, expires=until)
         transfer = confined(desk, replace(found, grant=grant))
@@ -214,17 +219,25 @@ def transfer_of(entry_id: str, said: Mapping[str, Any], *, title: str, created: 
 
 
 def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
-    """The same offer, where it still waits or is under way: it is not made twice. A disk is another one."""
-    for transfer in desk.book.all(states={State.OFFERED, *MOVING}):
-        known = desk.refreshed(transfer)
-        same = (known.package, known.recipient) == (wanted.package, wanted.recipient) and known.direction in (
-            OUT,
-            LOCAL,
-        )
-        same = same and (known.routes == (DISK,)) == (wanted.routes == (DISK,))
-        if same and known.state in {State.OFFERED, *MOVING}:
+    """The same offer, where it still waits or is under way and its recipient may read it: it is not made twice."""
+    for known in _open_offers(desk, wanted):
+        with contextlib.suppress(NotFound):  # its grant was revoked, or has ended
+            require_read(desk.context, known.package, to=known.recipient, recipient=known.peer)
             return known
     return None
+
+
+def _open_offers(desk: Desk, wanted: Transfer) -> list[Transfer]:
+    """The same offers that wait or are under way, whether anything lets their recipient read. A disk is another one."""
+    refreshed = [desk.refreshed(one) for one in desk.book.all(states={State.OFFERED, *MOVING})]
+    return [
+        one
+        for one in refreshed
+        if one.state in {State.OFFERED, *MOVING}
+        and one.direction in (OUT, LOCAL)
+        and (one.package, one.recipient) == (wanted.package, wanted.recipient)
+        and (one.routes == (DISK,)) == (wanted.routes == (DISK,))
+    ]
 
 
 def _recipient(desk: Desk, to: str) -> tuple[str, str]:

@@ -347,3 +347,40 @@ def test_a_receipt_of_somebody_else_closes_nothing(pair: Pair) -> None:
         receive(pair.b.desk, pair.a.id, closure)
     known = pair.a.node.transfers.show(sent.id).transfer
     assert (known.state, known.receipt, known.missing) == (State.ACCEPTED, "", ("receipt",))
+
+
+@pytest.mark.parametrize("before", ["waiting", "accepted"])
+def test_what_is_sent_after_its_grant_was_revoked_is_a_new_offer_that_works(pair: Pair, before: str) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    if before == "accepted":
+        pair.b.node.accept(sent.id, wait=False)
+    pair.a.node.revoke(sent.grant)
+    again = pair.a.node.send(sent.package, "marie@nmi")
+    assert again.id != sent.id
+    assert pair.a.node.send(sent.package, "marie@nmi").id == again.id, "the new one is not made twice"
+    for side in (pair.a, pair.b):
+        details = side.node.transfers.show(sent.id)
+        assert details.transfer.state is State.REVOKED
+        assert "grant" in details.events[-1].words
+    assert [offer.id for offer in pair.b.node.inbox()] == [again.id]
+    assert pair.b.node.accept(again.id).state is State.CLOSED
+    assert pair.b.node.get(sent.package).verify().ok
+
+
+def test_within_a_node_what_is_sent_after_its_grant_was_revoked_can_be_accepted(pair: Pair) -> None:
+    node = pair.a.node
+    node.users.add("bob")
+    sent = node.send(pair.a.archived(), "bob@hu-berlin")
+    node.revoke(sent.grant)
+    again = node.send(sent.package, "bob@hu-berlin")
+    assert node.transfers.show(sent.id).transfer.state is State.REVOKED
+    with diadem.open_node(pair.a.root / "node", user="bob") as bobs:
+        assert bobs.accept(again.id).state is State.CLOSED
+
+
+def test_another_grant_in_the_place_of_the_revoked_one_keeps_the_offer(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.a.node.revoke(sent.grant)
+    pair.a.node.grant(sent.package, to="marie@nmi")
+    assert pair.a.node.send(sent.package, "marie@nmi").id == sent.id
+    assert pair.b.node.accept(sent.id).state is State.CLOSED
