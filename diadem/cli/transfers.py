@@ -71,6 +71,8 @@ def _offers_lines(offers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"          {told} (as the sender says)"
         if offer["comment"]:
             yield f'          "{offer["comment"]}"'
+        if offer["error"]:
+            yield f"          {offer['error']}"
     yield "next      diadem accept ID   (or: diadem decline ID --reason WHY)" if offers else "nothing is offered to you"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
@@ -83,10 +83,31 @@ class TransferVerbs(DisplayList):
         found = [self.desk.refreshed(transfer) for transfer in self.desk.book.all()]
         who = self.desk.context.address
         return Rows(
-            transfer
+            self._seen(transfer)
             for transfer in found
             if (everything or who in (transfer.sender, transfer.recipient)) and (over or transfer.state not in OVER)
         )
+
+    def stopped(self) -> list[Transfer]:
+        """List open transfers from here whose recipients may not read the package any more: a grant was revoked."""
+        from diadem.network.offering import is_stopped
+
+        return Rows(one for one in self.ls(everything=True, over=False) if is_stopped(self.desk, one))
+
+    def _seen(self, transfer: Transfer) -> Transfer:
+        """A transfer, with what stops it where its recipient may not read the package any more."""
+        from diadem.network.offering import is_stopped
+
+        if not is_stopped(self.desk, transfer):
+            return transfer
+        advice = f"Ask {transfer.sender} to send it again."
+        if transfer.sender == self.desk.context.address:
+            advice = (
+                f"Offer it again: diadem send {transfer.package[7:19]} {transfer.recipient}   "
+                f"(or end it: diadem transfer cancel {transfer.id[:8]})"
+            )
+        error = f"{transfer.recipient} may not read the package any more: the grant was revoked, or has ended"
+        return replace(transfer, error=error, next=advice)
 
     def show(self, transfer: str) -> TransferDetails:
         """Show a transfer with all its steps. Raises `NotFound`."""
@@ -99,7 +120,7 @@ class TransferVerbs(DisplayList):
             if message.transfer == found.id
         ]
         events, name = self.desk.book.events(found.id), self.desk.peer_name(found.peer)
-        return TransferDetails(found, events, name, unsent, way_of(self.desk, found))
+        return TransferDetails(self._seen(found), events, name, unsent, way_of(self.desk, found))
 
     def inbox(self) -> list[Offer]:
         """List the offers to the current user that wait for an answer, newest first."""

@@ -384,3 +384,21 @@ def test_another_grant_in_the_place_of_the_revoked_one_keeps_the_offer(pair: Pai
     pair.a.node.grant(sent.package, to="marie@nmi")
     assert pair.a.node.send(sent.package, "marie@nmi").id == sent.id
     assert pair.b.node.accept(sent.id).state is State.CLOSED
+
+
+def test_both_sides_are_told_what_a_revocation_stops_and_what_to_do(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    other = pair.a.node.send(pair.a.archived("other"), "marie@nmi")
+    assert list(pair.a.node.transfers.stopped()) == []
+    pair.a.node.revoke(sent.grant)
+    assert [one.id for one in pair.a.node.transfers.stopped()] == [sent.id]
+    listed = {one.id: one for one in pair.a.node.transfers}
+    for known in (pair.a.node.transfers.show(sent.id).transfer, listed[sent.id]):
+        assert "marie@nmi may not read" in known.error
+        assert f"diadem send {sent.package[7:19]} marie@nmi" in known.next
+        assert f"diadem transfer cancel {sent.id[:8]}" in known.next
+    assert pair.a.node.transfers.show(other.id).transfer.error == ""
+    with pytest.raises(NotFound, match="revoked or has ended, or the offer was withdrawn") as refused:
+        pair.b.node.accept(sent.id)
+    assert "Ask alice@hu-berlin to send it again" in (refused.value.next or "")
+    assert "revoked" in pair.b.node.transfers.show(sent.id).transfer.error
