@@ -48,6 +48,11 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @property
+    def word(self) -> str:
+        """What people call it; some have another name in JSON and in statements."""
+        return {State.CLOSED: "confirmed", State.REVOKED: "withdrawn"}.get(self, str(self))
+
 
 _ENDED_EARLY: Final = (State.REVOKED, State.FAILED, State.CANCELLED)
 #: The way of a transfer that comes to its good end.
@@ -93,7 +98,9 @@ def step(state: State, to: State) -> State:
         It may not follow this one.
     """
     if to not in NEXT[state]:
-        raise Refused(f"a transfer that is {state} cannot become {to}", next="See its state: diadem transfer show ID")
+        raise Refused(
+            f"a transfer that is {state.word} cannot become {to.word}", next="See its state: diadem transfer show ID"
+        )
     return to
 
 

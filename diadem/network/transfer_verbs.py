@@ -221,7 +221,7 @@ class TransferVerbs(DisplayList):
     def _pause(self, transfer: str, *, wanted: bool) -> Transfer:
         found = self.desk.book.get(transfer)
         if found.state in OVER or found.state is State.RECEIVED or found.direction == LOCAL:
-            raise Refused(f"the transfer is {found.state}: no bytes move", next="See: diadem transfer ls")
+            raise Refused(f"the transfer is {found.state.word}: no bytes move", next="See: diadem transfer ls")
         self.desk.book.change(found.id, paused=int(wanted), error="", next="")
         return self.desk.book.get(found.id)
 

@@ -39,7 +39,7 @@ def test_an_offer_from_hand_to_hand(package: str) -> None:
     third = said_json("send", package, "bob@hu-berlin")["transfer"]["id"]
     assert third == short["id"], "the same offer is not made twice"
     assert "withdrawn" in said("transfer", "cancel", third, "--reason", "a mistake")
-    assert "transfer is revoked" in said("transfer", "pause", third, code=4)
+    assert "transfer is withdrawn" in said("transfer", "pause", third, code=4)
     assert said_json("transfer", "resume")["transfers"] == []
     assert [one["state"] for one in said_json("transfer", "ls")["transfers"]].count("closed") == 1
 

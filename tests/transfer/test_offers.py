@@ -402,3 +402,26 @@ def test_both_sides_are_told_what_a_revocation_stops_and_what_to_do(pair: Pair) 
         pair.b.node.accept(sent.id)
     assert "Ask alice@hu-berlin to send it again" in (refused.value.next or "")
     assert "revoked" in pair.b.node.transfers.show(sent.id).transfer.error
+
+
+def test_what_is_here_already_is_said_to_be_here(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.accept(sent.id)
+    for answer in (pair.b.node.accept, pair.b.node.decline):
+        with pytest.raises(
+            Refused, match=r"the package was received on \d{4}-\d\d-\d\d, into the store '\w+'"
+        ) as refused:
+            answer(sent.id)
+        assert f"diadem show {sent.package[7:19]}" in (refused.value.next or "")
+
+
+def test_an_answer_to_what_was_withdrawn_says_so(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.inbox()
+    pair.a.node.transfers.cancel(sent.id)
+    for answer in (pair.b.node.accept, pair.b.node.decline):
+        with pytest.raises(Refused, match="the offer is withdrawn") as refused:
+            answer(sent.id)
+        assert "cancel" not in (refused.value.next or ""), "that would be refused too"
+    with pytest.raises(Refused, match="the transfer is withdrawn"):
+        pair.b.node.transfers.pause(sent.id)
