@@ -197,16 +197,14 @@ def revoke(
     reason: Reason = "",
 ) -> Answer:
     """Revoke a grant. What was delivered before stays delivered."""
+    before = {one.id for one in node.transfers.stopped()}
     document = node.revoke(grant, reason=reason).to_dict()
-    stopped = [one for one in node.transfers.unreadable() if one.grant == document["revokes"]]
-    lines = [
-        f"revoked          {document['revokes'][:12]}, at {document['time']}",
-        "note             what was delivered before stays delivered",
-    ]
+    stopped = [one for one in node.transfers.stopped() if one.id not in before]
+    revoked = f"revoked          {document['revokes'][:12]}, at {document['time']}"
+    lines = [revoked, "note             what was delivered before stays delivered"]
     for one in stopped:
         lines += [
-            f"stopped          transfer {one.id[:8]} to {one.recipient}",
-            f"                 to withdraw it: diadem transfer cancel {one.id[:8]}",
-            f"                 to offer and grant it anew: diadem send {one.package[7:19]} {one.recipient}",
+            f"stops            the transfer {one.id[:8]} to {one.recipient}: {one.title[:40]}",
+            f"next             {one.next}",
         ]
     return Answer({"revocation": document, "stopped": [one.id for one in stopped]}, lines)

@@ -10,6 +10,7 @@ from diadem.cli.options import Argument, Listener, MaxRate, Node, Option, StoreO
 from diadem.cli.output import duration_text, minute
 from diadem.cli.verb import Answer, Commands
 from diadem.model.plain_text import size_text
+from diadem.model.transfers import State
 
 root = Commands()
 transfers = root.add(Commands("transfer", "Packages on their way, in both directions."))
@@ -71,6 +72,8 @@ def _offers_lines(offers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"          {told} (as the sender says)"
         if offer["comment"]:
             yield f'          "{offer["comment"]}"'
+        if offer["error"]:
+            yield f"          {offer['error']}"
     yield "next      diadem accept ID   (or: diadem decline ID --reason WHY)" if offers else "nothing is offered to you"
 
 
@@ -167,9 +170,7 @@ def cancel(node: Node, transfer: Id, reason: Reason = "") -> Answer:
 
 _ARROWS: Final = {"out": "to", "in": "from", "local": "to"}
 _TITLE: Final = 40
-#: What people call states that have another name in JSON.
-_STATES: Final = {"closed": "confirmed", "revoked": "withdrawn"}
-#: The same of statements.
+#: What people call statements that have another name in JSON.
 _STATEMENTS: Final = {"closure": "confirmation"}
 
 
@@ -195,8 +196,7 @@ def landed_lines(transfer: Mapping[str, Any]) -> list[str]:
 
 
 def _state(of: Mapping[str, Any]) -> str:
-    state = str(of["state"])
-    return _STATES.get(state, state)
+    return State(of["state"]).word
 
 
 def _progress(transfer: Mapping[str, Any]) -> str:

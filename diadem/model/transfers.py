@@ -48,6 +48,11 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @property
+    def word(self) -> str:
+        """What people call it; some have another name in JSON and in statements."""
+        return {State.CLOSED: "confirmed", State.REVOKED: "withdrawn"}.get(self, str(self))
+
 
 _ENDED_EARLY: Final = (State.REVOKED, State.FAILED, State.CANCELLED)
 #: The way of a transfer that comes to its good end.
@@ -93,7 +98,9 @@ def step(state: State, to: State) -> State:
         It may not follow this one.
     """
     if to not in NEXT[state]:
-        raise Refused(f"a transfer that is {state} cannot become {to}", next="See its state: diadem transfer show ID")
+        raise Refused(
+            f"a transfer that is {state.word} cannot become {to.word}", next="See its state: diadem transfer show ID"
+        )
     return to
 
 
@@ -416,13 +423,13 @@ class Rule(Display):
         }
 
 
-def summary(waiting: int, unreceived: int, unclosed: int, unreadable: int = 0, not_here: int = 0) -> str:
+def summary(waiting: int, unreceived: int, unclosed: int, stopped: int = 0, not_here: int = 0) -> str:
     """What of the transfers deserves a look, in one line; "" where nothing does."""
     parts = [
         f"{count_text(waiting, 'offer')} to answer" if waiting else "",
         f"{count_text(unreceived, 'package')} sent without a receipt" if unreceived else "",
         f"{count_text(unclosed, 'receipt')} not confirmed by the other side" if unclosed else "",
         f"{count_text(not_here, 'accepted package')} not here yet" if not_here else "",
-        f"{count_text(unreadable, 'offer')} whose recipient may no longer read the package" if unreadable else "",
+        f"{count_text(stopped, 'offer')} whose recipient may no longer read the package" if stopped else "",
     ]
     return ", ".join(part for part in parts if part)

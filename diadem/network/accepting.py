@@ -42,7 +42,7 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
     if transfer.state in MOVING:
         return transfer
     if transfer.state is not State.OFFERED:
-        raise Refused(f"the offer is {transfer.state}", next="Ask the sender to offer the package again.")
+        raise _answered(desk, transfer)
     with desk.context.locked("room"):  # two that accept at once are not promised the same room
         require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
         chosen = store_for(desk, transfer, store)
@@ -71,6 +71,21 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
             store=chosen,
             route=way.route,
         )
+
+
+def _answered(desk: Desk, transfer: Transfer) -> Refused:
+    """Why an offer that does not wait any more cannot be answered, and what can be done."""
+    if transfer.state in (State.RECEIVED, State.CLOSED):
+        days = [event.at[:10] for event in desk.book.events(transfer.id) if event.state is State.RECEIVED]
+        where = f", into the store '{transfer.store}'" if transfer.store else ""
+        return Refused(
+            f"the package was received{''.join(f' on {day}' for day in days[:1])}{where}",
+            next=f"See it: diadem show {transfer.package[7:19]}",
+        )
+    advice = "Ask the sender to offer the package again."
+    if transfer.state in {*MOVING, State.FAILED}:
+        advice = f"To end the transfer: diadem transfer cancel {transfer.id[:8]}"
+    return Refused(f"the offer is {transfer.state.word}", next=advice)
 
 
 def _place_for(desk: Desk, transfer: Transfer, route: str) -> dict[str, str]:
@@ -172,7 +187,7 @@ def decline(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
     with desk.turn(whole):
         transfer = desk.mine(whole)
         if transfer.state is not State.OFFERED:
-            raise Refused(f"the offer is {transfer.state}", next="To end a transfer: diadem transfer cancel ID")
+            raise _answered(desk, transfer)
         return _take_back(desk, transfer, State.DECLINED, reason)
 
 

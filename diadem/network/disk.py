@@ -193,7 +193,7 @@ def export_disk(
         return Exported(measured(desk, wanted)[0], str(folder), done=False)
     transfer = send(desk, package, to, expires=expires, comment=comment, route=DISK)
     if transfer.state not in {State.OFFERED, *MOVING}:
-        raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfer ls")
+        raise Refused(f"the transfer is {transfer.state.word}", next="See: diadem transfer ls")
     require_route(desk, transfer, DISK)  # it may have been offered before, and granted otherwise meanwhile
     folder.mkdir(parents=True, exist_ok=True)
     message = new_id()
@@ -241,7 +241,9 @@ def _require_same(desk: Desk, header: DiskHeader, wanted: Transfer, folder: Path
         return
     before = desk.book.find(header.transfer)
     same = before is not None and (before.package, before.recipient) == (wanted.package, wanted.recipient)
-    what = f"the folder holds an earlier transfer of this package, which is {before.state}" if before and same else ""
+    what = (
+        f"the folder holds an earlier transfer of this package, which is {before.state.word}" if before and same else ""
+    )
     raise Refused(what or "the folder holds another package", where=str(folder), next="Name an empty folder.")
 
 

@@ -27,6 +27,15 @@ def require_read(context: Context, package: str, *, to: str, recipient: str) -> 
     require_still(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex)
 
 
+def may_read(context: Context, package: str, *, to: str, recipient: str) -> bool:
+    """Whether somebody of a node may read a package now."""
+    try:
+        require_read(context, package, to=to, recipient=recipient)
+    except NotFound:
+        return False
+    return True
+
+
 def is_direct_only(context: Context, package: str, *, to: str, recipient: str) -> bool:
     """Whether what lets somebody read demands that the bytes go through no hub. Raises as `require_read`."""
     found = require(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex)

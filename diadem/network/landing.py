@@ -62,7 +62,7 @@ def _take_out(desk: Desk, transfer: Transfer, path: str) -> None:
 def require_not_over(transfer: Transfer) -> None:
     """Raise `Refused` where it was ended."""
     if transfer.state not in MOVING and transfer.state is not State.FAILED:
-        raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfer ls")
+        raise Refused(f"the transfer is {transfer.state.word}", next="See: diadem transfer ls")
 
 
 def published_package(desk: Desk, transfer: Transfer) -> TagFiles:

@@ -24,7 +24,7 @@ from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, Transfer
 from diadem.network.accepting import cancel
 from diadem.network.closing import corrections_of
 from diadem.network.desk import Desk, outgoing
-from diadem.network.grants import ensure_read, is_direct_only, require_read
+from diadem.network.grants import ensure_read, is_direct_only, may_read
 from diadem.network.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES, OFFER, PNG
 from diadem.network.relay.carriers import routes_to
 from diadem.network.routing import called_directly, require_way
@@ -61,16 +61,16 @@ def send(
     wanted = wanted_offer(desk, package, to, expires=expires, comment=comment, route=route)
     with desk.context.locked(f"offer-{PackageId(wanted.package).hex[:32]}"):
         _tell_drafts(desk, wanted.package)
-        waiting = offered_already(desk, wanted)
-        if waiting is not None and may_be_read(desk, waiting):
+        if (waiting := offered_already(desk, wanted)) is not None:
             return waiting
         found, about = measured(desk, wanted)
         corrections_of(desk, wanted.package)  # what cannot be told with it is said now, not when it is delivered
+        for dead in _open_offers(desk, wanted):  # a new grant would let their bytes go again
+            if dead.sender == wanted.sender:
+                cancel(desk, dead.id, "its grant holds no longer")
         until = found.expires + FETCHING
         grant = ensure_read(desk.context, found.package, to=found.recipient, recipient=found.peer, expires=until)
         transfer = confined(desk, replace(found, grant=grant))
-        if waiting is not None:
-            cancel(desk, waiting.id, "what let its recipient read the package was revoked")
         desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
         return _offer(desk, transfer, about)
 
@@ -218,26 +218,28 @@ def transfer_of(entry_id: str, said: Mapping[str, Any], *, title: str, created: 
 
 
 def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
-    """The same offer, where it still waits or is under way: it is not made twice. A disk is another one."""
-    for transfer in desk.book.all(states={State.OFFERED, *MOVING}):
-        known = desk.refreshed(transfer)
-        same = (known.package, known.recipient) == (wanted.package, wanted.recipient) and known.direction in (
-            OUT,
-            LOCAL,
-        )
-        same = same and (known.routes == (DISK,)) == (wanted.routes == (DISK,))
-        if same and known.state in {State.OFFERED, *MOVING}:
-            return known
-    return None
+    """The same offer, where it still waits or is under way and its recipient may read it: it is not made twice."""
+    return next((known for known in _open_offers(desk, wanted) if not is_stopped(desk, known)), None)
 
 
-def may_be_read(desk: Desk, offered: Transfer) -> bool:
-    """Whether what was offered may still be read by its recipient: its grant may have been revoked since."""
-    try:
-        require_read(desk.context, offered.package, to=offered.recipient, recipient=offered.peer)
-    except NotFound:
+def is_stopped(desk: Desk, transfer: Transfer) -> bool:
+    """Whether nothing can go of what is sent from here and is not over, as its recipient may not read it any more."""
+    if transfer.direction not in (OUT, LOCAL) or transfer.state not in {State.OFFERED, *MOVING, State.FAILED}:
         return False
-    return True
+    return not may_read(desk.context, transfer.package, to=transfer.recipient, recipient=transfer.peer)
+
+
+def _open_offers(desk: Desk, wanted: Transfer) -> list[Transfer]:
+    """The same offers that wait or are under way, whether anything lets their recipient read. A disk is another one."""
+    refreshed = [desk.refreshed(one) for one in desk.book.all(states={State.OFFERED, *MOVING})]
+    return [
+        one
+        for one in refreshed
+        if one.state in {State.OFFERED, *MOVING}
+        and one.direction in (OUT, LOCAL)
+        and (one.package, one.recipient) == (wanted.package, wanted.recipient)
+        and (one.routes == (DISK,)) == (wanted.routes == (DISK,))
+    ]
 
 
 def _recipient(desk: Desk, to: str) -> tuple[str, str]:

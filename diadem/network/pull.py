@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from diadem.errors import DiademError, DigestMismatch, IntegrityError, PackageError, Unreachable
+from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable
 from diadem.model import canonical
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener, Progress
@@ -94,7 +94,16 @@ def receive_package(
     with Receiving.open(desk, transfer, listener=listener, stop=stop) as receiving:
         receiving.start()
         if not receiving.arrival.published:
-            _Pull(receiving, options, desk.link(transfer.peer)).run()
+            pull = _Pull(receiving, options, desk.link(transfer.peer))
+            try:
+                pull.run()
+            except NotFound as error:  # what a peer answers says not why
+                raise NotFound(
+                    f"{receiving.peer} gives nothing more of this transfer: its grant was revoked or has ended, or the "
+                    "offer was withdrawn",
+                    next=f"Ask {transfer.sender} to send it again. To end it here: "
+                    f"diadem transfer cancel {transfer.id[:8]}",
+                ) from error
         return receiving.finish()
 
 

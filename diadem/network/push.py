@@ -76,7 +76,9 @@ def push_package(
     """
     transfer = desk.book.get(transfer_id)
     if transfer.direction != OUT or transfer.state not in MOVING:
-        raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfer ls")
+        raise Refused(
+            f"the transfer is {transfer.state.word}: there is nothing to send", next="See: diadem transfer ls"
+        )
     link = desk.link(transfer.peer)
     if transfer.error:  # it is tried anew
         desk.book.change(transfer.id, error="", next="")

@@ -132,7 +132,7 @@ class Receiving:
         """
         if transfer.direction != IN or not (transfer.state in MOVING or transfer.state is State.FAILED):
             raise Refused(
-                f"the transfer is {transfer.state}: there is nothing to fetch", next="See: diadem transfer ls"
+                f"the transfer is {transfer.state.word}: there is nothing to fetch", next="See: diadem transfer ls"
             )
         if transfer.paused or not transfer.acceptance:
             raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))

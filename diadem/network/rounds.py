@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from diadem.errors import DiademError, Interrupted, NotFound, Refused, Unreachable
+from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.model.display import Display
 from diadem.model.peers import PeerState
 from diadem.model.ports import Listener, Progress, silent
@@ -96,12 +96,6 @@ def fetch(
     except Unreachable as error:
         routes.failed(transfer.peer, DIRECT, desk.now, error.message)
         raise
-    except NotFound as error:  # who asks is not told why
-        raise NotFound(
-            f"{desk.peer_name(transfer.peer)} gives nothing of it any more: it was taken back, or may not be read",
-            where=f"transfer {transfer.id[:8]}",
-            next=f"Ask {transfer.sender} to send it again. To end it here: diadem transfer cancel {transfer.id[:8]}",
-        ) from error
     routes.worked(transfer.peer, DIRECT, desk.now)
     landed = tell(desk, landed)  # before anything waits for a carrier by which it began to come
     if stop is None:  # a node that serves does that by itself

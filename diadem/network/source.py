@@ -79,7 +79,7 @@ class Source:
         if self._route == DISK:
             transfer = self._desk.book.get(self._id)
             if transfer.state not in {State.OFFERED, *MOVING}:
-                raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfer ls")
+                raise Refused(f"the transfer is {transfer.state.word}", next="See: diadem transfer ls")
             return transfer
         transfer = self._desk.from_peer(self._id, self._peer)
         self._desk.peer(self._peer)

@@ -83,10 +83,31 @@ class TransferVerbs(DisplayList):
         found = [self.desk.refreshed(transfer) for transfer in self.desk.book.all()]
         who = self.desk.context.address
         return Rows(
-            transfer
+            self._seen(transfer)
             for transfer in found
             if (everything or who in (transfer.sender, transfer.recipient)) and (over or transfer.state not in OVER)
         )
+
+    def stopped(self) -> list[Transfer]:
+        """List open transfers from here whose recipients may not read the package any more: a grant was revoked."""
+        from diadem.network.offering import is_stopped
+
+        return Rows(one for one in self.ls(everything=True, over=False) if is_stopped(self.desk, one))
+
+    def _seen(self, transfer: Transfer) -> Transfer:
+        """A transfer, with what stops it where its recipient may not read the package any more."""
+        from diadem.network.offering import is_stopped
+
+        if not is_stopped(self.desk, transfer):
+            return transfer
+        advice = f"Ask {transfer.sender} to send it again."
+        if transfer.sender == self.desk.context.address:
+            advice = (
+                f"Offer it again: diadem send {transfer.package[7:19]} {transfer.recipient}   "
+                f"(or end it: diadem transfer cancel {transfer.id[:8]})"
+            )
+        error = f"{transfer.recipient} may not read the package any more: the grant was revoked, or has ended"
+        return replace(transfer, error=error, next=advice)
 
     def show(self, transfer: str) -> TransferDetails:
         """Show a transfer with all its steps. Raises `NotFound`."""
@@ -103,7 +124,7 @@ class TransferVerbs(DisplayList):
             if message.transfer == found.id
         ]
         events, name = self.desk.book.events(found.id), self.desk.peer_name(found.peer)
-        return TransferDetails(found, events, name, unsent, way_of(self.desk, found))
+        return TransferDetails(self._seen(found), events, name, unsent, way_of(self.desk, found))
 
     def inbox(self) -> list[Offer]:
         """List the offers to the current user that wait for an answer, newest first."""
@@ -204,7 +225,7 @@ class TransferVerbs(DisplayList):
     def _pause(self, transfer: str, *, wanted: bool) -> Transfer:
         found = self.desk.book.get(transfer)
         if found.state in OVER or found.state is State.RECEIVED or found.direction == LOCAL:
-            raise Refused(f"the transfer is {found.state}: no bytes move", next="See: diadem transfer ls")
+            raise Refused(f"the transfer is {found.state.word}: no bytes move", next="See: diadem transfer ls")
         self.desk.book.change(found.id, paused=int(wanted), error="", next="")
         return self.desk.book.get(found.id)
 
@@ -225,26 +246,19 @@ class TransferVerbs(DisplayList):
         tidy(self.desk)  # last: a store may hang
         return done
 
-    def unreadable(self) -> list[Transfer]:
-        """List what is offered or sent and its recipient may no longer read, of all users: its grant was revoked."""
-        from diadem.network.offering import may_be_read
-
-        going = [one for one in self.ls(everything=True, over=False) if one.state in {State.OFFERED, *MOVING}]
-        return [one for one in going if one.direction != IN and not may_be_read(self.desk, one)]
-
     def look(self) -> dict[str, Any]:
         """What deserves a look, for `diadem status`: offers to answer or in vain, and what is missing or not here."""
         found = self.ls(everything=True, over=False)
         waiting = [one for one in found if one.waits and one.direction in (IN, LOCAL)]
         unreceived = [one for one in found if one.direction == OUT and "receipt" in one.missing]
         unclosed = [one for one in found if "closure" in one.missing]
-        unreadable = self.unreadable()
+        stopped = self.stopped()
         not_here = [one for one in found if one.direction == IN and one.state in MOVING]
         return {
             "waiting": [one.id for one in waiting],
             "without_receipt": [one.id for one in unreceived],
             "without_closure": [one.id for one in unclosed],
-            "unreadable": [one.id for one in unreadable],
+            "stopped": [one.id for one in stopped],
             "not_here": [one.id for one in not_here],
-            "text": summary(len(waiting), len(unreceived), len(unclosed), len(unreadable), len(not_here)),
+            "text": summary(len(waiting), len(unreceived), len(unclosed), len(stopped), len(not_here)),
         }

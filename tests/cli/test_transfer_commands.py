@@ -39,7 +39,7 @@ def test_an_offer_from_hand_to_hand(package: str) -> None:
     third = said_json("send", package, "bob@hu-berlin")["transfer"]["id"]
     assert third == short["id"], "the same offer is not made twice"
     assert "withdrawn" in said("transfer", "cancel", third, "--reason", "a mistake")
-    assert "transfer is revoked" in said("transfer", "pause", third, code=4)
+    assert "transfer is withdrawn" in said("transfer", "pause", third, code=4)
     assert said_json("transfer", "resume")["transfers"] == []
     assert [one["state"] for one in said_json("transfer", "ls")["transfers"]].count("closed") == 1
 
@@ -63,3 +63,13 @@ def test_rules() -> None:
     assert "Only its user" in said("rule", "rm", rule["id"][:8], "--user", "bob", code=4)
     said("rule", "rm", rule["id"][:8])
     assert "no rules" in said("rule", "ls")
+
+
+def test_a_revocation_names_the_transfers_that_it_stops(package: str) -> None:
+    sent = said_json("send", package, "bob@hu-berlin")["transfer"]
+    told = said("revoke", sent["grant"][:12])
+    assert f"diadem transfer cancel {sent['id'][:8]}" in told
+    assert f"diadem send {package[7:19]} bob@hu-berlin" in told
+    assert "may not read" in said("transfer", "ls")
+    assert f"diadem send {package[7:19]} bob@hu-berlin" in said("transfer", "show", sent["id"][:8], code=1)
+    assert "may not read" in said("inbox", "--user", "bob")

@@ -449,7 +449,7 @@ def test_what_is_not_offered_or_not_accepted_is_not_put_down(drive: Drive, small
     a.node.transfers.cancel(sent.id)
     assert drive.names() == [], "what was taken back does not lie there any more"
     assert drive.put() == []
-    with pytest.raises(Refused, match="is revoked"):
+    with pytest.raises(Refused, match="is withdrawn"):
         fetch_carried(b.desk, drive.at(b, sent.id), silent, wait=0)
 
 

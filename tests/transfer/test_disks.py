@@ -163,7 +163,7 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     (disk / "holiday.jpg").unlink()
     sent = a.export_disk(package, TO, disk).transfer
     a.transfers.cancel(sent.id)
-    with pytest.raises(Refused, match="an earlier transfer of this package, which is revoked"):
+    with pytest.raises(Refused, match="an earlier transfer of this package, which is withdrawn"):
         a.export_disk(package, TO, disk)
     assert [one.id for one in a.transfers] == [sent.id], "nothing was offered in vain"
     other = a.export_disk(package, TO, tmp_path / "other").transfer

@@ -1059,7 +1059,7 @@ def test_what_its_sender_takes_back_when_every_byte_was_given_does_not_land(pair
         return data
 
     pair.b.wire.spoil = revoke
-    with pytest.raises(Refused, match="the transfer is revoked"):
+    with pytest.raises(Refused, match="the transfer is withdrawn"):
         fetch(pair, transfer, connections=1)
     assert pair.b.node.transfers.show(transfer.id).transfer.state is State.REVOKED
     assert not pair.b.node.context.catalogue.has(transfer.package)
@@ -1114,7 +1114,7 @@ def test_what_is_taken_back_while_it_lands_is_taken_out_again(pair: Pair, side: 
         if progress.stage == "land" and progress.unit == "packages":
             getattr(pair, side).node.transfers.cancel(transfer.id)
 
-    with pytest.raises(Refused, match=r"the transfer is (revoked|cancelled)"):
+    with pytest.raises(Refused, match=r"the transfer is (withdrawn|cancelled)"):
         receive_package(pair.b.desk, transfer.id, FetchOptions(waits=(0.0,)), listener=take_back)
     there = pair.b.desk.context
     assert not there.catalogue.has(transfer.package)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +19,6 @@ from diadem.network.incoming import receive
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import Message
 from diadem.trust.note import Checkpoint, sign_checkpoint
-from tests.cli.inside import said
 from tests.transfer.pair import Pair, Side, WiredDesk, deliver_all
 from tests.transfer.towns import show_checkpoints
 
@@ -89,39 +87,6 @@ def test_cancelled_by_either_side(pair: Pair, side: str) -> None:
     for one in (pair.a, pair.b):
         assert one.node.transfers.show(sent.id).transfer.state is state
     assert not pair.b.desk.book.reserved("main")
-
-
-@pytest.mark.parametrize("accepted", [False, True])
-def test_what_is_sent_again_after_its_grant_was_revoked_is_offered_anew(pair: Pair, accepted: bool) -> None:
-    package = pair.a.archived()
-    first = pair.a.node.send(package, "marie@nmi")
-    if accepted:
-        pair.b.node.accept(first.id, wait=False)
-    pair.a.node.revoke(first.grant, reason="the wrong file, I thought")
-    assert pair.a.node.send(package, "marie@nmi").id != first.id
-    second = pair.a.node.send(package, "marie@nmi")
-    assert second.grant != first.grant
-    assert second.id != first.id
-    for side in (pair.a, pair.b):
-        assert side.node.transfers.show(first.id).transfer.state is State.REVOKED
-    assert [offer.id for offer in pair.b.node.inbox()] == [second.id]
-    assert pair.b.node.accept(second.id).state is State.CLOSED
-
-
-def test_a_revocation_is_told_where_something_is_under_way(pair: Pair) -> None:
-    package, at = pair.a.archived(), ("--node", str(pair.a.node.path))
-    offered = pair.a.node.send(package, "marie@nmi")
-    pair.b.node.accept(offered.id, wait=False)
-    told = said("revoke", offered.grant[:12], *at)
-    assert f"transfer {offered.id[:8]} to marie@nmi" in told
-    assert "1 offer whose recipient may no longer read the package" in said("status", *at, code=None)
-    with pytest.raises(NotFound, match="gives nothing of it any more") as refused:
-        pair.b.node.accept(offered.id)
-    assert "alice@hu-berlin" in str(refused.value.next)
-    (advice,) = re.findall("diadem send .*", told)
-    assert "offered" in said(*advice.split()[1:], *at)
-    assert "may no longer read" not in said("status", *at, code=None)
-    assert "no longer" not in said("revoke", pair.a.node.send(pair.a.archived("other"), "marie@nmi").grant[:12], *at)
 
 
 def test_nobody_answers_until_the_offer_ends(pair: Pair) -> None:
@@ -382,3 +347,82 @@ def test_a_receipt_of_somebody_else_closes_nothing(pair: Pair) -> None:
         receive(pair.b.desk, pair.a.id, closure)
     known = pair.a.node.transfers.show(sent.id).transfer
     assert (known.state, known.receipt, known.missing) == (State.ACCEPTED, "", ("receipt",))
+
+
+@pytest.mark.parametrize("before", ["waiting", "accepted"])
+def test_what_is_sent_after_its_grant_was_revoked_is_a_new_offer_that_works(pair: Pair, before: str) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    if before == "accepted":
+        pair.b.node.accept(sent.id, wait=False)
+    pair.a.node.revoke(sent.grant)
+    again = pair.a.node.send(sent.package, "marie@nmi")
+    assert again.id != sent.id
+    assert pair.a.node.send(sent.package, "marie@nmi").id == again.id, "the new one is not made twice"
+    for side in (pair.a, pair.b):
+        details = side.node.transfers.show(sent.id)
+        assert details.transfer.state is State.REVOKED
+        assert "grant" in details.events[-1].words
+    assert [offer.id for offer in pair.b.node.inbox()] == [again.id]
+    assert pair.b.node.accept(again.id).state is State.CLOSED
+    assert pair.b.node.get(sent.package).verify().ok
+
+
+def test_within_a_node_what_is_sent_after_its_grant_was_revoked_can_be_accepted(pair: Pair) -> None:
+    node = pair.a.node
+    node.users.add("bob")
+    sent = node.send(pair.a.archived(), "bob@hu-berlin")
+    node.revoke(sent.grant)
+    again = node.send(sent.package, "bob@hu-berlin")
+    assert node.transfers.show(sent.id).transfer.state is State.REVOKED
+    with diadem.open_node(pair.a.root / "node", user="bob") as bobs:
+        assert bobs.accept(again.id).state is State.CLOSED
+
+
+def test_another_grant_in_the_place_of_the_revoked_one_keeps_the_offer(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.a.node.revoke(sent.grant)
+    pair.a.node.grant(sent.package, to="marie@nmi")
+    assert pair.a.node.send(sent.package, "marie@nmi").id == sent.id
+    assert pair.b.node.accept(sent.id).state is State.CLOSED
+
+
+def test_both_sides_are_told_what_a_revocation_stops_and_what_to_do(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    other = pair.a.node.send(pair.a.archived("other"), "marie@nmi")
+    assert list(pair.a.node.transfers.stopped()) == []
+    pair.a.node.revoke(sent.grant)
+    assert [one.id for one in pair.a.node.transfers.stopped()] == [sent.id]
+    assert "1 offer whose recipient may no longer read the package" in pair.a.node.transfers.look()["text"]
+    listed = {one.id: one for one in pair.a.node.transfers}
+    for known in (pair.a.node.transfers.show(sent.id).transfer, listed[sent.id]):
+        assert "marie@nmi may not read" in known.error
+        assert f"diadem send {sent.package[7:19]} marie@nmi" in known.next
+        assert f"diadem transfer cancel {sent.id[:8]}" in known.next
+    assert pair.a.node.transfers.show(other.id).transfer.error == ""
+    with pytest.raises(NotFound, match="revoked or has ended, or the offer was withdrawn") as refused:
+        pair.b.node.accept(sent.id)
+    assert "Ask alice@hu-berlin to send it again" in (refused.value.next or "")
+    assert "revoked" in pair.b.node.transfers.show(sent.id).transfer.error
+
+
+def test_what_is_here_already_is_said_to_be_here(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.accept(sent.id)
+    for answer in (pair.b.node.accept, pair.b.node.decline):
+        with pytest.raises(
+            Refused, match=r"the package was received on \d{4}-\d\d-\d\d, into the store '\w+'"
+        ) as refused:
+            answer(sent.id)
+        assert f"diadem show {sent.package[7:19]}" in (refused.value.next or "")
+
+
+def test_an_answer_to_what_was_withdrawn_says_so(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.inbox()
+    pair.a.node.transfers.cancel(sent.id)
+    for answer in (pair.b.node.accept, pair.b.node.decline):
+        with pytest.raises(Refused, match="the offer is withdrawn") as refused:
+            answer(sent.id)
+        assert "cancel" not in (refused.value.next or ""), "that would be refused too"
+    with pytest.raises(Refused, match="the transfer is withdrawn"):
+        pair.b.node.transfers.pause(sent.id)

@@ -169,8 +169,7 @@ def _offer(desk: Desk, wish: OfferWish) -> Draft | Transfer:
         wanted = offering.wanted_offer(
             desk, wish.package, said.to, expires=expires, comment=said.comment, route=said.route
         )
-        waiting = offering.offered_already(desk, wanted)
-        if waiting is not None and offering.may_be_read(desk, waiting):  # else it is granted anew first
+        if (waiting := offering.offered_already(desk, wanted)) is not None:
             return waiting
         until = wanted.expires + offering.FETCHING
         who = {"to": wanted.recipient, "recipient": wanted.peer}

@@ -172,7 +172,9 @@ def deposit_package(
     """
     transfer, relays = desk.book.get(transfer_id), relay_book(desk.context)
     if transfer.direction != OUT or transfer.state not in MOVING:
-        raise Refused(f"the transfer is {transfer.state}: there is nothing to send", next="See: diadem transfer ls")
+        raise Refused(
+            f"the transfer is {transfer.state.word}: there is nothing to send", next="See: diadem transfer ls"
+        )
     relay = relays.get(transfer.id)
     if relay is None:
         raise NotFound("its acceptance names no place to write it to", next="Cancel it, and offer the package again.")

@@ -48,7 +48,9 @@ def request(desk: Desk, transfer: Transfer, route: str, *, hub: str = "") -> Tra
         is at it.
     """
     if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED}:
-        raise Refused(f"the transfer is {transfer.state}: it cannot take another route", next="See: diadem transfer ls")
+        raise Refused(
+            f"the transfer is {transfer.state.word}: it cannot take another route", next="See: diadem transfer ls"
+        )
     if route not in transfer.routes:
         raise Refused(f"the route '{route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
     relays = relay_book(desk.context)
