@@ -214,7 +214,7 @@ def add(
     made = node.peers.carriers.add(name, url, peers=peer or ()).to_dict()
     lines = [
         f"carrier          {made['name']}, {made['url']}",
-        f"next             diadem send ID marie@nmi --route via:{made['name']}",
+        f"takes            what is sent with --route via:{made['name']}",
     ]
     return Answer({"carrier": made}, lines)
 
