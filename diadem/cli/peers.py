@@ -91,7 +91,10 @@ def confirm(
     known = node.peers.get(name)
     if words is None and str(known.state) == "pending":  # a person says whether they are the same; a script gives them
         if not sys.stdin.isatty():
-            raise UsageError("what are the words on the other side?", next='Give them: --words "…"')
+            raise UsageError(
+                "what are the words on the other side?",
+                next='Yours are in: diadem peer ls. Have theirs read out to you, and give them: --words "…"',
+            )
         tell(f"words            {known.words}")
         click.confirm("Does the other lab see the same words, and did you hear that from them?", abort=True, err=True)
     return _peer(node.peers.confirm(name, words), "confirmed")
@@ -214,7 +217,7 @@ def add(
     made = node.peers.carriers.add(name, url, peers=peer or ()).to_dict()
     lines = [
         f"carrier          {made['name']}, {made['url']}",
-        f"next             diadem send ID marie@nmi --route via:{made['name']}",
+        f"takes            what is sent with --route via:{made['name']}",
     ]
     return Answer({"carrier": made}, lines)
 

@@ -66,7 +66,9 @@ def test_peers_are_invited_confirmed_renamed_and_dropped(town: Town) -> None:
     assert "nmi is to be confirmed: diadem peer confirm nmi" in said("transfer", "sync", "--node", hu)
     assert "not used yet" in listed
     assert "has not confirmed this node yet" in said("peer", "ls", "--node", nmi)
-    assert "what are the words" in said("peer", "confirm", "nmi", "--node", hu, code=2)
+    asked = said("peer", "confirm", "nmi", "--node", hu, code=2)
+    assert "what are the words" in asked
+    assert "diadem peer ls" in asked, "where the words of this side are"
     assert "somebody may be between you" in said("peer", "confirm", "nmi", "--words", "a b", "--node", hu, code=4)
     peer = said_json("peer", "confirm", "nmi", "--words", words, "--node", hu)["peer"]
     assert (peer["state"], peer["id"]) == ("confirmed", town.node("nmi").id)

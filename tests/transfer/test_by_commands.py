@@ -27,7 +27,9 @@ def test_a_carrier_is_added_listed_and_removed(ends: tuple[str, str, str], tmp_p
     url = drive.as_uri().replace("file:", "drop:")
     assert "the folder is not there" in said("peer", "carrier", "add", "group-drive", url, *here, code=5)
     drive.mkdir()
-    assert "--route via:group-drive" in said("peer", "carrier", "add", "group-drive", url, "--peer", "nmi", *here)
+    added = said("peer", "carrier", "add", "group-drive", url, "--peer", "nmi", *here)
+    assert "--route via:group-drive" in added
+    assert "marie" not in added, "nobody of that name is known here"
     assert "shared with nmi" in said("peer", "carrier", "ls", *here)
     for name, wrong, why, code in (
         ("Group Drive", url, "cannot be the name of a carrier", 2),
