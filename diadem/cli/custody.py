@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from diadem.cli.options import Argument, Node, NodeAt, Option, Reason
 from diadem.cli.output import warning_lines
 from diadem.cli.verb import Answer, Commands, opened
-from diadem.errors import UsageError
+from diadem.errors import DiademError, UsageError
 from diadem.model.plain_text import count_text
 
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
+    from diadem.model.transfers import Transfer
 
 root = Commands()
 granting = root.add(Commands("grant", "Allow others to use your packages; list and explain grants.", default="add"))
@@ -190,6 +191,14 @@ def why(
     return Answer({"who": who, "package": package, "right": right, **decision}, lines, not decision["allowed"])
 
 
+def _stopped(node: Node) -> list[Transfer]:
+    """The transfers that nobody can fetch any more; none where their book cannot be read: that keeps no grant alive."""
+    try:
+        return node.transfers.stopped()
+    except DiademError:
+        return []
+
+
 @root.verb(user=True)
 def revoke(
     node: Node,
@@ -197,9 +206,9 @@ def revoke(
     reason: Reason = "",
 ) -> Answer:
     """Revoke a grant. What was delivered before stays delivered."""
-    before = {one.id for one in node.transfers.stopped()}
+    before = {one.id for one in _stopped(node)}
     document = node.revoke(grant, reason=reason).to_dict()
-    stopped = [one for one in node.transfers.stopped() if one.id not in before]
+    stopped = [one for one in _stopped(node) if one.id not in before]
     revoked = f"revoked          {document['revokes'][:12]}, at {document['time']}"
     lines = [revoked, "note             what was delivered before stays delivered"]
     for one in stopped:

@@ -79,14 +79,14 @@ NEXT: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
         State.CLOSED: frozenset(),
         State.DECLINED: frozenset(),
         State.EXPIRED: frozenset(),
-        State.REVOKED: frozenset(),
+        State.REVOKED: frozenset({State.RECEIVED}),
         State.CANCELLED: frozenset(),
     }
 )
 #: Bytes may move.
 MOVING: Final = frozenset({State.ACCEPTED, State.TRANSFERRING, State.VERIFYING})
-#: Nothing more happens.
-OVER: Final = frozenset(state for state, following in NEXT.items() if not following)
+#: Nothing more happens, but that what was taken back may have been received before that.
+OVER: Final = frozenset({State.CLOSED, State.DECLINED, State.EXPIRED, State.REVOKED, State.CANCELLED})
 
 
 def step(state: State, to: State) -> State:

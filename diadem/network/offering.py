@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -65,12 +66,13 @@ def send(
             return waiting
         found, about = measured(desk, wanted)
         corrections_of(desk, wanted.package)  # what cannot be told with it is said now, not when it is delivered
-        for dead in _open_offers(desk, wanted):  # a new grant would let their bytes go again
-            if dead.sender == wanted.sender:
-                cancel(desk, dead.id, "its grant holds no longer")
+        before = [one for one in _open_offers(desk, wanted, failed=True) if is_stopped(desk, one)]
         until = found.expires + FETCHING
         grant = ensure_read(desk.context, found.package, to=found.recipient, recipient=found.peer, expires=until)
         transfer = confined(desk, replace(found, grant=grant))
+        for dead in before:  # the new grant would let their bytes go on
+            with contextlib.suppress(Refused):  # another user's, or its receipt has just come
+                cancel(desk, dead.id, "its grant holds no longer")
         desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
         return _offer(desk, transfer, about)
 
@@ -224,18 +226,20 @@ def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
 
 def is_stopped(desk: Desk, transfer: Transfer) -> bool:
     """Whether nothing can go of what is sent from here and is not over, as its recipient may not read it any more."""
-    if transfer.direction not in (OUT, LOCAL) or transfer.state not in {State.OFFERED, *MOVING, State.FAILED}:
+    going = transfer.state in {State.OFFERED, *MOVING} or (transfer.state is State.FAILED and transfer.acceptance)
+    if transfer.direction not in (OUT, LOCAL) or not going:
         return False
     return not may_read(desk.context, transfer.package, to=transfer.recipient, recipient=transfer.peer)
 
 
-def _open_offers(desk: Desk, wanted: Transfer) -> list[Transfer]:
+def _open_offers(desk: Desk, wanted: Transfer, *, failed: bool = False) -> list[Transfer]:
     """The same offers that wait or are under way, whether anything lets their recipient read. A disk is another one."""
-    refreshed = [desk.refreshed(one) for one in desk.book.all(states={State.OFFERED, *MOVING})]
+    states = {State.OFFERED, *MOVING, *([State.FAILED] if failed else [])}
+    refreshed = [desk.refreshed(one) for one in desk.book.all(states=states)]
     return [
         one
         for one in refreshed
-        if one.state in {State.OFFERED, *MOVING}
+        if one.state in states
         and one.direction in (OUT, LOCAL)
         and (one.package, one.recipient) == (wanted.package, wanted.recipient)
         and (one.routes == (DISK,)) == (wanted.routes == (DISK,))

@@ -100,9 +100,9 @@ def receive_package(
             except NotFound as error:  # what a peer answers says not why
                 raise NotFound(
                     f"{receiving.peer} gives nothing more of this transfer: its grant was revoked or has ended, or the "
-                    "offer was withdrawn",
-                    next=f"Ask {transfer.sender} to send it again. To end it here: "
-                    f"diadem transfer cancel {transfer.id[:8]}",
+                    "offer was withdrawn, or it does not know this node or the acceptance yet",
+                    next=f"Try again: diadem transfer resume {transfer.id[:8]}   (or ask {transfer.sender} to send it "
+                    f"again, and end it here: diadem transfer cancel {transfer.id[:8]})",
                 ) from error
         return receiving.finish()
 

@@ -248,11 +248,13 @@ class TransferVerbs(DisplayList):
 
     def look(self) -> dict[str, Any]:
         """What deserves a look, for `diadem status`: offers to answer or in vain, and what is missing or not here."""
+        from diadem.network.offering import is_stopped
+
         found = self.ls(everything=True, over=False)
         waiting = [one for one in found if one.waits and one.direction in (IN, LOCAL)]
         unreceived = [one for one in found if one.direction == OUT and "receipt" in one.missing]
         unclosed = [one for one in found if "closure" in one.missing]
-        stopped = self.stopped()
+        stopped = [one for one in found if is_stopped(self.desk, one)]
         not_here = [one for one in found if one.direction == IN and one.state in MOVING]
         return {
             "waiting": [one.id for one in waiting],

@@ -586,7 +586,7 @@ def test_an_offer_and_its_grant_are_signed_on_the_laptop(laptop: Laptop) -> None
     with laptop.connect("bob") as remote, laptop.connect("gwen") as gwens:
         with pytest.raises(NotFound):
             gwens.get(package)
-        remote.send(package, "gwen@hu-berlin")
+        assert remote.send(package, "gwen@hu-berlin").id == done.id
         assert gwens.get(package).open("large.bin").read(10)
 
 

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
+
+from diadem.errors import Unreachable
 from diadem.model.transfers import State
 from diadem.network.link import Link
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import Message
+from diadem.trust.note import Checkpoint, sign_checkpoint
 from tests.transfer.folder_hub import FolderBoxes
 from tests.transfer.pair import Pair, Side, Wire, deliver_all
 from tests.transfer.star import SPOKES, SpokeDesk, Star
@@ -123,6 +127,50 @@ def test_an_offer_that_was_told_while_it_was_fetched_is_no_fault(pair: Pair) -> 
     pair.b.desk.ways = by(Crossing(pair.b.id, lambda: pair.a.desk, after=another_offer(pair)))
     assert collect(pair.b.desk, pair.a.id) == 1
     assert [side.desk.book.get(sent).state for side in (pair.a, pair.b)] == [State.OFFERED] * 2
+
+
+@pytest.mark.parametrize("by_a_new_offer", [False, True])
+def test_what_is_taken_back_while_its_receipt_is_on_its_way_was_received(pair: Pair, by_a_new_offer: bool) -> None:
+    package = pair.a.archived()
+    transfer = pair.a.node.send(package, "marie@nmi")
+    pair.b.node.accept(transfer.id, wait=False)
+
+    def lost() -> None:
+        raise Unreachable("the line is cut")
+
+    pair.b.desk.ways = by(Crossing(pair.b.id, lambda: pair.a.desk, kind="receipt", before=lost))
+    pair.b.node.transfers.sync()
+    assert pair.b.desk.book.get(transfer.id).state is State.RECEIVED
+    if by_a_new_offer:
+        pair.a.node.revoke(transfer.grant)
+        pair.a.node.send(package, "marie@nmi")
+    else:
+        pair.a.node.transfers.cancel(transfer.id)
+    assert pair.a.desk.book.get(transfer.id).state is State.REVOKED
+    assert pair.b.desk.book.get(transfer.id).state is State.RECEIVED
+    pair.b.desk.ways = by(pair.b.wire)
+    time_passes(pair.b)
+    assert [side.desk.book.get(transfer.id).state for side in (pair.b, pair.a)] == [State.CLOSED] * 2
+    assert pair.a.node.transfers.show(transfer.id).transfer.error == ""
+
+
+def test_a_receipt_that_is_never_confirmed_keeps_no_other_message_waiting(pair: Pair) -> None:
+    transfer = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.accept(transfer.id, wait=False)
+    origin, key = pair.a.node.context.ledger.checkpoint().partition("\n")[0], pair.a.node.context.keys.open("log")
+
+    def of_a_fork() -> None:
+        pair.b.desk.book.see(pair.a.id, theirs=sign_checkpoint(Checkpoint(origin, 10_000, bytes(32)), key))
+
+    pair.b.desk.ways = by(Crossing(pair.b.id, lambda: pair.a.desk, kind="receipt", after=of_a_fork))
+    pair.b.node.transfers.sync()
+    assert pair.b.desk.book.get(transfer.id).state is State.RECEIVED
+    time_passes(pair.b)
+    sent = pair.b.node.send(pair.b.archived("back"), "alice@hu-berlin")
+    deliver_all(pair.b.desk, due=False)
+    assert pair.a.desk.book.get(sent.id).state is State.OFFERED
+    (waiting,) = pair.b.desk.outbox.waiting()
+    assert (waiting.kind, waiting.transfer) == ("receipt", transfer.id)
 
 
 def test_who_is_weighed_last_does_not_hide_what_was_seen_before(pair: Pair) -> None:

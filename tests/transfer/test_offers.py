@@ -19,6 +19,7 @@ from diadem.network.incoming import receive
 from diadem.network.mail.pickup import collect
 from diadem.network.messages import Message
 from diadem.trust.note import Checkpoint, sign_checkpoint
+from tests.cli.inside import said, said_json
 from tests.transfer.pair import Pair, Side, WiredDesk, deliver_all
 from tests.transfer.towns import show_checkpoints
 
@@ -401,8 +402,17 @@ def test_both_sides_are_told_what_a_revocation_stops_and_what_to_do(pair: Pair) 
     assert pair.a.node.transfers.show(other.id).transfer.error == ""
     with pytest.raises(NotFound, match="revoked or has ended, or the offer was withdrawn") as refused:
         pair.b.node.accept(sent.id)
-    assert "Ask alice@hu-berlin to send it again" in (refused.value.next or "")
+    assert "ask alice@hu-berlin to send it again" in (refused.value.next or "")
     assert "revoked" in pair.b.node.transfers.show(sent.id).transfer.error
+
+
+def test_a_grant_is_revoked_where_the_book_of_transfers_cannot_be_read(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.a.node.close()
+    (pair.a.node.path / "network" / "network.sqlite").write_bytes(b"of a failing disk" * 1000)
+    assert "revoked" in said("revoke", sent.grant[:12], "--node", pair.a.node.path)
+    (grant,) = said_json("grant", "ls", "--node", pair.a.node.path)["grants"]
+    assert grant["state"] == "revoked"
 
 
 def test_what_is_here_already_is_said_to_be_here(pair: Pair) -> None:

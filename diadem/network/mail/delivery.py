@@ -99,7 +99,7 @@ def deliver(desk: Desk, waiting: Outgoing) -> bool:
 
 
 def _called(desk: Desk, outgoing: Outgoing) -> bool:
-    """Hand over one message directly, and take in what answers it."""
+    """Hand over one message directly, and take in what answers it; False where nobody answers, or it cannot go."""
     routes = route_book(desk.context)
     try:
         link, message = desk.link(outgoing.peer), message_of(desk, outgoing)
@@ -114,7 +114,7 @@ def _called(desk: Desk, outgoing: Outgoing) -> bool:
         if answer.get("state") == UNPROVEN:
             require_provable(desk, str(answer.get("seen", "")), shown=shown)
             desk.outbox.put_off(outgoing, _CROSSED, desk.now)
-            return False
+            return True
     except (Unreachable, NotFound) as error:  # not there, or this node is not yet confirmed there
         routes.failed(outgoing.peer, DIRECT, desk.now, error.message)
         desk.outbox.put_off(outgoing, error.message, desk.now)
@@ -123,7 +123,8 @@ def _called(desk: Desk, outgoing: Outgoing) -> bool:
         _refused(desk, outgoing, error)
         return True
     routes.worked(outgoing.peer, DIRECT, desk.now)
-    return _answered(desk, outgoing, answer.get("messages", ()))
+    _answered(desk, outgoing, answer.get("messages", ()))
+    return True
 
 
 def _put_down(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer) -> bool:
@@ -208,24 +209,23 @@ def begin_introduction(desk: Desk, one: PendingIntroduction, *, seen: str = "") 
     put_introduction(desk, one, seen=seen)
 
 
-def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> bool:
+def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> None:
     """A message has arrived; what answers it is taken in, and only then it leaves the outbox: nobody answers twice.
 
-    False where an answer does not go on from what was seen of the other log since: it is asked for another one.
+    Where an answer does not go on from what was seen of the other log since, another one is asked for later.
     """
     try:
         for document in documents:
             taken = receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
             if canonical.decode(taken, where="answer", limit=MAX_ANSWER).get("state") == UNPROVEN:
                 desk.outbox.say_anew(outgoing, _CROSSED, desk.now)
-                return False
+                return
     except (StoreError, Unreachable):  # not now: it is told, and answered, again
         raise
     except DiademError:
         desk.outbox.remove(outgoing.id)
         raise
     desk.outbox.remove(outgoing.id)
-    return True
 
 
 def require_provable(desk: Desk, seen: str, *, shown: str) -> None:
