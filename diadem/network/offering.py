@@ -24,7 +24,7 @@ from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, Transfer
 from diadem.network.accepting import cancel
 from diadem.network.closing import corrections_of
 from diadem.network.desk import Desk, outgoing
-from diadem.network.grants import ensure_read, is_direct_only, may_read
+from diadem.network.grants import ensure_read, is_direct_only, is_stopped
 from diadem.network.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES, OFFER, PNG
 from diadem.network.relay.carriers import routes_to
 from diadem.network.routing import called_directly, require_way
@@ -219,14 +219,7 @@ def transfer_of(entry_id: str, said: Mapping[str, Any], *, title: str, created: 
 
 def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
     """The same offer, where it still waits or is under way and its recipient may read it: it is not made twice."""
-    return next((known for known in _open_offers(desk, wanted) if not is_stopped(desk, known)), None)
-
-
-def is_stopped(desk: Desk, transfer: Transfer) -> bool:
-    """Whether nothing can go of what is sent from here and is not over, as its recipient may not read it any more."""
-    if transfer.direction not in (OUT, LOCAL) or transfer.state not in {State.OFFERED, *MOVING, State.FAILED}:
-        return False
-    return not may_read(desk.context, transfer.package, to=transfer.recipient, recipient=transfer.peer)
+    return next((known for known in _open_offers(desk, wanted) if not is_stopped(desk.context, known)), None)
 
 
 def _open_offers(desk: Desk, wanted: Transfer) -> list[Transfer]:

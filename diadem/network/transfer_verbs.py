@@ -90,15 +90,15 @@ class TransferVerbs(DisplayList):
 
     def stopped(self) -> list[Transfer]:
         """List open transfers from here whose recipients may not read the package any more: a grant was revoked."""
-        from diadem.network.offering import is_stopped
+        from diadem.network.grants import is_stopped
 
-        return Rows(one for one in self.ls(everything=True, over=False) if is_stopped(self.desk, one))
+        return Rows(one for one in self.ls(everything=True, over=False) if is_stopped(self.desk.context, one))
 
     def _seen(self, transfer: Transfer) -> Transfer:
         """A transfer, with what stops it where its recipient may not read the package any more."""
-        from diadem.network.offering import is_stopped
+        from diadem.network.grants import is_stopped
 
-        if not is_stopped(self.desk, transfer):
+        if not is_stopped(self.desk.context, transfer):
             return transfer
         advice = f"Ask {transfer.sender} to send it again."
         if transfer.sender == self.desk.context.address:
