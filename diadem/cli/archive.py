@@ -327,10 +327,12 @@ def export(
             if not disk["done"]:
                 would = f"would export     {what}, into {disk['folder']}; nothing was written or offered"
                 return Answer(disk, [would])
+            new, folder = disk["objects"], disk["folder"]
+            written = f"{count_text(new, 'object')} into {folder}" if new else f"before: every object is in {folder}"
             lines = [
                 f"exported         {what}, sealed for their node",
                 f"transfer         {offered['id']}, until {offered['expires'][:10]}",
-                f"written          {disk['objects']} objects into {disk['folder']}; run it again to resume",
+                f"written          {written}",
                 "on the other side: diadem import FOLDER",
             ]
             return Answer(disk, lines)
@@ -346,7 +348,8 @@ def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"exported         {amount} in {duration_text(document['seconds'])}, every byte proven"
         yield f"ZIP              {document['path']} ({size_text(document['bytes'])})"
         yield f"SHA-256          {document['sha256']}"
-        yield f"given to         {document['to']}: recorded in your log; the recipient has not confirmed it yet"
+        custody = f"diadem custody {document['packages'][0][7:19]}"
+        yield f"given to         {document['to']}: recorded in your log, see: {custody}"
     else:
         yield f"would export     {amount} to {document['path']}; nothing was written"
     redaction = document["redaction"]
@@ -363,8 +366,8 @@ def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
     if redaction is not None:
         yield from _redaction_lines(redaction)
     if document["done"] and word == "package":
-        confirm = "by phone or a separate mail, and ask them to confirm receipt."
-        yield f"next             Give the recipient the package id {confirm}"
+        yield "next             Give the recipient the package id by phone or a separate mail."
+        yield "                 A ZIP brings no receipt: keep what they answer. What is exported with --to brings one."
 
 
 def _redaction_lines(redaction: Mapping[str, Any]) -> Iterator[str]:
@@ -398,10 +401,10 @@ def import_(
     """Import a package from a disk, a ZIP or a folder. Every byte is proven first."""
     document = node.import_(folder, store=store, dry_run=dry_run, listener=listener).to_dict()
     transfer = document["transfer"]
-    return Answer(document, _imported_lines(document), bool(transfer and transfer["error"]))
+    return Answer(document, _imported_lines(document, folder), bool(transfer and transfer["error"]))
 
 
-def _imported_lines(document: Mapping[str, Any]) -> Iterator[str]:
+def _imported_lines(document: Mapping[str, Any], folder: Path) -> Iterator[str]:
     from diadem.cli.transfers import landed_lines, transfer_line
 
     transfer = document["transfer"]
@@ -409,10 +412,12 @@ def _imported_lines(document: Mapping[str, Any]) -> Iterator[str]:
         for one in document["packages"]:
             yield from archived_lines(one)
         for one in () if document["done"] else document["found"]:
-            yield f"would import     {one}, proven whole"
+            yield f"{'here already' if one in document['here'] else 'would import':16} {one}, proven whole"
+    elif not document["done"] and transfer["state"] in ("received", "closed"):
+        yield f"here already     {transfer['title']}, {size_text(transfer['bytes'])}, from {transfer['sender']}"
     elif not document["done"]:
         yield f"would import     {transfer['title']}, {size_text(transfer['bytes'])}, from {transfer['sender']}"
-        yield "next             diadem import FOLDER   (accepts it; it waits in the inbox too)"
+        yield f"next             diadem import {quoted(folder)}   (accepts it; it waits in the inbox too)"
     else:
         yield transfer_line(transfer)
         yield from landed_lines(transfer)

@@ -14,7 +14,7 @@ from diadem.cli.options import Argument, Json, Node, NodeAt, Option, Reason
 from diadem.cli.output import print_error
 from diadem.cli.verb import RECOVERY_VARIABLE, Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import DiademError, UsageError
-from diadem.model.plain_text import count_text, size_text, slug
+from diadem.model.plain_text import count_text, quoted, size_text, slug
 
 root = Commands()
 stores = root.add(Commands("store", "The stores of a node, where its packages are kept."))
@@ -208,10 +208,19 @@ def add_store(
     lines = ["store            " + _store_line(state)]
     if state["name"] in before:
         lines.append("note             it was there already")
+    steps = ["next             diadem repair   (writes the copies that the policy wants)"]
     if same:
-        lines.append(f"note             it is on the same disk as {', '.join(same)}: the two count as one copy")
-    lines.append("next             diadem repair   (writes the copies that the policy wants)")
-    return Answer({"store": state, "same_place_as": same}, lines)
+        note = f"it is on the same disk as {', '.join(same)}: the two count as one copy"
+        wanted, places = node.policy.copies.minimum, {one.place for one in node.stores if not one.read_only}
+        if len(places) < wanted:  # a repair would copy, and end with what is still wanted
+            note += f", and the policy wants {wanted} on different disks"
+            move = f"diadem store move {state['name']} {quoted(url)} --place another-disk"
+            steps = [
+                "next             diadem store add PLACE   (on another disk; then: diadem repair)",
+                f"or               {move}   (if it is on another one after all; then: diadem repair)",
+            ]
+        lines.append(f"note             {note}")
+    return Answer({"store": state, "same_place_as": same}, [*lines, *steps])
 
 
 def _store_line(state: Mapping[str, Any]) -> str:

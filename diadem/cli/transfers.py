@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from diadem.cli.options import Argument, Listener, MaxRate, Node, Option, StoreOf
 from diadem.cli.output import duration_text, minute
 from diadem.cli.verb import Answer, Commands
-from diadem.model.plain_text import size_text
+from diadem.model.plain_text import count_text, size_text
 from diadem.model.transfers import State
 
 root = Commands()
@@ -58,7 +58,21 @@ def _on_the_way(node: Any, transfer: str) -> tuple[Sequence[str], str]:
 def inbox(node: Node) -> Answer:
     """List the offers that wait for your answer."""
     offers = [offer.to_dict() for offer in node.inbox()]
-    return Answer({"offers": offers}, _offers_lines(offers))
+    waits = list(_unmet(node))
+    return Answer({"offers": offers, "waits": waits}, [*_offers_lines(offers), *(f"waits     {one}" for one in waits)])
+
+
+def _unmet(node: Any) -> Iterator[str]:
+    """From whom no offer can come yet, as far as is known here, because one side has not confirmed the other."""
+    for peer in getattr(node, "peers", None) or ():  # a laptop has none
+        if peer.state == "pending":
+            yield f"{peer.name} is to be confirmed: diadem peer confirm {peer.name}"
+        elif peer.state == "confirmed" and peer.seen_as == "pending":
+            confirm = f"diadem peer confirm {node.context.settings.name}"
+            yield (
+                f"{peer.name} has not confirmed this node yet, and offers nothing before: ask its people to run "
+                f"{confirm}   (the words: {peer.words})"
+            )
 
 
 def _offers_lines(offers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -220,7 +234,8 @@ def _details_lines(details: Mapping[str, Any]) -> list[str]:
     if counts["received"] or counts["reused"]:
         lines.append(
             f"  received    {size_text(counts['received'])}, {size_text(counts['again'])} of it again; "
-            f"{size_text(counts['reused'])} were here; {counts['retries']} new connections"
+            f"{size_text(counts['reused'])} were here"
+            + (f"; {count_text(counts['retries'], 'new connection')}" if counts["retries"] else "")
         )
     if details["rate"] and details["done"] < details["bytes"]:
         lines.append(f"  left        {duration_text((details['bytes'] - details['done']) / details['rate'])}")

@@ -28,6 +28,7 @@ from diadem.model import canonical
 from diadem.model.display import Display
 from diadem.model.documents import Document, Id, NodeId
 from diadem.model.ports import Bundle, Listener
+from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
 from diadem.model.routes import DISK
 from diadem.model.transfers import IN, MOVING, State, Transfer, new_id
@@ -288,12 +289,15 @@ class Imported(Display):
         What was taken in of packages that were handed over: folders, or a ZIP of ``export``.
     found : sequence of str
         Their ids.
+    here : sequence of str
+        Ids of those that a dry run found to be in a store of this node already.
     """
 
     offered: Transfer | None
     done: bool = True
     packages: Sequence[Archived] = ()
     found: Sequence[str] = ()
+    here: Sequence[str] = ()
 
     @property
     def transfer(self) -> Transfer:
@@ -303,12 +307,13 @@ class Imported(Display):
         return self.offered
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object: ``transfer``, ``done``, ``packages``, ``found``."""
+        """A JSON object: ``transfer``, ``done``, ``packages``, ``found``, ``here``."""
         return {
             "transfer": None if self.offered is None else self.offered.to_dict(),
             "done": self.done,
             "packages": [one.to_dict() for one in self.packages],
             "found": list(self.found),
+            "here": list(self.here),
         }
 
 
@@ -320,7 +325,10 @@ def import_packages(
     if dry_run:
         for bundle in packages:
             verify(bundle, level=Level.FULL, listener=listener).raise_for_findings()
-        return Imported(None, done=False, found=[str(open_tag_files(bundle).id) for bundle in packages])
+        found = [str(open_tag_files(bundle).id) for bundle in packages]
+        known = filter(context.catalogue.has, found)
+        here = [one for one in known if any(copy.state == PRESENT for copy in context.catalogue.replicas(one))]
+        return Imported(None, done=False, found=found, here=here)
     require_no_secrets(context, [path])
     taken = take_in(context, path, packages, store=store, listener=listener)
     return Imported(None, packages=taken, found=[str(one.package.id) for one in taken])

@@ -11,6 +11,7 @@ from diadem.errors import NotFound
 from diadem.model.access import DIRECT_ONLY, PEER, USER, Asker, Right
 from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft
+from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer
 from diadem.node.access.askers import require, require_still
 from diadem.node.access.grant import grant_draft, state_grant
 from diadem.node.context import Context
@@ -34,6 +35,14 @@ def may_read(context: Context, package: str, *, to: str, recipient: str) -> bool
     except NotFound:
         return False
     return True
+
+
+def is_stopped(context: Context, transfer: Transfer) -> bool:
+    """Whether nothing can go of what is sent from here and is not over, as its recipient may not read it any more."""
+    going = transfer.state in {State.OFFERED, *MOVING} or (transfer.state is State.FAILED and transfer.acceptance)
+    if transfer.direction not in (OUT, LOCAL) or not going:
+        return False
+    return not may_read(context, transfer.package, to=transfer.recipient, recipient=transfer.peer)
 
 
 def is_direct_only(context: Context, package: str, *, to: str, recipient: str) -> bool:

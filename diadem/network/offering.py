@@ -25,7 +25,7 @@ from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, Transfer
 from diadem.network.accepting import cancel
 from diadem.network.closing import corrections_of
 from diadem.network.desk import Desk, outgoing
-from diadem.network.grants import ensure_read, is_direct_only, may_read
+from diadem.network.grants import ensure_read, is_direct_only, is_stopped
 from diadem.network.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES, OFFER, PNG
 from diadem.network.relay.carriers import routes_to
 from diadem.network.routing import called_directly, require_way
@@ -66,7 +66,7 @@ def send(
             return waiting
         found, about = measured(desk, wanted)
         corrections_of(desk, wanted.package)  # what cannot be told with it is said now, not when it is delivered
-        before = [one for one in _open_offers(desk, wanted, failed=True) if is_stopped(desk, one)]
+        before = [one for one in _open_offers(desk, wanted, failed=True) if is_stopped(desk.context, one)]
         until = found.expires + FETCHING
         grant = ensure_read(desk.context, found.package, to=found.recipient, recipient=found.peer, expires=until)
         transfer = confined(desk, replace(found, grant=grant))
@@ -221,15 +221,7 @@ def transfer_of(entry_id: str, said: Mapping[str, Any], *, title: str, created: 
 
 def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
     """The same offer, where it still waits or is under way and its recipient may read it: it is not made twice."""
-    return next((known for known in _open_offers(desk, wanted) if not is_stopped(desk, known)), None)
-
-
-def is_stopped(desk: Desk, transfer: Transfer) -> bool:
-    """Whether nothing can go of what is sent from here and is not over, as its recipient may not read it any more."""
-    going = transfer.state in {State.OFFERED, *MOVING} or (transfer.state is State.FAILED and transfer.acceptance)
-    if transfer.direction not in (OUT, LOCAL) or not going:
-        return False
-    return not may_read(desk.context, transfer.package, to=transfer.recipient, recipient=transfer.peer)
+    return next((known for known in _open_offers(desk, wanted) if not is_stopped(desk.context, known)), None)
 
 
 def _open_offers(desk: Desk, wanted: Transfer, *, failed: bool = False) -> list[Transfer]:

@@ -90,15 +90,15 @@ class TransferVerbs(DisplayList):
 
     def stopped(self) -> list[Transfer]:
         """List open transfers from here whose recipients may not read the package any more: a grant was revoked."""
-        from diadem.network.offering import is_stopped
+        from diadem.network.grants import is_stopped
 
-        return Rows(one for one in self.ls(everything=True, over=False) if is_stopped(self.desk, one))
+        return Rows(one for one in self.ls(everything=True, over=False) if is_stopped(self.desk.context, one))
 
     def _seen(self, transfer: Transfer) -> Transfer:
         """A transfer, with what stops it where its recipient may not read the package any more."""
-        from diadem.network.offering import is_stopped
+        from diadem.network.grants import is_stopped
 
-        if not is_stopped(self.desk, transfer):
+        if not is_stopped(self.desk.context, transfer):
             return transfer
         advice = f"Ask {transfer.sender} to send it again."
         if transfer.sender == self.desk.context.address:
@@ -248,13 +248,13 @@ class TransferVerbs(DisplayList):
 
     def look(self) -> dict[str, Any]:
         """What deserves a look, for `diadem status`: offers to answer or in vain, and what is missing or not here."""
-        from diadem.network.offering import is_stopped
+        from diadem.network.grants import is_stopped
 
         found = self.ls(everything=True, over=False)
         waiting = [one for one in found if one.waits and one.direction in (IN, LOCAL)]
         unreceived = [one for one in found if one.direction == OUT and "receipt" in one.missing]
         unclosed = [one for one in found if "closure" in one.missing]
-        stopped = [one for one in found if is_stopped(self.desk, one)]
+        stopped = [one for one in found if is_stopped(self.desk.context, one)]
         not_here = [one for one in found if one.direction == IN and one.state in MOVING]
         return {
             "waiting": [one.id for one in waiting],

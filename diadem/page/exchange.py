@@ -391,10 +391,12 @@ def take_from_disk(state: PageState, request: Request) -> Response:
 def _look_at_disk(state: PageState, folder: Path, listener: Listener) -> Outcome:
     found, again = state.node.import_(folder, dry_run=True, listener=listener), link(DISK, folder=folder)
     if found.offered is None:
-        told = ", ".join(f"{id_[:19]}…" for id_ in found.found)
+        told = ", ".join(f"{id_[:19]}…{' (here already)' if id_ in found.here else ''}" for id_ in found.found)
         return Outcome(f"{count_text(len(found.found), 'package')}, proven whole: {told}", again)
     one = found.offered
     what = f"{one.title}, {size_text(one.bytes)}, from {one.sender}"
+    if one.state is not State.OFFERED:
+        return Outcome(f"{what}: it is {one.state.word} already.", again)
     return Outcome(f"{what}: the offer was checked, and waits for your answer.", again)
 
 

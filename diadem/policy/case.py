@@ -250,7 +250,7 @@ class Holds:
     """How a rule stands that nothing breaks."""
 
     text: str
-    #: ``holds``; ``info`` where it holds only by what was seen before; ``idle`` where there is nothing to ask about.
+    #: ``holds``; ``info`` where it holds only by what was seen before, or not of all; ``idle`` where nothing is asked.
     mark: str = "holds"
 
 

@@ -220,10 +220,15 @@ def scrub(case: Case) -> Answer:
     if found:
         return found
     proven = [store.proven_since for store in case.read_stores if store.proven_since]
+    # What is known to be damaged or gone was read too, but proves nothing: other rules say what is to be done with it.
+    without = sum(store.damaged + store.missing + store.unproven.count for store in case.read_stores)
+    if without and not proven:
+        return of_packages(case, "no copy is proven", doubted=True)
+    copies = f"every copy but {without:,}" if without else "every copy"
     intervals = {case.policy.scrub.interval_for(store.state.kind) for store in case.read_stores}
     every = f"the last {duration_words(intervals.pop())}" if len(intervals) == 1 else "the interval of its store"
     oldest = f" (the oldest proof: {min(proven).date().isoformat()})" if proven else ""
-    return of_packages(case, f"every copy was proven within {every}{oldest}")
+    return of_packages(case, f"{copies} was proven within {every}{oldest}", doubted=without > 0)
 
 
 @rule(

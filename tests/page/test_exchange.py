@@ -177,6 +177,12 @@ def test_what_comes_by_post_and_by_a_shared_folder(chromium: Any, both: Labs) ->
         bob.window.fill("[name=folder]", str(parcel))
         bob.click("text=Archive it")
         bob.until("1 package archived, every byte proven.")
+        for place, told in ((disk, "it is received already"), (parcel, "(here already)")):
+            bob.go("/exchange/disk")
+            assert "marie@nmi" not in bob.text, "nothing is printed that is to be filled in"
+            bob.window.fill("[name=folder]", str(place))
+            bob.click("text=See what is in it")
+            bob.until(told)
 
         bob.go("/exchange/peers")
         bob.unfold()

@@ -340,6 +340,17 @@ def test_what_holds_is_said_with_its_oldest_proof() -> None:
     assert [store.proven_since for store in status.stores] == [NOW - 30 * DAY, NOW]
 
 
+@pytest.mark.parametrize("state", [SUSPECT, MISSING])
+def test_a_damaged_copy_is_not_among_those_that_were_proven(state: str) -> None:
+    status = judged([package(1, replica("main", 30), replica("nas", state=state))], [MAIN, NAS])
+    line = next(line for line in status.rules if line.rule == "scrub.interval")
+    assert line.mark == "info", "the rule does not hold of a copy that was found damaged"
+    assert line.text == "every copy but 1 was proven within the last 90 days (the oldest proof: 2026-02-12)"
+    only = judged([package(1, replica("main", state=state))], [MAIN, NAS])
+    line = next(line for line in only.rules if line.rule == "scrub.interval")
+    assert (line.mark, line.text) == ("info", "no copy is proven")
+
+
 # -- parity, metadata, custody, node -------------------------------------------------------------------------------
 
 

@@ -70,7 +70,8 @@ def test_a_console_without_marks_gets_letters() -> None:
     text = shown(packages, [MAIN, NAS], ascii_only=True, node=NodeState("hu"))
     assert text.isascii()
     assert "\n  NO copies" in text
-    assert "\n  ok scrub" in text
+    assert "\n  ok stores" in text
+    assert "\n  -  scrub" in text
     assert "\n  !  recovery file" in text
 
 

@@ -698,7 +698,12 @@ def command(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
 def test_a_second_server_of_the_node_is_refused(served: Served) -> None:
     found = command(served.folder, "--listen", f"127.0.0.1:{free_ports(1)[0]}")
     assert found.returncode == 4
-    assert "already served" in json.loads(found.stdout or found.stderr)["error"]["message"]
+    message = json.loads(found.stdout or found.stderr)["error"]["message"]
+    assert "already served" in message
+    assert f"at 127.0.0.1:{served.port}" in message
+    process = int(message.partition("(process ")[2].partition(")")[0])
+    assert process != os.getpid()
+    os.kill(process, 0)  # it lives
 
 
 def test_a_server_begins_says_so_and_ends_soon(served: Served, tmp_path: Path) -> None:

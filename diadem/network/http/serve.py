@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import multiprocessing
 import os
@@ -11,12 +12,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import Refused, UsageError
+from diadem.errors import Refused, StoreError, UsageError
 from diadem.model.peers import PeerState
 from diadem.network.exchange import Route
 from diadem.network.http.address import Address
@@ -36,8 +38,11 @@ from diadem.node.node import Node
 from diadem.node.peers.book import FOLDER, peer_book
 from diadem.node.peers.notes import own_hubs, relays
 from diadem.store.system import use_one_heap
+from diadem.store.whole import write_whole
 
 _HUB_LOG: Final = logging.getLogger("diadem.network.http.hub")
+#: Which process serves a node, and where: beside the lock that it holds.
+_SERVER_FILE: Final = f"locks/{SERVE_LOCK}.json"
 #: Seconds that requests and jobs get to end when the server is stopped.
 PATIENCE: Final = 5
 #: Objects that are made between two looks for cycles; and looks before a longer one.
@@ -158,7 +163,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Announcement], None])
 def _call_others(context: Context, plan: Plan, told: Callable[[Announcement], None]) -> None:
     """Do what a node that serves does by itself, and answer nobody."""
     ended = threading.Event()
-    with _only_server(context), _catch_signals(ended):
+    with _only_server(context, "and only calls others"), _catch_signals(ended):
         log_to_stderr(_level(plan))
         work = JobRunner(jobs(context), lambda _name, _well: None)
         told(_announcement(context, plan, "", ""))
@@ -185,7 +190,7 @@ def _catch_signals(ended: threading.Event) -> Iterator[None]:
 def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Announcement], None]) -> None:
     if plan.workers > 1:
         _require_nobody_pushes(context)
-    with _only_server(context):
+    with _only_server(context, f"at {listen}"):
         listen.require_free()
         files = tls_files(context)
         log_to_stderr(_level(plan))
@@ -319,17 +324,32 @@ def _spawn_workers() -> Iterator[None]:
 
 
 @contextmanager
-def _only_server(context: Context) -> Iterator[None]:
-    """One server a node: two would share a port without a word, and do every job twice."""
-    lock = node_lock(context.folder, SERVE_LOCK)
+def _only_server(context: Context, where: str) -> Iterator[None]:
+    """One server a node: two would share a port without a word, and do every job twice. Says `where` it listens."""
+    lock, server = node_lock(context.folder, SERVE_LOCK), context.folder / _SERVER_FILE
     if not lock.acquire():
         raise Refused(
-            "this node is already served", where=str(context.folder), next="Stop the other one, or leave it running."
+            f"this node is already served{_who(server)}",
+            where=str(context.folder),
+            next="Stop the other one, or leave it running.",
         )
     try:
+        with suppress(StoreError):  # on a full disk who asks is told less; the lock says it too
+            write_whole(server, json.dumps({"process": os.getpid(), "where": where}).encode())
         yield
     finally:
+        with suppress(OSError):
+            server.unlink()
         lock.remove()
+
+
+def _who(server: Path) -> str:
+    """Where a server listens and which process it is, as it has written; "" where that cannot be read."""
+    try:
+        said = json.loads(server.read_bytes())
+        return f" {said['where']} (process {said['process']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _sweep_nonces(context: Context, nonces: Nonces, _: threading.Event) -> bool:

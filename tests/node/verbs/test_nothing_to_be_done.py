@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
 
 from tests.cli.inside import said, said_json
@@ -19,6 +22,20 @@ def test_there_is_no_other_place(lab: Lab) -> None:
         "diadem store add PLACE\n"
     )
     assert said("repair", "--dry-run", "--node", lab.node.path, "--quiet", code=1) == text
+
+
+def test_a_store_on_the_same_disk_is_said_to_be_too_little_at_once(lab: Lab) -> None:
+    lab.archived("s")
+    at = ("--node", lab.node.path)
+    added = said("store", "add", lab.second, "--name", "second", *at)
+    assert "same disk as main: the two count as one copy, and the policy wants 2 on different disks" in added
+    assert "next             diadem store add PLACE   (" in added, "a repair alone would end with 1"
+    (advice,) = re.findall(r"^or +diadem (store move .*?)   ", added, re.MULTILINE)
+    said(*shlex.split(advice), *at)
+    assert "2 proven copies" in said("repair", "--quiet", *at) + said("status", *at, code=None)
+    third = said("store", "add", lab.root / "third", *at)
+    assert "next             diadem repair   (" in third, "there are places enough"
+    said("repair", *at)
 
 
 def test_the_other_place_is_away(lab: Lab) -> None:
