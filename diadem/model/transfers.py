@@ -78,14 +78,14 @@ NEXT: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
         State.FAILED: frozenset({State.TRANSFERRING, State.REVOKED, State.CANCELLED}),
         State.CLOSED: frozenset(),
         State.DECLINED: frozenset(),
-        State.EXPIRED: frozenset(),
+        State.EXPIRED: frozenset({State.RECEIVED}),
         State.REVOKED: frozenset({State.RECEIVED}),
         State.CANCELLED: frozenset(),
     }
 )
 #: Bytes may move.
 MOVING: Final = frozenset({State.ACCEPTED, State.TRANSFERRING, State.VERIFYING})
-#: Nothing more happens, but that what was taken back may have been received before that.
+#: Nothing more happens; but what was taken back, or not answered in time, may turn out to have been received.
 OVER: Final = frozenset({State.CLOSED, State.DECLINED, State.EXPIRED, State.REVOKED, State.CANCELLED})
 
 

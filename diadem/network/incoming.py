@@ -254,7 +254,8 @@ def _accepted(desk: Desk, peer: Peer, message: Message) -> Answer:
     return _state(_take_acceptance(desk, transfer, acceptance))
 
 
-def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Transfer:
+def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven, *, received: bool = False) -> Transfer:
+    """The transfer as it was accepted; also one that was taken back, where it was `received` nevertheless."""
     said = acceptance.said
     if "rule" not in said:
         _by_user(acceptance)
@@ -263,21 +264,17 @@ def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Tran
     _require(said["package"] == transfer.package, "the acceptance is of another package")
     _require(said.get("sender", desk.node) == desk.node, "the acceptance is for another node")
     _require(said["route"] in transfer.routes, "the acceptance names a route that was not offered")
-    _require(transfer.state is State.OFFERED, f"the offer is {transfer.state}")
+    _require(transfer.state is State.OFFERED or received, f"the offer is {transfer.state.word}")
     _require(int(said["ceiling"]) < _COUNTABLE, "no limit can be so high")
     relays = relay_book(desk.context)
     with desk.book.together():
         if "relay" in said:
             know_relay(relays, transfer, str(said["route"]), str(said["relay"]), str(said["seal"]))
-        return desk.book.step(
-            transfer.id,
-            State.ACCEPTED,
-            desk.now,
-            statement=acceptance.id,
-            acceptance=acceptance.id,
-            ceiling=int(said["ceiling"]),
-            route=str(said["route"]),
-        )
+        how = {"acceptance": acceptance.id, "ceiling": int(said["ceiling"]), "route": str(said["route"])}
+        if transfer.state is State.OFFERED:
+            return desk.book.step(transfer.id, State.ACCEPTED, desk.now, statement=acceptance.id, **how)
+        desk.book.change(transfer.id, **how)
+        return desk.book.get(transfer.id)
 
 
 def _declined(desk: Desk, peer: Peer, message: Message) -> Answer:
@@ -371,7 +368,7 @@ def _received(desk: Desk, peer: Peer, message: Message) -> Answer:
     receipt = _one(evidence, message, "receipt")
     said = receipt.said
     if not transfer.acceptance:  # the acceptance got lost on its way: it is in the same chain
-        transfer = _take_acceptance(desk, transfer, _one(evidence, message, "acceptance"))
+        transfer = _take_acceptance(desk, transfer, _one(evidence, message, "acceptance"), received=True)
     _require(said["offer"] == transfer.offer, "the receipt is for another offer")
     _require(said["acceptance"] == transfer.acceptance, "the receipt is for another acceptance")
     _require(said["package"] == transfer.package, "the receipt is for another package")

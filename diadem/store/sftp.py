@@ -304,10 +304,13 @@ class _Channel(paramiko.SFTPClient):  # type: ignore[misc]  # paramiko has no ty
 
         A server that does not know how is believed without: what it took is as sure as its disk.
         """
+        self._code = 0
         try:
             if _FSYNC.encode() in self._extensions:
                 self._request(CMD_EXTENDED, _FSYNC, file.handle)
         except OSError as error:
+            if not self._code:  # it answered nothing: the line is cut, and nothing is known of its disk
+                raise
             if self._code != SFTP_OP_UNSUPPORTED:
                 raise OSError(f"its disk did not take the file ({error})") from error
         file._closed = True  # noqa: SLF001  paramiko's own does not tell what a disk says that notices only now

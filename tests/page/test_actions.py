@@ -140,6 +140,7 @@ NOT_HERE = {
     "samples.import_": "an edited sheet, whose changes are agreed to line by line in the terminal",
     "stores.lose": "gives up every copy in a store at once: said in the terminal, where it is asked for twice",
     "transfers.look": "for status",
+    "transfers.stopped": "the list and each transfer say it",
     "watched.plan": "what a round would do, file by file: the command's dry run",
     "watched.run": "watches until it is ended: a command that runs as a service",
     "watched.state": "the file behind the report",

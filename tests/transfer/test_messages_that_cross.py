@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -152,6 +153,26 @@ def test_what_is_taken_back_while_its_receipt_is_on_its_way_was_received(pair: P
     time_passes(pair.b)
     assert [side.desk.book.get(transfer.id).state for side in (pair.b, pair.a)] == [State.CLOSED] * 2
     assert pair.a.node.transfers.show(transfer.id).transfer.error == ""
+
+
+@pytest.mark.parametrize("ends", ["taken back", "expired"])
+def test_what_ends_while_its_disk_is_in_the_post_was_received(pair: Pair, tmp_path: Path, ends: str) -> None:
+    for side in (pair.a, pair.b):
+        side.wire.down = True
+    sent = pair.a.node.export_disk(pair.a.archived(), "marie@nmi", tmp_path / "disk").transfer
+    assert sent is not None
+    assert pair.b.node.import_(tmp_path / "disk").transfer.state is State.RECEIVED
+    if ends == "expired":
+        later = sent.expires + timedelta(days=1)
+        pair.a.node.context.clock = lambda: later
+        assert pair.a.node.transfers.ls()[0].state is State.EXPIRED
+    else:
+        pair.a.node.transfers.cancel(sent.id)
+    for side in (pair.a, pair.b):
+        side.wire.down = False
+    time_passes(pair.b, pair.a)
+    assert [side.desk.book.get(sent.id).state for side in (pair.b, pair.a)] == [State.CLOSED] * 2
+    assert pair.b.node.transfers.show(sent.id).transfer.error == ""
 
 
 def test_a_receipt_that_is_never_confirmed_keeps_no_other_message_waiting(pair: Pair) -> None:
