@@ -189,6 +189,18 @@ def test_a_package_whose_name_the_disk_did_not_take_is_owed(site: Site) -> None:
     assert not faults(site.folder / "second")
 
 
+def test_a_package_that_is_there_already_is_forced_to_disk_before_it_is_said_to_be_archived(site: Site) -> None:
+    """Whoever gave it its name may have failed in that."""
+    site.put_back()
+    years = next((site.folder / "main").glob("2*")).name
+    words = ("archive", site.source("new"), "--now", "--as-one")
+    code, said = site.failing(words, "fsync", f"main/{years}:second/{years}", "n=1", f"errno={errno.EIO}", "sticky=1")
+    assert code != 0, said
+    assert list((site.folder / "main" / years).glob("*new*"))
+    code, said = site.failing(words, "fsync", f"main/{years}", "n=0")
+    assert (code, site.counts[0] > 0) == (0, True), said
+
+
 def test_a_file_whose_name_the_disk_did_not_take_is_forced_to_it_again(site: Site) -> None:
     """A file of a package that is exchanged whole: what reads right afterwards may be in the system's memory alone."""
     site.put_back()
