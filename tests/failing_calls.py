@@ -229,11 +229,19 @@ class Site:
 
     def failing(self, words: Sequence[object], call: str, under: str, *more: object) -> tuple[int, str]:
         """A command of which a call fails; `call` may be several sorts, ":" between them."""
+        return self.run(words, self._plan(call, under, *more))
+
+    def failing_program(self, words: Sequence[str], call: str, under: str, *more: object) -> tuple[int, str]:
+        """The same of any program; what it says as it fails."""
+        variables = {**os.environ, "LD_PRELOAD": str(self._library), "FAILING_CALLS": self._plan(call, under, *more)}
+        done = subprocess.run(words, check=False, env=variables, capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    def _plan(self, call: str, under: str, *more: object) -> str:
         self._count_anew()
         folders = ":".join(str(self.folder / name) for name in under.split(":"))
         sorts = call.replace(":", ",")
-        plan = ";".join(map(str, (f"calls={sorts}", f"count={self._counter}", f"under={folders}", *more)))
-        return self.run(words, plan)
+        return ";".join(map(str, (f"calls={sorts}", f"count={self._counter}", f"under={folders}", *more)))
 
     def _count_anew(self) -> None:
         self._counter.write_bytes(bytes(COUNTERS))

@@ -105,8 +105,6 @@ class Arrival(Stage):
 
     def __init__(self, folder: Path, lock: FileLock) -> None:
         super().__init__(folder, lock)
-        #: Whether the bag has left this place: it was published, and the process ended before that was stated.
-        self.published = self.tagmanifest() is not None and not os.path.lexists(long_path(self.bag))
         self.journal: Journal | None = None
         self._root = os.path.abspath(self.bag)
         #: One byte a file: whether it came whole in this run, and so has its time and is sealed.
@@ -120,6 +118,11 @@ class Arrival(Stage):
         self._synced_at = time.monotonic()
         self._guard = threading.Lock()
         self._syncing = threading.Lock()
+
+    @property
+    def published(self) -> bool:
+        """Whether the bag has left this place: it was published, and what came next failed, or its process ended."""
+        return self.tagmanifest() is not None and not os.path.lexists(long_path(self.bag))
 
     # -- tag files -------------------------------------------------------------------------------------------------
 
@@ -440,7 +443,9 @@ def land(store: Store, arrival: Arrival, opened: TagFiles, path: str, *, listene
     if not isinstance(store, FolderStore):
         return store.add(LocalBundle(arrival.bag), opened, path, listener=listener)
     if arrival.published:
-        return Added(published_path(store, opened.id, opened.payload_id), True, "written")
+        found = published_path(store, opened.id, opened.payload_id)
+        store.flush_name(found)
+        return Added(found, True, "written")
     copies = Copies(store, opened, path)
     added = store.publish(arrival, path, opened.id, opened.payload_id, tree_of(opened), copies.is_sound)
     return replace(added, damaged=copies.damaged)

@@ -71,9 +71,13 @@ class Pushed:
     def _let_go(self, name: str, place: PushedPackage) -> None:
         with self._door(name), place.alone_now() as free:
             if free and self._is_left(name, place):
-                with self._lock:
-                    self._places.pop(name, None)
-                place.close()
+                self._leave(name, place)
+
+    def _leave(self, name: str, place: PushedPackage) -> None:
+        """First it is nobody's any more: also where it cannot be closed, or opened anew, nobody waits for it."""
+        with self._lock:
+            self._places.pop(name, None)
+        place.close()
 
     def _is_left(self, name: str, place: PushedPackage) -> bool:
         if place.gone or place.lands is not None:
@@ -226,10 +230,10 @@ class Pushed:
         with self._door(transfer.id):
             with self._lock:
                 place = self._places.get(transfer.id)
-            if place is not None and isinstance(place.fault, FATAL) and not transfer.error:
-                with place.alone_now() as free:  # its receiver goes on: what the disk has of it is looked at anew
+            if place is not None and isinstance(place.fault, FATAL) and self._goes_on(transfer.id):
+                with place.alone_now() as free:  # what the disk has of it is looked at anew
                     if free:
-                        place.close()
+                        self._leave(transfer.id, place)
                         place = None
             if place is None:
                 arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
@@ -268,13 +272,20 @@ class Pushed:
     def _alone(self, transfer: Transfer) -> AbstractContextManager[PushedPackage]:
         return self._at(transfer, PushedPackage.alone)
 
+    def _goes_on(self, transfer_id: str) -> bool:
+        """Whether the receiver of what did not land goes on: asked after its fault, which is noted before it is told.
+
+        An older copy of the transfer may not know of it yet.
+        """
+        return not self._desk.book.get(transfer_id).error
+
     def _lands(self, place: PushedPackage, transfer_id: str) -> Transfer:
         """The transfer after its package landed; where that takes longer than a moment, as it stands meanwhile.
 
         Raises what kept it from landing.
         """
-        begun, transfer = place.lands is None, self._desk.book.get(transfer_id)
-        if place.fault is not None and not transfer.error:  # its receiver goes on
+        begun = place.lands is None
+        if place.fault is not None and self._goes_on(transfer_id):
             place.go_on()
         lands = place.land(partial(self._land, transfer_id, place))
         if not wait([lands], _WAIT if begun else 0.0).done:

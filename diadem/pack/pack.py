@@ -135,9 +135,9 @@ def _already_there(
     bundle = next((bundle for bundle in store.bundles(payload) if is_sound(bundle)), None)
     if bundle is None:
         return None
-    opened = open_tag_files(bundle)
-    outcome = Outcome(created=False, omissions=omissions, proof=proof)
-    return Packed(opened.id, path_within(store.url, bundle.url), outcome, opened)
+    opened, path = open_tag_files(bundle), path_within(store.url, bundle.url)
+    store.flush_name(path)
+    return Packed(opened.id, path, Outcome(created=False, omissions=omissions, proof=proof), opened)
 
 
 @contextmanager

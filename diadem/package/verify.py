@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from diadem.errors import DiademError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, TAGMANIFEST
+from diadem.model.plain_text import printable
 from diadem.model.ports import Bundle, Listener, Listing, silent
 from diadem.model.report import Findings, Level, Report
 from diadem.package.examine import LIMITS, Examined, TagFiles, examine
@@ -29,6 +30,7 @@ def verify(
     listing: Listing | None = None,
     expected_id: str | None = None,
     opened: TagFiles | None = None,
+    only: Container[str] | None = None,
     workers: int | None = None,
     listener: Listener = silent,
 ) -> Report:
@@ -40,7 +42,8 @@ def verify(
 
     `listing` is what lies in the bag, where the caller has just asked; `expected_id` the id (``diadem:<64 hex>``) that
     the package must have; `opened` what its tag files say, where the caller has parsed them: they are read and proven
-    again, but not parsed. `workers` are threads, by default one for each processor.
+    again, but not parsed; `only` the files, by the paths in a report, of which every byte is read, where not all are to
+    be. `workers` are threads, by default one for each processor.
 
     The report's `checked` counts what was proven: files, bytes, leaves, tag_files; at `QUICK`, `files` are those that
     are there in the right size, and no byte counts.
@@ -55,10 +58,12 @@ def verify(
         proven = Proven(files=sum(listing.files.get(path) == size for path, size, _ in _files(examined, listing)))
     else:
         jobs = _jobs(examined, listing, level, findings)
+        if only is not None:
+            jobs = [job for job in jobs if printable(job.path) in only]
         proven = prove(bundle, jobs, findings=findings, listener=listener, leaves=examined.leaves, workers=workers)
     checked = {"files": proven.files, "bytes": proven.bytes, "leaves": proven.leaves, "tag_files": examined.proven}
     report = Report(bundle.url, level, findings.sorted(), examined.id, checked)
-    if examined.id is not None and level is Level.FULL and report.ok:
+    if examined.id is not None and level is Level.FULL and only is None and report.ok:
         note_consistent(examined.id)
     return report
 

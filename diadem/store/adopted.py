@@ -120,6 +120,8 @@ class AdoptedFolders:
         if not os.path.isdir(long_path(folder)):
             raise NotFound("this package is not adopted", where=str(location.package))
         write_whole(folder / LOCATION, location.to_bytes())
+        with translated(self.url):
+            flush_folder(long_path(self.root))  # as of `publish`: whoever gave the name may have failed in that
 
     def forget(self, package: str, payload: str) -> None:
         """Remove what is kept of an adopted folder. The folder itself stays as it is. Raises `StoreError`."""

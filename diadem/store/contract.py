@@ -351,6 +351,12 @@ class Store(Protocol):
     def bundles(self, payload: str) -> Iterator[Bundle]:
         """Packages that hold a payload, as far as the hints say; each is there with the id it is said to have."""
 
+    def flush_name(self, path: str) -> None:
+        """Force a package's name to disk: whoever gave it may have failed in that, or be about to do it.
+
+        Raises `StoreError`. Nothing to do where the store answers for what it has said to be there.
+        """
+
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
         """Put one leaf right whose bytes the caller has proven. Raises `Refused` where the file has another size."""
 

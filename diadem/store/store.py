@@ -156,7 +156,7 @@ class BaseStore(Store):
         """Copy, prove and publish a package, unless a sound one is there; errors as of `add`."""
 
     def flush_name(self, path: str) -> None:
-        """Force a package's name to disk: whoever gave it may have failed in that, or be about to do it."""
+        """Nothing."""
 
     @abstractmethod
     def is_taken(self, path: str) -> bool:

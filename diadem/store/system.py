@@ -247,14 +247,24 @@ def flush_file(path: str) -> None:
 
 
 def flush_folder(path: str) -> None:
-    """Force a folder's names to disk where the system can; Windows cannot, and NTFS journals them."""
+    """Force a folder's names to disk where the system can; Windows cannot, and NTFS journals them.
+
+    Passed over are a folder that takes files and does not let itself be read (EACCES), as a letter box on a share; and
+    a file system that forces no folders, which says so as EBADF, EINVAL, ENOTSUP or ENOSYS. No retry would change that,
+    and a disk that fails says other things. PostgreSQL does the same (`fsync_fname_ext`).
+    """
     if WINDOWS:
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno != errno.EACCES:
+            raise
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # some network file systems
+        if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
             raise
     finally:
         os.close(descriptor)

@@ -174,6 +174,9 @@ class FaultyStore(Store):
     def bundles(self, payload: str) -> Iterator[Bundle]:
         return (FaultyBundle(bundle, self._reading) for bundle in self.store.bundles(payload))
 
+    def flush_name(self, path: str) -> None:
+        self.store.flush_name(path)
+
     def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
 
         def write(content: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,6 +188,41 @@ def test_a_package_whose_name_the_disk_did_not_take_is_owed(site: Site) -> None:
     code, said = site.failing(("repair",), "fsync", f"second/{years.name}", "n=0")
     assert (code, site.counts[0] > 0) == (0, True), said
     assert not faults(site.folder / "second")
+
+
+def test_a_package_that_is_there_already_is_forced_to_disk_before_it_is_said_to_be_archived(site: Site) -> None:
+    """Whoever gave it its name may have failed in that."""
+    site.put_back()
+    years = next((site.folder / "main").glob("2*")).name
+    words = ("archive", site.source("new"), "--now", "--as-one")
+    code, said = site.failing(words, "fsync", f"main/{years}:second/{years}", "n=1", f"errno={errno.EIO}", "sticky=1")
+    assert code != 0, said
+    assert list((site.folder / "main" / years).glob("*new*"))
+    code, said = site.failing(words, "fsync", f"main/{years}", "n=0")
+    assert (code, site.counts[0] > 0) == (0, True), said
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "fails"),
+    [
+        ("fsync", errno.EBADF, False),
+        ("fsync", errno.EINVAL, False),
+        ("fsync", errno.ENOSYS, False),
+        ("open", errno.EACCES, False),
+        ("fsync", errno.EIO, True),
+        ("fsync", errno.ENOSPC, True),
+        ("open", errno.EMFILE, True),
+    ],
+)
+def test_a_folder_that_cannot_be_forced_to_disk_is_no_failure_and_a_disk_that_fails_is(
+    site: Site, call: str, error: int, fails: bool
+) -> None:
+    """A share says the first in many ways; a folder that takes files and shows none cannot be opened."""
+    site.put_back()
+    years = next((site.folder / "main").glob("2*"))
+    words = [sys.executable, "-c", f"from diadem.store.system import flush_folder; flush_folder({str(years)!r})"]
+    code, said = site.failing_program(words, call, f"main/{years.name}", "n=1", f"errno={error}")
+    assert (code != 0, site.counts[0]) == (fails, 1), said
 
 
 def test_a_file_whose_name_the_disk_did_not_take_is_forced_to_it_again(site: Site) -> None:

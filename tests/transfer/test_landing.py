@@ -55,7 +55,7 @@ from diadem.network.tag_parts import tag_files
 from diadem.network.windows import RUN
 from diadem.node.mirrors import KEPT_CHAINS, MIRRORED
 from diadem.package.examine import TagFiles, open_tag_files
-from diadem.store.system import flush_tree
+from diadem.store.system import flush_folder, flush_tree
 from diadem.trust.base64_text import to_base64
 from tests.transfer.pair import Pair, Side, Wire, body_of, deliver_all, make_pair, put_window, unreachable
 
@@ -589,12 +589,7 @@ def test_a_tag_file_that_the_disk_gives_back_changed_does_not_land_and_comes_aga
     else:
         with pytest.raises(IntegrityError):
             push(pair, transfer)
-
-        def leave(_: Progress) -> None:
-            raise Interrupted("whoever serves is at it")
-
-        with pytest.raises(Interrupted):
-            pair.b.node.transfers.resume(transfer.id, listener=leave)
+        go_on(pair, transfer)
         push(pair, transfer)
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
@@ -604,6 +599,16 @@ def test_a_tag_file_that_the_disk_gives_back_changed_does_not_land_and_comes_aga
 
 def push(pair: Pair, transfer: Transfer) -> Transfer:
     return push_package(pair.a.desk, Sources(pair.a.desk), transfer.id, listener=silent)
+
+
+def go_on(pair: Pair, transfer: Transfer) -> None:
+    """The receiver goes on with what is pushed to it; the bytes are left to whoever serves."""
+
+    def leave(_: Progress) -> None:
+        raise Interrupted("whoever serves is at it")
+
+    with pytest.raises(Interrupted):
+        pair.b.node.transfers.resume(transfer.id, listener=leave)
 
 
 def test_a_package_is_pushed_where_only_the_receiver_can_be_reached(pair: Pair) -> None:
@@ -901,6 +906,76 @@ def test_a_sender_hears_why_a_long_landing_failed_and_it_is_not_begun_again_at_o
     while pushed.have(pair.a.id, transfer.id)["state"] == "verifying":
         time.sleep(0.02)
     assert pair.b.desk.book.get(transfer.id).state is State.RECEIVED
+
+
+def test_a_place_that_cannot_be_opened_anew_after_wrong_bytes_is_tried_again(pair: Pair) -> None:
+    """Its receiver goes on while the store is away: who asks hears that, and once it is back the package lands."""
+    transfer, pushed = accepted(pair), pushed_of(pair.b.node.context)
+    arriving, away = place_of(pair.b.desk, transfer), pair.b.root / "away"
+    changed = list[Path]()
+
+    def change(kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window" and not changed:
+            place = arriving / transfer.id
+            changed.append(place / "bag" / tag_files((place / "tagmanifest").read_bytes())[0][1])
+            changed[0].chmod(0o600)
+            changed[0].write_bytes(b"?" + changed[0].read_bytes()[1:])
+        return data
+
+    pair.a.wire.spoil = change
+    with pytest.raises(IntegrityError):
+        push(pair, transfer)
+    go_on(pair, transfer)
+    arriving.rename(away)
+    arriving.write_text("the store is away")
+    for _ in range(2):
+        told = list[BaseException]()
+
+        def ask(told: list[BaseException]) -> None:
+            try:
+                pushed.put_part(pair.a.id, transfer.id, 1, b"late")
+            except DiademError as error:
+                told.append(error)
+
+        asks = threading.Thread(target=ask, args=(told,), daemon=True)
+        asks.start()
+        asks.join(10)
+        assert not asks.is_alive(), "it goes round for ever"
+        assert isinstance(told[0], StoreError)
+    arriving.unlink()
+    away.rename(arriving)
+    go_on(pair, transfer)
+    push(pair, transfer)
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+@pytest.mark.parametrize("way", ["fetched", "pushed"])
+def test_a_package_whose_name_the_disk_did_not_take_lands_when_it_does(
+    pair: Pair, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in its place, and is not said to be there before its name was forced to disk."""
+    transfer, forced = accepted(pair), list[str]()
+
+    def flush(path: str) -> None:
+        if Path(path).name.isdigit():  # the folder of its year
+            forced.append(path)
+            if len(forced) == 1:
+                raise OSError(errno.EIO, "the disk fails")
+        flush_folder(path)
+
+    monkeypatch.setattr("diadem.store.folder.flush_folder", flush)
+    move = fetch if way == "fetched" else push
+    with pytest.raises(StoreError, match="may be gone after a power cut"):
+        move(pair, transfer)
+    if way == "pushed":  # told once, and begun again after a rest
+        with contextlib.suppress(StoreError):
+            push(pair, transfer)
+        time.sleep(0.5)
+    if pair.b.desk.book.get(transfer.id).state not in (State.RECEIVED, State.CLOSED):
+        move(pair, transfer)
+    assert pair.b.desk.book.get(transfer.id).state in (State.RECEIVED, State.CLOSED)
+    assert len(forced) > 1
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
 
 def test_who_asks_in_the_moment_in_which_a_landing_ends_is_answered(pair: Pair) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -465,20 +465,27 @@ class PackageCopies:
                 self.doubt(now, report)
 
     def note_report(self, bundle: Bundle, report: Report) -> Report:
-        """Note what was found wrong with the copy of which these are the files; the report with the step that mends."""
+        """Note what was found wrong with the copy of which these are the files; the report with the step that mends.
+
+        To read a large copy takes hours, in which somebody may have mended it: what was wrong is read once more.
+        """
         read = next((replica for replica, files in self.readable() if files.url == bundle.url), None)
         if read is None:  # it was dropped meanwhile
             return report
         if read.adopted:
             return report.advised(lambda _: f"See what was edited: {RESCAN}")
         try:
-            other = self.another_at(bundle)
+            if other := self.another_at(bundle):
+                report = still = self._replaced(read, other)
+            else:
+                wrong = {finding.path or "" for finding in report.findings}
+                still = verify(bundle, level=report.level, expected_id=self.id, only=wrong)
             self.context.stores.require_there(read.store)
         except (DiademError, OSError):  # no answer is no answer
             return report
-        if other:
-            report = self._replaced(read, other)
-        self.doubt(read, report)
+        if still.ok:
+            return report.advised(lambda _: f"It reads right now. Verify again: diadem verify {short(self.id)}")
+        self.doubt(read, replace(report, findings=still.findings))
         aside = f"{repair(self.id)} --set-aside"
         return report.advised(lambda one: aside if one.code == STRANGER else repair(self.id))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.errors import Refused, UsageError
+from diadem.errors import Refused, StoreError, UsageError
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
+from diadem.store.system import flush_folder
 from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import memory, require_agreement
@@ -146,6 +148,25 @@ def test_an_adopted_folder_that_was_given_up_and_not_forgotten_is_forgotten_by_t
     assert "dropped already" in said(*give_up)
     assert list(lab.node.rescan()) == []
     assert "no folder is adopted" in said(*give_up, code=3)
+
+
+def test_what_is_kept_of_a_folder_is_forced_to_disk_before_it_is_said_to_be_adopted(
+    alone: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, forced = alone.session("s"), list[str]()
+
+    def flush(path: str) -> None:
+        if Path(path).name == "adopted":
+            forced.append(path)
+            if len(forced) == 1:
+                raise OSError(errno.EIO, "the disk fails")
+        flush_folder(path)
+
+    monkeypatch.setattr("diadem.store.adopted.flush_folder", flush)
+    with pytest.raises(StoreError):
+        alone.node.archive(session, now=True, in_place=True)
+    alone.node.archive(session, now=True, in_place=True)
+    assert len(forced) > 1
 
 
 def test_a_folder_that_nobody_may_write_in_can_be_adopted(alone: Lab) -> None:

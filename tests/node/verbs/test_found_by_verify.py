@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import diadem
+from diadem.model.ports import Progress
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab, damage
 
@@ -62,3 +63,24 @@ def test_tag_files_that_do_not_agree_are_known_from_then_on(lab: Lab) -> None:
     assert package[7:19] in said("status", "--node", lab.node.path, code=1)
     with diadem.open_node(lab.node.path) as node:
         assert [one.state for one in node.context.catalogue.replicas(package)] == ["suspect"]
+
+
+def test_a_copy_that_was_put_right_while_it_was_read_is_not_accused(lab: Lab) -> None:
+    package = lab.archived("s", files=3)
+    file = lab.path(package, "main") / "data/scan 1.bin"
+    whole = file.read_bytes()
+    damage(file)
+
+    def put_right(progress: Progress) -> None:
+        if progress.done == progress.total:
+            file.chmod(0o644)
+            file.write_bytes(whole)
+
+    report = lab.node.get(package).verify(listener=put_right)
+    assert [one.path for one in report.findings] == ["data/scan 1.bin"], "it is told what was read"
+    assert f"diadem verify {package[7:19]}" in str(report.findings[0].next)
+    assert [one.state for one in lab.node.context.catalogue.replicas(package)] == ["present"]
+    assert not any(step.kind == "fixity" for step in lab.node.custody(package).steps)
+    damage(file)
+    assert not lab.node.get(package).verify().ok
+    assert [one.state for one in lab.node.context.catalogue.replicas(package)] == ["suspect"]
