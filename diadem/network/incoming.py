@@ -270,7 +270,11 @@ def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven, *, rece
     with desk.book.together():
         if "relay" in said:
             know_relay(relays, transfer, str(said["route"]), str(said["relay"]), str(said["seal"]))
-        how = {"acceptance": acceptance.id, "ceiling": int(said["ceiling"]), "route": str(said["route"])}
+        how: dict[str, Any] = {
+            "acceptance": acceptance.id,
+            "ceiling": int(said["ceiling"]),
+            "route": str(said["route"]),
+        }
         if transfer.state is State.OFFERED:
             return desk.book.step(transfer.id, State.ACCEPTED, desk.now, statement=acceptance.id, **how)
         desk.book.change(transfer.id, **how)
