@@ -122,7 +122,7 @@ class Arrival(Stage):
     @property
     def published(self) -> bool:
         """Whether the bag has left this place: it was published, and what came next failed, or its process ended."""
-        return self.tagmanifest() is not None and not os.path.lexists(long_path(self.bag))
+        return not os.path.lexists(long_path(self.bag)) and self.tagmanifest() is not None
 
     # -- tag files -------------------------------------------------------------------------------------------------
 
