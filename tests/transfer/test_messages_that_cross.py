@@ -153,6 +153,7 @@ def test_what_is_taken_back_while_its_receipt_is_on_its_way_was_received(pair: P
     time_passes(pair.b)
     assert [side.desk.book.get(transfer.id).state for side in (pair.b, pair.a)] == [State.CLOSED] * 2
     assert pair.a.node.transfers.show(transfer.id).transfer.error == ""
+    assert all(side.node.custody(package).ok for side in (pair.a, pair.b))
 
 
 @pytest.mark.parametrize("ends", ["taken back", "expired"])
@@ -173,6 +174,7 @@ def test_what_ends_while_its_disk_is_in_the_post_was_received(pair: Pair, tmp_pa
     time_passes(pair.b, pair.a)
     assert [side.desk.book.get(sent.id).state for side in (pair.b, pair.a)] == [State.CLOSED] * 2
     assert pair.b.node.transfers.show(sent.id).transfer.error == ""
+    assert all(side.node.custody(sent.package).ok for side in (pair.a, pair.b))
 
 
 def test_a_receipt_that_is_never_confirmed_keeps_no_other_message_waiting(pair: Pair) -> None:
