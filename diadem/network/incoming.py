@@ -25,6 +25,7 @@ from diadem.network.outbox import Outgoing
 from diadem.network.relay.requesting import know_relay, take_wanted
 from diadem.network.relay_book import relay_book
 from diadem.network.rules import rule_for
+from diadem.node.peers.book import peer_book
 from diadem.serialization.validation import validate_statement
 
 #: How much later than this node's clock an offer may say that it was made.
@@ -188,6 +189,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
     brought_with(desk, transfer, about)  # what does not hold is refused before a byte moves
     desk.shelf.keep(message.transfer, peer.id, message.chain)
     desk.book.add(transfer, TransferEvent(State.OFFERED, time_text(desk.now), offer.id), about=about)
+    peer_book(desk.context).seen_confirmed(peer.id)  # else it could not offer anything
     return _state(_accepted_by_rule(desk, transfer, record))
 
 

@@ -110,6 +110,14 @@ def test_who_answers_has_confirmed_this_node(sent: tuple[Star, str]) -> None:
     assert known.named("nmi").seen_as == "confirmed"
 
 
+def test_who_offers_something_has_confirmed_this_node(sent: tuple[Star, str]) -> None:
+    star, _ = sent
+    book = star.book("nmi")
+    book.put(replace(book.named("hu-berlin"), seen_as="pending"))
+    star.pick_up("nmi")
+    assert book.named("hu-berlin").seen_as == "confirmed"
+
+
 def test_what_the_hub_loses_is_put_down_again_and_twice_is_once(sent: tuple[Star, str]) -> None:
     star, transfer = sent
     nmi, outbox = star.node("nmi").id, star.desk("hu-berlin").outbox
