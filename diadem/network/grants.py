@@ -28,21 +28,16 @@ def require_read(context: Context, package: str, *, to: str, recipient: str) -> 
     require_still(context, _asker(context, to, recipient), Right.READ, PackageId(package).hex)
 
 
-def may_read(context: Context, package: str, *, to: str, recipient: str) -> bool:
-    """Whether somebody of a node may read a package now."""
-    try:
-        require_read(context, package, to=to, recipient=recipient)
-    except NotFound:
-        return False
-    return True
-
-
 def is_stopped(context: Context, transfer: Transfer) -> bool:
     """Whether nothing can go of what is sent from here and is not over, as its recipient may not read it any more."""
     going = transfer.state in {State.OFFERED, *MOVING} or (transfer.state is State.FAILED and transfer.acceptance)
     if transfer.direction not in (OUT, LOCAL) or not going:
         return False
-    return not may_read(context, transfer.package, to=transfer.recipient, recipient=transfer.peer)
+    try:
+        require_read(context, transfer.package, to=transfer.recipient, recipient=transfer.peer)
+    except NotFound:
+        return True
+    return False
 
 
 def is_direct_only(context: Context, package: str, *, to: str, recipient: str) -> bool:

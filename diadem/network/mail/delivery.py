@@ -112,7 +112,7 @@ def _called(desk: Desk, outgoing: Outgoing) -> bool:
             shown = str(answer.get("seen", ""))
             answer = _posted(link, message_of(desk, outgoing, seen=shown))
         if answer.get("state") == UNPROVEN:
-            require_provable(desk, str(answer.get("seen", "")), shown=shown)
+            _require_provable(desk, str(answer.get("seen", "")), shown=shown)
             desk.outbox.put_off(outgoing, _CROSSED, desk.now)
             return True
     except (Unreachable, NotFound) as error:  # not there, or this node is not yet confirmed there
@@ -228,7 +228,7 @@ def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> None:
     desk.outbox.remove(outgoing.id)
 
 
-def require_provable(desk: Desk, seen: str, *, shown: str) -> None:
+def _require_provable(desk: Desk, seen: str, *, shown: str) -> None:
     """Raise `Refused` where this log does not go on from a checkpoint that was seen of it, or was shown to in vain.
 
     Who sees more of a log while one message travels, by another one, is no such case.
@@ -249,7 +249,7 @@ def take_answer(desk: Desk, peer: str, put: Put, answer: Answer) -> None:
         return
     if answer.state == UNPROVEN:
         try:
-            require_provable(desk, answer.seen, shown=put.seen)
+            _require_provable(desk, answer.seen, shown=put.seen)
         except Refused as error:
             _refused(desk, outgoing, error)
             return
