@@ -24,7 +24,22 @@ if TYPE_CHECKING:
 
 #: Keys whose texts are ``module:name``.
 _TARGETS: Final = frozenset(
-    {"open", "load", "probe", "blocks", "draw", "check", "connect", "python", "places", "read", "form", "look", "when"}
+    {
+        "open",
+        "load",
+        "probe",
+        "blocks",
+        "draw",
+        "check",
+        "connect",
+        "export",
+        "python",
+        "places",
+        "read",
+        "form",
+        "look",
+        "when",
+    }
 )
 #: As the schema has them; a regular expression in a condition may hold a colon, too.
 _TARGET: Final = re.compile(r"(?:not )?[A-Za-z_.][\w.]*:[A-Za-z_]\w*")
@@ -42,7 +57,7 @@ class PluginSummary(Display):
         Whether it comes with DIADEM.
     offers : mapping of str to sequence of str
         Names of what it offers by kind: ``formats``, ``fields``, ``schemas`` (namespaces with versions), ``previews``,
-        ``checks``, ``carriers``.
+        ``checks``, ``carriers``, ``exporters``.
     failures : sequence of str
         What went wrong, in words; empty where all is well.
     """

@@ -1,7 +1,8 @@
 """Every plugin, bundled or foreign, by the same door: found, asked what it offers, and named where it fails.
 
-A plugin is a package with a `formats.toml`, which is read without importing it, or a module or object with the hook
-`diadem_formats`. Each is asked on its own: one that fails hides no other, and names belong to who came first.
+A plugin is a package with a `formats.toml`, which is read without importing it, or a module or object with a hook,
+`diadem_formats` or `diadem_exporters`. Each is asked on its own: one that fails hides no other, and names belong to who
+came first.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from diadem import __version__
 from diadem.errors import PluginError
 from diadem.hooks import manifest
 from diadem.hooks import offers as specifications
-from diadem.hooks.offers import GROUP, KINDS, ReaderOffer, SchemaOffer, diadem_formats, kind_of, names_of
+from diadem.hooks.offers import GROUP, HOOKS, KINDS, ReaderOffer, SchemaOffer, kind_of, names_of
 
 #: The distribution that the bundled plugins come with.
 OURS: Final = "diadem-em"
@@ -250,29 +251,30 @@ class _Collection:
         offered: list[Any] = []
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(specifications)
-        hook = getattr(manager.hook, diadem_formats.__name__)
         try:
             manager.register(_imported(module))
         except _FAILURES as error:
             self.failed(plugin.name, f"cannot be loaded: {_said(error)}")
             return offered
+        names = [hook.__name__ for hook in HOOKS]
         try:
             manager.check_pending()
         except pluggy.PluginValidationError as error:
-            self.failed(plugin.name, f"there is one hook, {diadem_formats.__name__}: {_said(error)}")
-        if not hook.get_hookimpls():
-            self.failed(plugin.name, f"'{module}' has no function {diadem_formats.__name__} marked with @hookimpl")
-            return offered
-        try:
-            if not (returned := hook()):
-                self.failed(plugin.name, "its hook returns nothing; return a list of offers, or yield them")
-            for several in returned:
-                if kind_of(several):
-                    self.failed(plugin.name, "return a list of offers, or yield them, not one alone")
-                for offer in islice([several] if kind_of(several) else several, MOST_OFFERS + 1):
-                    offered.append(offer)  # noqa: PERF402 - what came before a failure is kept
-        except _FAILURES as error:
-            self.failed(plugin.name, f"it failed: {_said(error)}")
+            self.failed(plugin.name, f"there are the hooks {' and '.join(names)}: {_said(error)}")
+        hooks = [hook for hook in (getattr(manager.hook, name) for name in names) if hook.get_hookimpls()]
+        if not hooks:
+            self.failed(plugin.name, f"'{module}' has no function {' or '.join(names)} marked with @hookimpl")
+        for hook in hooks:
+            try:
+                if not (returned := hook()):
+                    self.failed(plugin.name, "its hook returns nothing; return a list of offers, or yield them")
+                for several in returned:
+                    if kind_of(several):
+                        self.failed(plugin.name, "return a list of offers, or yield them, not one alone")
+                    for offer in islice([several] if kind_of(several) else several, MOST_OFFERS + 1):
+                        offered.append(offer)  # noqa: PERF402 - what came before a failure is kept
+            except _FAILURES as error:
+                self.failed(plugin.name, f"it failed: {_said(error)}")
         if len(offered) > MOST_OFFERS:
             self.failed(plugin.name, f"it offers more than {MOST_OFFERS} things; only the first are used")
         return offered[:MOST_OFFERS]

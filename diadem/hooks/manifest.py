@@ -20,6 +20,7 @@ from diadem.hooks.hdf5 import shows
 from diadem.hooks.offers import (
     CarrierOffer,
     CheckOffer,
+    ExporterOffer,
     FieldsOffer,
     Group,
     Magic,
@@ -285,4 +286,5 @@ _MAKERS: Final[Mapping[str, Callable[[Document, Said], Any]]] = {
     "preview": lambda found, said: PreviewOffer(**{**_tuples(said), "draw": found.absolute(said["draw"])}),
     "check": lambda found, said: CheckOffer(**{**_tuples(said), "check": found.absolute(said["check"])}),
     "carrier": lambda found, said: CarrierOffer(said["scheme"], found.absolute(said["connect"])),
+    "exporter": lambda found, said: ExporterOffer(**{**_tuples(said), "export": found.absolute(said["export"])}),
 }

@@ -1,7 +1,7 @@
-"""What plugins offer: frozen, typed descriptors; and the hook by which a program offers them.
+"""What plugins offer: frozen, typed descriptors; and the hooks by which a program offers them.
 
-A plugin is a package with a `formats.toml` (see `diadem.hooks.manifest`), or a module with the hook `diadem_formats`,
-named in the entry-point group ``diadem`` of its distribution. Nothing live is handed to it.
+A plugin is a package with a `formats.toml` (see `diadem.hooks.manifest`), or a module with the hook `diadem_formats` or
+`diadem_exporters`, named in the entry-point group ``diadem`` of its distribution. Nothing live is handed to it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 _TABLE = re.compile(r"[A-Za-z_][\w.]*/[a-z0-9]+(-[a-z0-9]+)*\Z")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+#: What may be exported: a package, one dataset of it, or all packages that a search finds.
+TAKEN: Final = ("package", "dataset", "search")
+#: What comes of it: a file, a folder with files, or something in a service elsewhere.
+WRITTEN: Final = ("file", "folder", "service")
 #: When a check runs.
 CHECKED = ("extract", "assess")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -49,6 +53,27 @@ def diadem_formats() -> Iterable[Any]:  # type: ignore[empty-body]
         def diadem_formats():
             yield ReaderOffer(name="my-format", suffixes=(".myf",), open="my_plugin.files:open")
             yield CheckOffer(name="my-format", formats=("my-format",), check="my_plugin.quality:check")
+    """
+
+
+@hookspec
+def diadem_exporters() -> Iterable[Any]:  # type: ignore[empty-body]
+    """Offer ways out: forms in which packages leave DIADEM, and services that they go to.
+
+    Asked as `diadem_formats` is; a plugin has either, or both.
+
+    Returns
+    -------
+    iterable of ExporterOffer
+        What was offered before a failure counts.
+
+    Example
+    -------
+    ::
+
+        @hookimpl
+        def diadem_exporters():
+            yield ExporterOffer(name="list", title="A list of files", export="my_plugin.ways:export", suffix=".csv")
     """
 
 
@@ -372,6 +397,55 @@ class CarrierOffer:
         _require_target(f"carrier offer '{self.scheme}': connect", self.connect)
 
 
+@dataclass(frozen=True, slots=True)
+class ExporterOffer:
+    """A form in which packages leave DIADEM, or a service that they go to.
+
+    Attributes
+    ----------
+    name : str
+        In lower case with dashes: ``nxem``. People write it behind ``diadem export ID OUT --as``.
+    title : str
+        What comes of it, in some words: ``NeXus file (NXem)``.
+    export : str
+        ``module:function``, called in the node's process as ``function(source, target, **options)`` with an
+        `ExportSource` and an `ExportTarget` (`diadem.hooks.exporters`). It writes to ``target.path``, or talks to
+        ``target.url``, and returns None or a mapping of words to texts, which are shown to the user. Where facts are
+        missing it raises `diadem.errors.Refused`, and says which and how to supply them. The same source and options
+        give the same bytes.
+    takes : sequence of str
+        Of what: ``package``, ``dataset`` (one dataset of a package), ``search`` (many packages).
+    writes : str
+        ``file``, ``folder`` or ``service``.
+    suffix : str
+        Of the file's name: ``.eln``. "" for others.
+    options : mapping of str to mapping
+        JSON Schema of each option by its name, an identifier; with ``description``, which is shown, and ``default``,
+        which the function is given where the user says nothing; an option without is left out then.
+    """
+
+    name: str
+    title: str
+    export: str
+    takes: Sequence[str] = ("package",)
+    writes: str = "file"
+    suffix: str = ""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a descriptor that cannot work."""
+        _require_name("exporter offer", self.name)
+        _require_target(f"exporter offer '{self.name}': export", self.export)
+        if not self.takes or set(self.takes) - {*TAKEN}:
+            raise PluginError(f"exporter offer '{self.name}': takes is some of {', '.join(TAKEN)}, not {self.takes}")
+        if self.writes not in WRITTEN:
+            raise PluginError(f"exporter offer '{self.name}': writes is {' or '.join(WRITTEN)}, not '{self.writes}'")
+        if (self.writes == "file") != bool(self.suffix) or not (self.suffix + ".").startswith("."):
+            raise PluginError(f"exporter offer '{self.name}': a file, and nothing else, has a suffix with a dot")
+        if bad := [name for name in self.options if not name.isidentifier() or name in ("source", "target")]:
+            raise PluginError(f"exporter offer '{self.name}': options are named like parameters, not {bad}")
+
+
 def _require_name(what: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise PluginError(f"{what}: a name is lower case with dashes, not '{name}'")
@@ -390,7 +464,12 @@ KINDS: Final[Mapping[str, type[Any]]] = {
     "previews": PreviewOffer,
     "checks": CheckOffer,
     "carriers": CarrierOffer,
+    "exporters": ExporterOffer,
 }
+
+
+#: The hooks by which a program offers them.
+HOOKS: Final = (diadem_formats, diadem_exporters)
 
 
 def kind_of(offer: Any) -> str:

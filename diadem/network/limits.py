@@ -18,7 +18,7 @@ BLOCK: Final = PORTION // 2
 #: Bytes of all that moves that are in memory at once, in one process: with the hundred megabytes that an idle process
 #: takes, and what the system keeps of lines that are open, less than 300 MB. Two windows of one transfer are sealed at
 #: once in half of it, with some bytes to spare; each takes twice its bytes.
-TRANSFER_MEMORY: Final = 144 << 20
+TRANSFER_MEMORY: Final = 128 << 20
 #: Bytes of a control message, with chain and previews.
 MAX_MESSAGE: Final = 2 << 20
 #: Bytes of a checkpoint.

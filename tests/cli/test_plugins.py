@@ -70,6 +70,7 @@ def test_json_lists_every_plugin(site: Path) -> None:
         "previews": ["honest-1"],
         "checks": ["honest-1"],
         "carriers": ["honest-1"],
+        "exporters": ["honest-1"],
         "failures": [],
     }
 

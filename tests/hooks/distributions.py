@@ -53,7 +53,7 @@ def fields_of(package: str) -> Sequence[FieldsOffer]:
 #: What a module of a plugin begins with.
 IMPORTS = """
 from diadem.hooks.offers import (
-    CarrierOffer, CheckOffer, FieldsOffer, Magic, PreviewOffer, ReaderOffer, SchemaOffer, hookimpl
+    CarrierOffer, CheckOffer, ExporterOffer, FieldsOffer, Magic, PreviewOffer, ReaderOffer, SchemaOffer, hookimpl
 )
 """
 
@@ -69,5 +69,9 @@ def diadem_formats():
     yield PreviewOffer(name="honest-{n}", formats=("honest-{n}",), draw="honest_{n}:draw")
     yield CheckOffer(name="honest-{n}", formats=("honest-{n}",), check="honest_{n}:check")
     yield CarrierOffer(scheme="honest-{n}", connect="honest_{n}:connect")
+
+@hookimpl
+def diadem_exporters():
+    yield ExporterOffer(name="honest-{n}", title="Honest", export="honest_{n}:export", suffix=".honest")
 """
 )

@@ -52,11 +52,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
-def test_the_one_hook_is_documented_with_its_signature() -> None:
+def test_every_hook_is_documented_with_its_signature() -> None:
     hooks = [name for name in vars(offers) if name.startswith("diadem_")]
-    assert hooks == ["diadem_formats"]
-    signature = f"{hooks[0]}{inspect.signature(offers.diadem_formats)}".replace("'", "")
-    assert section(f"`{signature}`", "###")
+    assert hooks == ["diadem_formats", "diadem_exporters"]
+    for name in hooks:
+        signature = f"{name}{inspect.signature(getattr(offers, name))}".replace("'", "")
+        assert section(f"`{signature}`", "###")
 
 
 #: Keys of a `formats.toml` that stand for others of the offer.
@@ -74,12 +75,14 @@ def test_every_key_of_a_section_is_an_attribute_of_its_offer_and_documented(kind
         assert f"`{name}`" in told, name
 
 
-def test_the_specification_has_an_example_that_offers_what_it_says() -> None:
-    text = inspect.getdoc(offers.diadem_formats) or ""
+@pytest.mark.parametrize(
+    ("hook", "offered"), [("diadem_formats", ["ReaderOffer", "CheckOffer"]), ("diadem_exporters", ["ExporterOffer"])]
+)
+def test_the_specification_has_an_example_that_offers_what_it_says(hook: str, offered: list[str]) -> None:
+    text = inspect.getdoc(getattr(offers, hook)) or ""
     space = dict(vars(offers))
     exec(inspect.cleandoc(text.split("::\n")[1]), space)
-    offered = list(space["diadem_formats"]())
-    assert [type(item).__name__ for item in offered] == ["ReaderOffer", "CheckOffer"]
+    assert [type(item).__name__ for item in space[hook]()] == offered
 
 
 def test_the_format_keeps_every_promise(site: Path) -> None:
