@@ -50,6 +50,13 @@ versions = { "1" = "schemas/one.json" }
 scheme = "made-up"
 connect = ".code:connect"
 
+[[exporter]]
+name = "made-up"
+title = "Made up"
+export = ".code:export"
+suffix = ".mup"
+options.deep = { type = "boolean", default = false }
+
 [[table]]
 block = ["a", "b"]
 proof = "p"
@@ -60,7 +67,7 @@ when = { key = "Clock", is_not = "12:00" }
 [when]
 midnight = { key = "Clock", is = "00:00" }
 """
-CODE = "def read(): pass\nblocks = draw = check = 1\nfrom os import path as connect\n"
+CODE = "def read(): pass\nblocks = draw = check = export = 1\nfrom os import path as connect\n"
 
 
 @pytest.fixture
