@@ -25,6 +25,7 @@ from diadem.store.system import account_home, account_name, or_else
 
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
+    from diadem.export.form import ExportedForm
     from diadem.network.disk import Exported as ExportedDisk
     from diadem.network.peer_verbs import PeerVerbs
     from diadem.network.profiles import Profile
@@ -81,6 +82,21 @@ class Node(_Node, NetworkVerbs):
 
     @overload
     def export(
+        self,
+        package: str,
+        path: StrPath,
+        *,
+        form: str,
+        for_: str = "",
+        dataset: str = "",
+        search: bool = False,
+        options: Mapping[str, Any] | Sequence[str] = (),
+        dry_run: bool = False,
+        listener: Listener = progress_bar,
+    ) -> ExportedForm: ...
+
+    @overload
+    def export(
         self, package: str, path: StrPath, *, to: str, dry_run: bool = False, listener: Listener = progress_bar
     ) -> ExportedDisk: ...
 
@@ -94,19 +110,24 @@ class Node(_Node, NetworkVerbs):
         only: str | None = None,
         redact: bool = False,
         chain: bool = False,
+        form: str = "",
+        dataset: str = "",
+        search: bool = False,
+        options: Mapping[str, Any] | Sequence[str] = (),
         dry_run: bool = False,
         listener: Listener = progress_bar,
-    ) -> Exported | ExportedDisk:
-        """Give out a package: to someone without DIADEM, as a ZIP with a page that explains it, or on a disk to a node.
+    ) -> Exported | ExportedForm | ExportedDisk:
+        """Give out a package: as a ZIP with a page that explains it, in a plugin's form, or on a disk to a node.
 
         Parameters
         ----------
         package : str
-            Which one.
-        path : path
-            A new file: ``session.zip``; with `to`, a new or empty folder on a disk.
+            Which one; with `search`, what is searched for.
+        path : path or URL
+            A new file: ``session.zip``; with `to`, a new or empty folder on a disk; with `form`, a new file or folder,
+            or the address of the service, as the form wants it.
         for_ : str
-            For whom: ``Marie Curie <m@x.org>``. The log records it.
+            For whom: ``Marie Curie <m@x.org>``. The log records it. With `form` by default who exports it.
         to : str
             In its place, a person at another node, ``marie@nmi``: it is offered to them and sealed for their node, as
             by `export_disk`.
@@ -117,6 +138,15 @@ class Node(_Node, NetworkVerbs):
             stand in the instrument's files. What comes out is an ordinary bag, not the package any more.
         chain : bool
             All packages of the session.
+        form : str
+            A form that a plugin offers, ``nxem`` or ``eln``, or a service: `diadem.plugins` lists them as exporters.
+            What it is given is corrected as the owner said, and every byte is proven.
+        dataset : str
+            With `form`, only this dataset, by its path or id.
+        search : bool
+            With `form`, all packages that a search finds; `package` is the query.
+        options : mapping, or sequence of str
+            Of the form: ``{"files": True}``, or as on the command line, ``["files=true"]``.
         dry_run : bool
             Say what would be done, and write nothing.
         listener : Listener
@@ -125,12 +155,23 @@ class Node(_Node, NetworkVerbs):
         Raises
         ------
         UsageError
-            Nobody is named, or two; or only a part is for another node.
+            Nobody is named, or two; only a part is for another node; or there is no such form or option.
         Refused
-            The file exists, or no store can hold the statement that it was given out; or as `export_disk`.
+            The file exists, a fact is missing that the form needs, or no store can hold the statement that it was given
+            out; or as `export_disk`.
         IntegrityError
             A file is damaged in every copy; nothing was exported.
         """
+        form = "" if form == "zip" else form
+        if not form and (dataset or search or options):
+            raise UsageError("dataset, search and options are for a form", next="Name one: form=…")
+        if form and (to or only or redact or chain):
+            raise UsageError("a form is made of the whole package", next="Leave out to, only, redact and chain.")
+        if form:
+            return self._export_form(
+                package, path, form, to=for_, dataset=dataset, search=search, options=options, dry_run=dry_run,
+                listener=listener,
+            )  # fmt: skip
         if not to:
             return super().export(
                 package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
@@ -376,7 +417,7 @@ def tools_of_now() -> Callable[[], NodeTools]:
 
 def _node_tools() -> NodeTools:
     """Readers, workers and scan, as a node gets them."""
-    from diadem.hooks.offers import CarrierOffer, CheckOffer
+    from diadem.hooks.offers import CarrierOffer, CheckOffer, ExporterOffer
     from diadem.node.context import NodeTools
 
     given = tools()
@@ -392,6 +433,7 @@ def _node_tools() -> NodeTools:
         addressed=addressed,
         identity=given.identity,
         transports=given.offers.of(CarrierOffer),
+        exporters=given.offers.of(ExporterOffer),
     )
 
 

@@ -186,6 +186,7 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
 def _package(bundle: Bundle, copies: Iterable[Bundle] = (), *, opened: TagFiles | None = None, **known: Any) -> Package:
     """The package of a bundle, with the plugins of now, and what is known of it; other processes find it in a copy."""
     from diadem.archive.package import Package
+    from diadem.hooks.offers import ExporterOffer
     from diadem.package.examine import open_tag_files
 
     at_hand, opened = tools(), opened or open_tag_files(bundle)
@@ -195,6 +196,7 @@ def _package(bundle: Bundle, copies: Iterable[Bundle] = (), *, opened: TagFiles 
         opened=opened,
         readers=at_hand.readers,
         extractor=at_hand.extractor,
+        exporters=at_hand.offers.of(ExporterOffer),
         bare=bare,
         again=bare,
         **known,

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from diadem.archive.filesystem import PackageFileSystem
     from diadem.archive.overview import Overview
     from diadem.archive.picture import At, Picture
+    from diadem.export.form import ExportedForm
     from diadem.extract.pool import Extractor
-    from diadem.hooks.offers import ReaderOffer
+    from diadem.hooks.offers import ExporterOffer, ReaderOffer
     from diadem.model.differences import Reextraction
     from diadem.model.lineage import Caution
     from diadem.pack.pack import Outcome
@@ -70,6 +71,7 @@ class Package(Reopenable, Display):
         proven: bool = False,
         readers: Sequence[ReaderOffer] = (),
         extractor: Callable[[], Extractor] | None = None,
+        exporters: Sequence[ExporterOffer] = (),
         outcome: Outcome | None = None,
         home: Home | None = None,
         bare: Callable[[], Package] | None = None,
@@ -86,6 +88,7 @@ class Package(Reopenable, Display):
         self._opened = opened or open_tag_files(bundle)
         self.readers: Final = tuple(readers)
         self.extractor: Final = extractor
+        self.exporters: Final = tuple(exporters)
         self.outcome: Final = outcome
         self.home: Final = home
         self.bare: Final = bare
@@ -95,12 +98,13 @@ class Package(Reopenable, Display):
 
     def replaced(self, **known: Any) -> Self:
         """The same package, made with other arguments of `Package`: for who knows more of it."""
-        same = {name: getattr(self, name) for name in ("readers", "extractor", "outcome", "home", "bare", "again")}
+        names = ("readers", "extractor", "exporters", "outcome", "home", "bare", "again")
+        same = {name: getattr(self, name) for name in names}
         return type(self)(self._bundle, **{"opened": self._opened, **same, **known})
 
     _internal = frozenset({
-        "again", "bare", "bundle", "extractor", "home", "open_stored", "outcome", "read_derived", "readers",
-        "replaced", "stored", "stored_as",
+        "again", "bare", "bundle", "exporters", "extractor", "home", "open_stored", "outcome", "read_derived",
+        "readers", "replaced", "stored", "stored_as",
     })  # fmt: skip
 
     def _display_document(self) -> Mapping[str, Any]:
@@ -368,6 +372,54 @@ class Package(Reopenable, Display):
             If a file is damaged; nothing is left behind.
         """
         return restore(self, Path(folder), only=only, listener=listener)
+
+    def export(
+        self,
+        form: str,
+        path: str | Path,
+        *,
+        for_: str = "",
+        dataset: Named = "",
+        options: Mapping[str, Any] | Sequence[str] = (),
+        listener: Listener = progress_bar,
+    ) -> ExportedForm:
+        """Export it in a form that a plugin offers, every byte proven: ``package.export("nxem", "session.nxs")``.
+
+        Of a package from a node that is `diadem.Node.export`, which notes who it is for; of one that was opened without
+        a node, nobody notes it, and it goes to no service.
+
+        Parameters
+        ----------
+        form : str
+            Its name; `diadem.plugins` lists them as exporters.
+        path : path or URL
+            A new file or folder, or the address of the service.
+        for_ : str
+            For whom; by default who exports it.
+        dataset : str
+            Only this dataset.
+        options : mapping, or sequence of str
+            Of the form: ``{"files": True}``.
+        listener : callable
+            Told of progress.
+
+        Raises
+        ------
+        UsageError
+            There is no such form, or no such option.
+        Refused
+            Something has the name; or a fact is missing that the form needs, and the message says how to supply it.
+        DigestMismatch
+            A file is damaged; nothing is left behind.
+        """
+        named = path_of(dataset) if dataset else ""
+        if (export := getattr(self.home and self.home.node, "export", None)) is not None:
+            more = {"options": options, "listener": listener}
+            found: ExportedForm = export(str(self.id), path, form=form, for_=for_, dataset=named, **more)
+            return found
+        from diadem.archive.export import export_form
+
+        return export_form(self, form, Path(path).absolute(), dataset=named, options=options, listener=listener)
 
     def local(self, path: Named, *, folder: str | Path | None = None, listener: Listener = progress_bar) -> Path:
         """Return a proven local path of a dataset or file, for programs that need a file name.

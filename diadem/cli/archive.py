@@ -301,20 +301,44 @@ def _left_lines(source: Path | None, sessions: Sequence[PlannedSession]) -> Iter
 def export(
     listener: Listener,
     package: Package,
-    path: Annotated[Path, Argument("A new file OUT.zip; with --to, a folder on a disk.", metavar="OUT")],
+    path: Annotated[
+        str, Argument("A new file OUT.zip; with --to, a folder on a disk; with --as, as that wants it.", metavar="OUT")
+    ],
     for_: Annotated[str, Option('Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
     only: Annotated[str | None, Option("raw: the instrument's files alone. record: the metadata alone.")] = None,
     redact: Annotated[bool, Option("Remove people's names; list where that was not possible.")] = False,
     chain: Annotated[bool, Option("All packages of the session, if it has several.")] = False,
     to: Annotated[str, Option("For a person at another node, on a disk: marie@nmi")] = "",
+    as_: Annotated[str, Option("In another form, or to a service, by its name: diadem plugins lists exporters.")] = "",
+    dataset: Annotated[str, Option("With --as: only this dataset, by its path or id.")] = "",
+    search: Annotated[bool, Option("With --as: the first argument is a search; all that it finds.")] = False,
+    option: Annotated[
+        list[str] | None, Option("With --as: an option of the form, NAME=VALUE; may be repeated.")
+    ] = None,
+    publish: Annotated[bool, Option("With --as: publish it there; else it stays a draft.")] = False,
     dry_run: Annotated[bool, Option("Show what would be exported; write nothing.")] = False,
     node: NodeAt = None,
     user: As = None,
 ) -> Answer:
     """Make a ZIP for someone without DIADEM. A page in it explains the package; the log records the handover.
 
-    With --to, a disk for a person at another node instead: offered to them, sealed for their node alone.
+    With --as, in another form (nxem, eln, datacite, site), or to a service (zenodo). With --to, a disk for a person at
+    another node: offered to them, sealed for their node alone.
     """
+    if as_:
+        options = [*(option or ()), *(["publish=true"] if publish else ())]
+        if to or only or redact or chain:
+            raise UsageError(
+                "a form is made of the whole package", next="Leave out --to, --only, --redact and --chain."
+            )
+        with opened(node, user) as at:
+            made = at.export(
+                package, path, form=as_, for_=for_, dataset=dataset, search=search, options=options, dry_run=dry_run,
+                listener=listener,
+            ).to_dict()  # fmt: skip
+        return Answer(made, _form_lines(made))
+    if dataset or search or option or publish:
+        raise UsageError("--dataset, --search, --option and --publish are for a form", next="Name one: --as FORM")
     if to and (for_ or only or redact or chain):
         raise UsageError("a disk holds one whole package", next="Leave out --for, --only, --redact and --chain.")
     if only not in (None, "raw", "record"):
@@ -340,6 +364,27 @@ def export(
             package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
         ).to_dict()
     return Answer(document, _exported_lines(document), not document["ok"])
+
+
+def _form_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    packages = document["packages"]
+    what = f"{document['dataset']} of {packages[0]}" if document["dataset"] else packages[0]
+    what = what if len(packages) == 1 else count_text(len(packages), "package")
+    if not document["done"]:
+        yield f"would export     {what} as {document['form']} to {document['path']}; nothing was written"
+        return
+    yield f"exported         {what} as {document['form']} in {duration_text(document['seconds'])}, every byte proven"
+    if document["sha256"]:
+        files = f"{count_text(document['files'], 'file')}, " if document["files"] > 1 else ""
+        yield f"written          {document['path']} ({files}{size_text(document['bytes'])})"
+        yield f"SHA-256          {document['sha256']}{', of its list of digests' if document['files'] > 1 else ''}"
+    else:
+        yield f"there            {document['path']}"
+    yield from (f"{'called there':16} {one}" for one in document["identifiers"])
+    yield from (f"{label:16} {text}" for label, text in document["told"].items())
+    for store in document["damaged"]:
+        yield f"DAMAGED          the copy in {store}; the bytes came from another: diadem repair"
+    yield f"given to         {document['to']}: recorded in your log, see: diadem custody {packages[0][7:19]}"
 
 
 def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:

@@ -197,6 +197,7 @@ _KINDS: Mapping[str, str] = {
     "previews": "previews",
     "checks": "checks",
     "carriers": "carriers",
+    "exporters": "exporters",
 }
 
 

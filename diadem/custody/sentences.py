@@ -204,7 +204,14 @@ def _handover(said: Predicate) -> str:
     left_out = " without some of its metadata" if said["redacted"] else ""
     what = _PARTS.get(said.get("only", ""), "the package")
     size = f", {size_text(said['bytes'])}" if type(said.get("bytes")) is int else ""
-    given = f"{said.actor} gave {what} to {said['to']} ({said['form']}{size}){left_out}"
+    if said.get("dataset"):
+        what = f"dataset {said['dataset']} of {what}"
+    where = f", at {said['where']}" if said.get("where") else ""
+    called = f", where it is called {', '.join(map(str, said['identifiers']))}" if said.get("identifiers") else ""
+    given = f"{said.actor} gave {what} to {said['to']}"
+    if said["to"] == said.get("by"):
+        given = f"{said.actor} took {what} out of the archive"
+    given += f" ({said['form']}{size}{where}){called}{left_out}"
     return f"{given}; that it arrived is not attested by anyone else"
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.custody.grant_book import GrantBook
     from diadem.extract.pool import Extractor
-    from diadem.hooks.offers import CarrierOffer, CheckOffer, ReaderOffer
+    from diadem.hooks.offers import CarrierOffer, CheckOffer, ExporterOffer, ReaderOffer
     from diadem.model.policy import Policy
     from diadem.model.statements import Draft
     from diadem.node.tasks import Answer, Task
@@ -73,6 +73,8 @@ class NodeTools:
     identity: str = ""
     #: Who can connect to carriers.
     transports: Sequence[CarrierOffer] = ()
+    #: In what forms, and to what services, packages leave.
+    exporters: Sequence[ExporterOffer] = ()
     #: Lets other processes find a package again.
     addressed: Callable[..., Package] | None = None
 

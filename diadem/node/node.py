@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.catalogue import Facets, SearchResult
     from diadem.custody.report import CustodyReport
+    from diadem.export.form import ExportedForm
     from diadem.model.access import Decision, Revocation
     from diadem.model.amendments import Amendment
     from diadem.model.assessments import Assessment
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 #: Sessions that the card of a node shows.
 _NEWEST: Final = 6
+#: Packages of a search that are exported at most: a million, of which a catalogue is made in a night.
+MOST_EXPORTED: Final = 1_000_000
 
 
 class Node(Closing, Reopenable, Display):
@@ -604,6 +607,22 @@ class Node(Closing, Reopenable, Display):
             dry_run=dry_run,
             listener=listener,
         )
+
+    def _export_form(
+        self, package: str, path: StrPath, form: str, *, to: str, dataset: str, search: bool, **more: Any
+    ) -> ExportedForm:
+        """Export in a form that a plugin offers; see `diadem.Node.export`."""
+        from diadem.node.give.export_form import export_form
+
+        if search:
+            found = self.search(package, limit=MOST_EXPORTED)
+            if not len(found):
+                raise NotFound(f"nothing is found by '{package}'", next="Try it: diadem search QUERY")
+            ids = [row.id for row in found]
+        else:
+            ids = [self.context.catalogue.get(package).id]
+        query = package if search else None
+        return export_form(self.context, ids, path, form, to=to, dataset=dataset, query=query, **more)
 
     # -- keeping ------------------------------------------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ def export(
     """Give out a package as a ZIP; see `diadem.Node.export`."""
     _require(context, target, to, only)
     if not dry_run:
-        _require_mirror(context)
+        require_mirror(context)
     began = time.monotonic()
     session = session_of(context, package, chain=chain)
     packages = ExportedPackages(context, session, only, redact=redact)
@@ -161,25 +161,31 @@ def export(
 
 
 def _require(context: Context, target: Path, to: str, only: str) -> None:
-    """What can be seen before anything is read; nothing is put where only packages belong."""
+    """What can be seen before anything is read."""
     if only not in (WHOLE, RAW, RECORD):
         raise UsageError(f"'{only}' is not a part of a package", next="Write raw or record.")
+    require_place(context, target, to)
+
+
+def require_place(context: Context, target: Path, to: str, *, folder: bool = False) -> None:
+    """That something may be written there, for somebody: nothing is put where only packages belong."""
     if not to.strip() or len(to) > _LONGEST_NAME or not to.isprintable():
         raise UsageError("say who it is for: the log records it", next='Example: --for "Marie Curie <m@x.org>"')
-    if target.is_dir():
+    if not folder and target.is_dir():
         raise UsageError("this is a folder", where=str(target), next=f"Name a file in it: {target / 'session.zip'}")
-    refuse_existing(target)
+    if not folder:
+        refuse_existing(target)
     if not target.parent.is_dir():
         raise UsageError("there is no such folder", where=str(target.parent), next="Make it first.")
     place = Path(os.path.realpath(target.parent))
-    if any(os.path.lexists(long_path(folder / "bagit.txt")) for folder in (place, *place.parents)):
+    if any(os.path.lexists(long_path(each / "bagit.txt")) for each in (place, *place.parents)):
         raise Refused("the file would be inside a package", where=str(target), next="Name a place outside it.")
-    for folder in (context.folder, *(folder for _, folder in stores_of(context))):
-        if relation_of(place, folder) in (IS, LIES_IN):
+    for each in (context.folder, *(each for _, each in stores_of(context))):
+        if relation_of(place, each) in (IS, LIES_IN):
             raise Refused("the file would be inside the archive", where=str(target), next="Name a place outside it.")
 
 
-def _require_mirror(context: Context) -> None:
+def require_mirror(context: Context) -> None:
     """That what will be said can be kept in a store, before hours are spent; an attached store cannot say anything."""
     context.ledger.mirrors.check()
     if not any(True for _ in context.stores.opened()):
@@ -217,13 +223,13 @@ class _Run:
 
     def perform(self) -> tuple[FinishedZip, str]:
         """Write the ZIP, say so, and give it its name; what was written, and the id of the statement."""
-        with _alone(self.context, self.target):
+        with alone(self.context, self.target):
             stage = ZipStage(self.target)
             zipped: FinishedZip | None = None
             try:
                 zipped = self._write(stage)
                 (entry,) = self.context.say([self._handover(zipped)])
-                _require_durable(self.context, entry)
+                require_durable(self.context, entry)
                 stage.publish()
             except BaseException as error:
                 if stage.discard() and zipped is not None:
@@ -272,18 +278,12 @@ class _Run:
             self.packages.only,
             time_text(self.context.clock()),
             to="" if hidden else self.to,
-            sender="" if hidden else self._sender(),
+            sender="" if hidden else _sender(self.context),
             redacted=hidden,
             others=self.packages.session.others,
             renamed=() if hidden else self.contents.renamed,
             corrected=() if hidden else self.packages.corrected(),
         )
-
-    def _sender(self) -> str:
-        """Who gives it: the person's name where it is known, and the address."""
-        context = self.context
-        full = next((user.full_name for user in context.settings.users if user.name == context.user), "")
-        return f"{full} ({context.address})" if full else context.address
 
     def _handover(self, zipped: FinishedZip) -> Draft:
         packages, account = self.packages.session.packages, self.packages.redaction
@@ -316,8 +316,19 @@ class _Run:
             self.context.say([draft])
 
 
+def full_name(context: Context) -> str:
+    """The name of the person at work, as a person writes it; "" where it is not known."""
+    return next((user.full_name for user in context.settings.users if user.name == context.user), "")
+
+
+def _sender(context: Context) -> str:
+    """Who gives it: the person's name where it is known, and the address."""
+    full = full_name(context)
+    return f"{full} ({context.address})" if full else context.address
+
+
 @contextmanager
-def _alone(context: Context, target: Path) -> Iterator[None]:
+def alone(context: Context, target: Path) -> Iterator[None]:
     """Be the only one that writes this file."""
     name = hashlib.sha256(os.fsencode(os.path.realpath(target))).hexdigest()[:16]
     lock = node_lock(context.folder, f"export-{name}")
@@ -329,7 +340,7 @@ def _alone(context: Context, target: Path) -> Iterator[None]:
         lock.remove()
 
 
-def _require_durable(context: Context, entry: Entry) -> None:
+def require_durable(context: Context, entry: Entry) -> None:
     """That a store holds the statement: this disk may be lost, what was given away stays away."""
     if why := context.ledger.mirrors.lack(entry.place):
         raise Unreachable(

@@ -238,7 +238,10 @@ class ExportedPackages:
     def facts(self) -> PackageFacts:
         """The session in plain words, of all packages together."""
         kept = self._kept()
-        facts = {one: self._facts.get(one) or self._facts_of(one, copies) for one, copies in self._copies.items()}
+        facts = {
+            one: self._facts.get(one) or facts_as_corrected(copies, self._corrections(one))
+            for one, copies in self._copies.items()
+        }
         if len(facts) == 1:
             return next(iter(facts.values()))
         datasets = [
@@ -249,16 +252,17 @@ class ExportedPackages:
         ]
         return _joined(list(facts.values()), datasets, files=sum(map(len, kept.values())))
 
-    def _facts_of(self, package: PackageId, copies: PackageReader) -> PackageFacts:
-        """A package in plain words, as its owner has corrected it."""
-        facts, corrections = facts_of(copies.package), self._corrections(package)
-        if not corrections.fields:
-            return facts
-        with suppress(DocumentError):  # what is in it cannot be understood: its facts say what can be said
-            if (record := copies.readable_record()) is not None:
-                facts = facts_of(copies.package, effective_record(record, corrections))
-        title = corrections.decide(TITLE).chosen
-        return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
+
+def facts_as_corrected(copies: PackageReader, corrections: Corrections) -> PackageFacts:
+    """A package in plain words, as its owner has corrected it."""
+    facts = facts_of(copies.package)
+    if not corrections.fields:
+        return facts
+    with suppress(DocumentError):  # what is in it cannot be understood: its facts say what can be said
+        if (record := copies.readable_record()) is not None:
+            facts = facts_of(copies.package, effective_record(record, corrections))
+    title = corrections.decide(TITLE).chosen
+    return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
 
 
 def _member(copies: PackageReader, entry: FileEntry, name: str) -> Member:

@@ -180,7 +180,7 @@ class CheckedFile(AbstractContextManager["CheckedFile"]):
         self.close()
 
 
-class CopiedFile(AbstractContextManager["CopiedFile"]):
+class CopiedFile(RangeReader):
     """One file of a package, from whichever copies."""
 
     def __init__(self, copies: PackageReader, entry: FileEntry) -> None:
@@ -200,6 +200,12 @@ class CopiedFile(AbstractContextManager["CopiedFile"]):
             return self._from_first(offset, length)
         except (DiademError, OSError):
             return b"".join(self._from_any(*piece) for piece in self._by_leaf(offset, length))
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """The same into a buffer."""
+        data = self.read_at(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def _from_first(self, offset: int, length: int) -> bytes:
         package, replica = self._copies.best
@@ -251,7 +257,3 @@ class CopiedFile(AbstractContextManager["CopiedFile"]):
         """Release the files."""
         for file in self._files.values():
             file.close()
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()

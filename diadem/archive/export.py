@@ -1,0 +1,63 @@
+"""A package that no node gives, in another form: written by a plugin's exporter. Nobody notes that it was."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from diadem.archive.facts import facts_of
+from diadem.errors import Refused
+from diadem.export import form
+from diadem.hooks.exporters import ExportedPackage, ExportSource
+from diadem.model.ports import Listener, Progress
+from diadem.model.record import Dataset, understood
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+
+
+def export_form(
+    package: Package,
+    name: str,
+    path: Path,
+    *,
+    dataset: str = "",
+    options: Mapping[str, Any] | Sequence[str] = (),
+    listener: Listener,
+) -> form.ExportedForm:
+    """Export a package, or one dataset of it; see `diadem.Package.export`."""
+    began = time.monotonic()
+    offer = form.chosen(package.exporters, name, "dataset" if dataset else "package")
+    if offer.writes == "service":
+        advice = "Archive it in a node, and export it there: diadem import FOLDER"
+        raise Refused("what leaves for a service leaves from a node, whose log says so", where=package.url, next=advice)
+    checked = form.checked_options(offer, options)
+    record = package.record
+    leaving = ExportedPackage(
+        id=str(package.id),
+        payload_id=package.payload_id,
+        record=record,
+        facts=facts_of(package),
+        datasets=[record.datasets[dataset]] if dataset else [each for _, each in understood(record.datasets)],
+        files=package.files,
+        open=lambda path: cast("BinaryIO", package.open(path)),
+        load=partial(loaded, package),
+    )
+    source = ExportSource(
+        [leaving],
+        datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+        progress=lambda done, total, what: listener(Progress("export", done, total, what)),
+    )
+    done = form.write(offer, source, path, checked, listener)
+    taken = time.monotonic() - began
+    return form.ExportedForm(name, str(path), "", [package.id], dataset=dataset, seconds=taken, **done)
+
+
+def loaded(package: Package, dataset: Dataset) -> list[Any]:
+    """The signals of a dataset, its files proven now. Raises `DigestMismatch`."""
+    found = package.load(dataset.path, lazy=True, verify="always")
+    return found if isinstance(found, list) else [found]
