@@ -306,6 +306,7 @@ class Catalogue(Closing):
     sample_statements = _reads(log_statements.sample_statements)
     sample_places = _reads(log_statements.sample_places)
     add_assessment = _writes(quality.add_assessment)
+    restate_judgements = _writes(quality.restate_judgements)
     add_derivation = _writes(quality.add_derivation)
     cautions = _reads(quality.cautions)
     restate_record = _writes(amended_facts.restate_record)

@@ -157,6 +157,8 @@ class Caution(Display):
         Whether somebody answers the same question differently.
     way : tuple of str
         Ids of the packages on the way to it; empty for the package itself.
+    told_by : str
+        Id of the node that said so when the package of which one asks came from there; else "".
     """
 
     package: str
@@ -164,6 +166,7 @@ class Caution(Display):
     assessment: Assessment
     disputed: bool = False
     way: tuple[str, ...] = ()
+    told_by: str = ""
 
     @property
     def sentence(self) -> str:

@@ -73,7 +73,12 @@ KINDS: Final[Mapping[str, Kind]] = _kinds(
     ("sample", USER, "sample", "A physical sample, its names and its origin."),
     ("assessment", USER, "judged", "An assessment of a dataset for a purpose."),
     ("amendment", USER, "corrected", "The effective record differs from the sealed one."),
-    ("corrections", NODE, "corrected", "The package came with amendments that its owners at other nodes had signed."),
+    (
+        "corrections",
+        NODE,
+        "corrected",
+        "The package came with amendments and assessments that others had signed.",
+    ),
     ("derivation", USER, "derived", "A result was made from packages."),
     ("countersign", USER, "", "The user vouches for another's statement."),
     ("acceptance", f"{USER} {NODE}", "", "An offer is accepted, with a ceiling of bytes."),

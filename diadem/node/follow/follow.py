@@ -417,9 +417,11 @@ def _assessed(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
         catalogue.add_assessment(package, Assessment.of(entry.statement_id, entry.place, entry.statement.predicate))
 
 
-def _corrected(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
-    """A package came with corrections, or somebody has made some: what is found is what holds now."""
+def _corrected(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
+    """A package came with corrections and judgements, or somebody has corrected it: what is found is what holds now."""
     for package in packages:
+        if entry.statement.kind == "corrections":
+            catalogue.restate_judgements(package)
         catalogue.restate_record(package)
 
 
