@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,8 @@ def test_on_a_disk_and_in_a_zip_they_come_too_and_go_on_to_a_third_node(town: To
             other.import_(tmp_path / name)
         else:
             node.export(package, tmp_path / f"{name}.zip", for_=to)
+            with zipfile.ZipFile(tmp_path / f"{name}.zip") as archive:
+                assert "is rejected for EELS" in archive.read("READ ME FIRST.html").decode()
             other.import_(tmp_path / f"{name}.zip")
 
     give(a, b, "alice@nmi", "one")
