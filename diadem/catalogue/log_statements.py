@@ -204,13 +204,16 @@ def sheets(connection: Connection, package_id: str) -> list[Brought]:
     return found
 
 
-def newest_judgements(sheets: Iterable[Brought]) -> dict[str, ProvenJudgements]:
-    """What each node that a package came from says of its data now, by the node's id: what it knew most lately."""
+def newest_judgements(sheets: Iterable[Brought], *, said: bool = True) -> dict[str, ProvenJudgements]:
+    """What each node that a package came from says of its data now, by the node's id: what it knew most lately.
+
+    Unless `said`, without what its people say.
+    """
     found: dict[str, ProvenJudgements] = {}
     for brought in sheets:
         for one in brought.sheet.nodes():
             if one.judged is not None and one.node != brought.own:  # it may come back
-                proven = one.judgements()
+                proven = one.judgements(said=said)
                 if one.node not in found or proven.known > found[one.node].known:
                     found[one.node] = proven
     return found
@@ -245,7 +248,9 @@ def doubts_told(connection: Connection, packages: Sequence[str]) -> dict[str, li
         came = sheets(connection, sha256)
         names = _names(came)
         told = [
-            (node, names[node], one) for node, proven in newest_judgements(came).items() for one in proven.inherited
+            (node, names[node], one)
+            for node, proven in newest_judgements(came, said=False).items()
+            for one in proven.inherited
         ]
         if told:
             found[PREFIX + sha256] = told

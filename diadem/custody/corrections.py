@@ -130,11 +130,14 @@ class CorrectionSheet:
             known.add(entry.statement_id)
         return ring.name
 
-    def judgements(self) -> ProvenJudgements:
-        """What holds of the judgements in it: each is looked at for itself, and none of them costs the others."""
+    def judgements(self, *, said: bool = True) -> ProvenJudgements:
+        """What holds of the judgements in it: each is looked at for itself, and none of them costs the others.
+
+        Unless `said` nobody's signature is looked at: only what the node says itself.
+        """
         if self.judged is None:
             return ProvenJudgements()
-        return proven(self.judged, self.package, KeyRing(self.node, self.keys))
+        return proven(self.judged, self.package, KeyRing(self.node, self.keys) if said else None)
 
     def _prove(self, ring: KeyRing, entry: Entry, known: set[str]) -> None:
         said, about = entry.statement.predicate, {one.name for one in entry.statement.subjects}

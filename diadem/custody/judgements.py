@@ -117,8 +117,11 @@ def judgements(position: tuple[int, int], said: Sequence[Entry], inherited: Sequ
     }
 
 
-def proven(document: Any, package: str, ring: KeyRing) -> ProvenJudgements:
-    """What holds of that member, from anyone: assessments of this package, each signed by whom it names."""
+def proven(document: Any, package: str, ring: KeyRing | None) -> ProvenJudgements:
+    """What holds of that member, from anyone: assessments of this package, each signed by whom it names.
+
+    Without keys it is only what the node itself says, that has signed the sheet.
+    """
     refused: list[str] = []
     try:
         form = _Judgements.of(document)
@@ -128,10 +131,10 @@ def proven(document: Any, package: str, ring: KeyRing) -> ProvenJudgements:
         refused.append(f"{len(form.said) - MAX_SAID:,} judgements: more than {MAX_SAID} came")
     said: list[Entry] = []
     room = MAX_BYTES
-    for number, item in enumerate(form.said[:MAX_SAID], 1):
+    for number, item in enumerate(form.said[:MAX_SAID] if ring is not None else (), 1):
         try:
             entry = Entry.from_item(item)
-            if (why := _fault(entry, package, ring, room)) == "":
+            if ring is not None and (why := _fault(entry, package, ring, room)) == "":
                 said.append(entry)
                 room -= len(entry.line)
                 continue

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec import structs
 
 import diadem
 from diadem.custody.corrections import CorrectionSheet
+from diadem.errors import QualityWarning
 from diadem.model.transfers import State
 from diadem.network.messages import OFFER, Message
 from diadem.node.quality.amend import sheet_of
@@ -34,7 +37,10 @@ def given(pair: Pair, package: str) -> None:
 
 def doubted(pair: Pair) -> str:
     """A package at the first node that its owner accepts, and a colleague rejects."""
-    package = pair.a.archived()
+    image = io.BytesIO()
+    np.save(image, np.arange(12.0).reshape(3, 4))
+    package = pair.a.archived(files={"image.npy": image.getvalue()})
+    pair.a.node.amend(package, {"sample.name": "EMSA-OLD"})
     pair.a.node.amend(package, {"sample.name": "EMSA-REF"}, reason="the label was wrong")
     pair.a.node.assess(package, "accept", purpose="imaging")
     pair.a.node.users.add("bob")
@@ -59,6 +65,9 @@ def test_open_doubts_come_with_a_package_and_stay_their_senders(pair: Pair) -> N
     assert "bob@hu-berlin" in here.show(package)._repr_html_()
     told = said_json("assess", package, "--node", str(here.path))
     assert [one["node"] for one in told["assessments"]] == [pair.a.id] * 2
+    assert "EMSA-REF" in said("amend", package, "--node", str(here.path))
+    with pytest.warns(QualityWarning, match="bob@hu-berlin"):
+        here.get(package).load("image.npy")
     steps = [step.sentence for step in here.custody(package).steps]
     assert any("2 judgements by alice@hu-berlin and bob@hu-berlin came with the package" in one for one in steps)
     here.assess(package, "limited", purpose="imaging")
