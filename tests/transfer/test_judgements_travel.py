@@ -126,7 +126,8 @@ def test_on_a_disk_and_in_a_zip_they_come_too_and_go_on_to_a_third_node(town: To
     a, b, c = (town.node(name) for name in ("hu-berlin", "nmi", "oslo"))
     (tmp_path / "session").mkdir()
     (tmp_path / "session" / "notes.txt").write_text("notes")
-    package = str(a.archive(tmp_path / "session", now=True).package.id)
+    sealed = {"sample": {"name": "S-WRONG"}}
+    package = str(a.archive(tmp_path / "session", now=True, metadata=sealed).package.id)
     a.amend(package, {"sample.name": "EMSA-REF"})
     a.assess(package, "reject", purpose="EELS")
 
@@ -145,6 +146,7 @@ def test_on_a_disk_and_in_a_zip_they_come_too_and_go_on_to_a_third_node(town: To
     give(b, c, "alice@oslo", "two")
     for node in (b, c):
         assert str(node.get(package).record.sample["name"]) == "EMSA-REF"
+        assert "sample.name   S-WRONG → EMSA-REF   alice@hu-berlin" in said("show", package, "--node", str(node.path))
         assert judged(node, package) == [("alice@hu-berlin", "reject", "EELS"), ("alice@nmi", "limited", "imaging")]
         assert [row.id for row in node.search("quality:reject purpose:EELS").rows] == [package]
 

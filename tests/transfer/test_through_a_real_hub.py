@@ -161,6 +161,7 @@ def test_corrections_and_judgements_come_over_a_hub(fjord: Fjord) -> None:
     berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
     nmi.transfers.sync()
     package = archived(fjord)
+    berlin.amend(package, {"sample.name": "EMSA-OLD"})
     berlin.amend(package, {"sample.name": "EMSA-REF"})
     berlin.assess(package, "reject", purpose="EELS", comment="too thick")
     sent = berlin.send(package, "alice@nmi")
