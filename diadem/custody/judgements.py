@@ -28,9 +28,10 @@ from diadem.model.lineage import Caution
 from diadem.model.plain_text import one_line
 from diadem.serialization.validation import validate_statement
 
-#: Assessments of one sheet, bytes of all of them together, doubts about sources, and packages on the way to one.
+#: Assessments of one sheet, bytes of all of them together (some 60; a sheet goes on within that of the next node, and
+#: a message holds 1 MiB), doubts about sources, and packages on the way to one.
 MAX_SAID: Final = 200
-MAX_BYTES: Final = 256 << 10
+MAX_BYTES: Final = 64 << 10
 MAX_INHERITED: Final = 100
 _MAX_WAY: Final = 100
 #: Letters of why one is refused, and how many are told one by one.

@@ -249,17 +249,20 @@ def _amendment(said: Predicate) -> str:
 
 def _corrections(said: Predicate) -> str:
     names, sheet = said.plain["names"], CorrectionSheet.from_line(said.plain["sheet"].encode())
-    corrected, judged, doubted = [], [], 0
+    corrected, judged, doubted, left_out = [], [], 0, 0
     for one in sheet.nodes():
         called, proven = names.get(one.node, one.node[:12]), one.judgements()
         corrected += [_by(entry, called) for entry in one.amendments]
         judged += [_by(entry, called) for entry in proven.said]
         doubted += len(proven.inherited)
+        left_out += proven.left_out
     came = [
         f"{count_text(len(found), what)} by {' and '.join(dict.fromkeys(found))}"
         for what, found in (("correction", corrected), ("judgement", judged))
         if found
     ]
+    if left_out:
+        came.append(f"not {left_out:,} more, for which there was no room,")
     if doubted:
         came.append(count_text(doubted, "doubt") + " about its sources")
     refused = (

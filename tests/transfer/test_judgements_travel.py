@@ -197,6 +197,19 @@ def test_judgements_that_do_not_hold_are_left_out_and_nothing_else_is_lost(
         assert why in told, told
 
 
+def test_of_more_than_a_sheet_holds_the_doubts_go_and_the_rest_is_counted(pair: Pair) -> None:
+    package = pair.a.archived()
+    pair.a.node.assess(package, "reject", purpose="EELS")
+    for number in range(20):
+        pair.a.node.assess(package, "accept", purpose=f"purpose {number}", comment="x" * 4000)
+    given(pair, package)
+    came = judged(pair.b.node, package)
+    assert ("alice@hu-berlin", "reject", "EELS") in came
+    assert 1 < len(came) < 21
+    steps = " ".join(step.sentence for step in pair.b.node.custody(package).steps)
+    assert f"not {21 - len(came)} more, for which there was no room" in steps
+
+
 @pytest.mark.parametrize(
     ("member", "why"),
     [
