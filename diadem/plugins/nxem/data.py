@@ -24,7 +24,7 @@ _UNDEFINED: Final = "<undefined>"
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis: how NXem calls it, what the record calls it, where its points are, and in which unit, or ""."""
+    """One axis: how NXem calls it, what the record calls it, with the unit as written; its points, their unit or ""."""
 
     name: str
     title: str
@@ -63,7 +63,7 @@ def plot_of(signal: Any) -> Plot:
 
     array = signal.data
     known = sorted([*signal.axes_manager.navigation_axes, *signal.axes_manager.signal_axes], key=_place)
-    axes = [(str(one.name), one.axis, _unit(one.units)) for one in known]
+    axes = [(_title(one), one.axis, _unit(one.units)) for one in known]
     if array.dtype.names:  # colours
         import dask.array as da
 
@@ -85,6 +85,12 @@ def plot_of(signal: Any) -> Plot:
 
 def _place(axis: Any) -> int:
     return int(axis.index_in_array)
+
+
+def _title(axis: Any) -> str:
+    """What the record calls it, with its unit as it is written, which NeXus need not know: ``i (points)``."""
+    unit = str(axis.units or "")
+    return str(axis.name) if unit in ("", _UNDEFINED) else f"{axis.name} ({unit})"
 
 
 def _plot(group: str, data: str, array: Any, names: Sequence[str], axes: Sequence[tuple[str, Any, str]]) -> Plot:
@@ -114,7 +120,7 @@ def write_plot(group: Any, plot: Plot, title: str, read: Callable[[int], None]) 
     for number, axis in enumerate(plot.axes):
         group.attrs[f"{axis.name}_indices"] = np.uint32(number)
         points = group.create_dataset(axis.name, data=axis.points)
-        points.attrs["long_name"] = f"{axis.title} ({axis.unit})" if axis.unit else axis.title
+        points.attrs["long_name"] = axis.title
         if axis.unit:
             points.attrs["units"] = axis.unit
     group["title"] = title

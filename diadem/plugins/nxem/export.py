@@ -17,7 +17,7 @@ from diadem.plugins.nxem.facts import CLASSES, UNKNOWN, Entry, Value, entry_of
 
 #: How each fact that NXem requires is supplied: as an option, and as a correction of the record.
 _SUPPLY: Mapping[str, tuple[str, str]] = {
-    "start_time": ("--option time_zone=Europe/Berlin", "time.acquired_start=2026-03-01T10:30:00+01:00"),
+    "start_time": ("--option start_time=2026-03-01T10:30:00+01:00", "time.acquired_start=2026-03-01T10:30:00+01:00"),
     "sample/atom_types": ("--option atom_types=Zn,O", "sample.elements=Zn,O"),
     "sample/preparation_date": (
         "--option preparation_date=2026-02-27T16:00:00+01:00",
@@ -87,19 +87,27 @@ def _require(package: ExportedPackage, known: Sequence[Dataset], entries: Mappin
             where=package.id,
             next=f"Export another dataset alone: diadem export {package.id} OUT.nxs --as nxem --dataset PATH",
         )
-    missing: dict[str, list[str]] = {}
+    missing: dict[str, dict[str, list[str]]] = {}
     for one in known:
         for path, why in entries[one.id].missing.items():
-            missing.setdefault(path, []).append(f"{one.path}: {why}")
+            missing.setdefault(path, {}).setdefault(why, []).append(one.path)
     if not missing:
         return
-    said = "; ".join(f"{path} ({first_of(of, 3)})" for path, of in missing.items())
+    said = "; ".join(_lack(path, why, of, len(known)) for path, whys in missing.items() for why, of in whys.items())
     given = [_SUPPLY[path][0] for path in missing]
+    if any("time zone" in why for why in missing.get("start_time", ())):
+        given[0] = "--option time_zone=Europe/Berlin"
     amended = [f"--set {_SUPPLY[path][1]}" for path in missing if _SUPPLY[path][1]]
     advice = f"Give what you know: diadem export {package.id} OUT.nxs --as nxem {' '.join(given)}"
     if amended:
         advice += f"; or correct the record: diadem amend {package.id} {' '.join(amended)}"
     raise Refused(f"NXem requires what nobody has stated: {said}", where=package.id, next=advice)
+
+
+def _lack(path: str, why: str, of: Sequence[str], count: int) -> str:
+    """What is missing, of which datasets if not of all, and why if there is more to say than that it is."""
+    of_these = f" of {first_of(of, 3)}" if len(of) < count or why else ""
+    return f"{path}{of_these}{f' ({why})' if why else ''}"
 
 
 def _bytes(dataset: Dataset) -> int:

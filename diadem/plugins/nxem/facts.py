@@ -89,7 +89,7 @@ class Entry:
     detectors : dict of str to str
         Signal to ``detector1``.
     missing : dict of str to str
-        What NXem requires and nobody stated, and why.
+        What NXem requires and nobody stated, and why where something like it was, or "".
     """
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -275,7 +275,7 @@ def _people(entry: Entry, package: ExportedPackage, told: _Told) -> None:
             entry.values[f"user{number}/identifier_orcid"] = Value(orcid, {"type": "ORCID"})
 
 
-def _require(entry: Entry, path: str, value: Any, why: str = "nobody states it") -> None:
+def _require(entry: Entry, path: str, value: Any, why: str = "") -> None:
     if value is None or value == "":
         entry.missing[path] = why
     else:
@@ -286,7 +286,7 @@ def _times(entry: Entry, told: _Told, given: Mapping[str, Any]) -> None:
     """Start and end: NXem wants their offsets from UTC."""
     zone = str(given.get("time_zone", ""))
     start = told.moment("time.acquired_start")
-    why = f"only the day is stated, {start}" if start else "nobody states it"
+    why = f"only the day is stated, {start}" if start else ""
     if "T" not in start:  # a day alone is no start
         start = str(given.get("start_time", ""))
     if start:
@@ -309,7 +309,7 @@ def _sample(entry: Entry, told: _Told, given: Mapping[str, Any]) -> None:
     zone = str(given.get("time_zone", ""))
     if not zone and (start := entry.values.get("start_time")) is not None:
         zone = "+00:00" if start.value.endswith("Z") else start.value[-6:]  # the same place
-    why = f"it is {prepared}, in no time zone" if prepared else "nobody states it"
+    why = f"it is {prepared}, in no time zone" if prepared else ""
     _require(entry, "sample/preparation_date", _with_offset(moment, zone), why)
     _require(entry, "sample/is_simulation", given.get("is_simulation"))
 
