@@ -17,15 +17,15 @@ from diadem.plugins.nxem.facts import CLASSES, UNKNOWN, Entry, Value, entry_of
 
 #: How each fact that NXem requires is supplied: as an option, and as a correction of the record.
 _SUPPLY: Mapping[str, tuple[str, str]] = {
-    "start_time": ("--option start_time=2026-03-01T10:30:00+01:00", "time.acquired_start=2026-03-01T10:30:00+01:00"),
-    "sample/atom_types": ("--option atom_types=Zn,O", "sample.elements=Zn,O"),
+    "start_time": ("start_time=2026-03-01T10:30:00+01:00", "time.acquired_start=2026-03-01T10:30:00+01:00"),
+    "sample/atom_types": ("atom_types=Zn,O", "sample.elements=Zn,O"),
     "sample/preparation_date": (
-        "--option preparation_date=2026-02-27T16:00:00+01:00",
+        "preparation_date=2026-02-27T16:00:00+01:00",
         "sample.preparation_date=2026-02-27T16:00:00+01:00",
     ),
-    "sample/is_simulation": ("--option is_simulation=false", ""),
-    "measurement/instrument/fabrication/vendor": ("--option vendor=JEOL", "instrument.vendor=JEOL"),
-    "measurement/instrument/fabrication/model": ("--option model=JEM-ARM200F", "instrument.model=JEM-ARM200F"),
+    "sample/is_simulation": ("is_simulation=false", ""),
+    "measurement/instrument/fabrication/vendor": ("vendor=JEOL", "instrument.vendor=JEOL"),
+    "measurement/instrument/fabrication/model": ("model=JEM-ARM200F", "instrument.model=JEM-ARM200F"),
 }
 
 
@@ -96,11 +96,11 @@ def _require(package: ExportedPackage, known: Sequence[Dataset], entries: Mappin
     said = "; ".join(_lack(path, why, of, len(known)) for path, whys in missing.items() for why, of in whys.items())
     given = [_SUPPLY[path][0] for path in missing]
     if any("time zone" in why for why in missing.get("start_time", ())):
-        given[0] = "--option time_zone=Europe/Berlin"
-    amended = [f"--set {_SUPPLY[path][1]}" for path in missing if _SUPPLY[path][1]]
-    advice = f"Give what you know: diadem export {package.id} OUT.nxs --as nxem {' '.join(given)}"
+        given[0] = "time_zone=Europe/Berlin"
+    amended = [_SUPPLY[path][1] for path in missing if _SUPPLY[path][1]]
+    advice = f"Give what you know: diadem export {package.id} OUT.nxs --as nxem --option {' --option '.join(given)}"
     if amended:
-        advice += f"; or correct the record: diadem amend {package.id} {' '.join(amended)}"
+        advice += f"; or correct the record: diadem amend {package.id} --set {' --set '.join(amended)}"
     raise Refused(f"NXem requires what nobody has stated: {said}", where=package.id, next=advice)
 
 
