@@ -26,6 +26,7 @@ from diadem.store.system import account_home, account_name, or_else
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
     from diadem.export.form import ExportedForm
+    from diadem.hooks.offers import ExporterOffer
     from diadem.network.disk import Exported as ExportedDisk
     from diadem.network.peer_verbs import PeerVerbs
     from diadem.network.profiles import Profile
@@ -179,6 +180,11 @@ class Node(_Node, NetworkVerbs):
         if for_ or only or redact or chain:
             raise UsageError("a disk holds one whole package", next="Leave out for_, only, redact and chain.")
         return self.export_disk(package, to, path, dry_run=dry_run, listener=listener)
+
+    @property
+    def forms(self) -> Sequence[ExporterOffer]:
+        """The forms in which packages leave by `export`, and the services that they go to, as plugins offer them."""
+        return tuple(self.context.tools.exporters)
 
     @classmethod
     def create(

@@ -70,6 +70,8 @@ VIEWS: tuple[tuple[str, str, View], ...] = (
     ("POST", "/session/{package}/restore", files.restore),
     ("GET", "/session/{package}/give", handover.give_form),
     ("POST", "/session/{package}/give", handover.give),
+    ("GET", "/session/{package}/forms", handover.forms),
+    ("POST", "/session/{package}/forms/{form}", handover.leave),
     ("GET", "/parcel/{word}", handover.parcel),
     ("GET", "/session/{package}/send", handover.send_form),
     ("POST", "/session/{package}/send", handover.send),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, NotFound
 from diadem.model.plain_text import count_text, size_text, slug
 from diadem.model.ports import Listener
 from diadem.model.transfers import IN
@@ -147,8 +147,72 @@ def _doubts(would: Exported) -> Iterator[str]:
     yield from (f"The copy in {store} is damaged; the bytes came from another." for store in would.damaged)
 
 
+# -- in another form, or to a service --------------------------------------------------------------------------------
+
+
+def forms(state: PageState, request: Request) -> Response:
+    """Every form that a plugin offers, each with its options."""
+    return _forms_page(state, request.path_params["package"])
+
+
+def _forms_page(state: PageState, package: str, problem: DiademError | None = None, **typed: str) -> Response:
+    about = state.node.show(package).to_dict()
+    offers = [one for one in state.node.forms if "package" in one.takes]
+    return state.page("forms_out.html", short=package, about=about, offers=offers, problem=problem, typed=typed)
+
+
+def leave(state: PageState, request: Request) -> Response:
+    """Export it in the form, for a download, into a folder, or to the service."""
+    package, form = request.path_params["package"], Form(request)
+    offer = next((one for one in state.node.forms if one.name == request.path_params["form"]), None)
+    if offer is None:
+        raise NotFound("There is no such form.")
+    try:
+        options = list(_typed_options(offer, form))
+        name = f"{slug(state.title(package))[:60] or 'session'}-{package.removeprefix('diadem:')[:8]}{offer.suffix}"
+        fetched = offer.writes == "file" and form.text("where") != "folder"
+        goal: Any = None
+        if offer.writes == "service":
+            goal = form.needed("url", "Address of the service")
+        elif not fetched:
+            goal = form.path("folder", "The folder")
+            goal = goal / name if offer.writes == "file" else goal
+    except DiademError as error:
+        return _forms_page(state, package, error, **form.typed)
+
+    def work(listener: Listener) -> Outcome:
+        with (
+            nullcontext(goal)
+            if goal is not None
+            else state.parcels.making(name, state.node.show(package).bytes) as path
+        ):
+            done = state.node.export(
+                package, path, form=offer.name, for_=form.text("for"), options=options, listener=listener
+            )
+        lines = [f"{label}: {text}" for label, text in done.told]
+        lines += [f"called there: {one}" for one in done.identifiers]
+        lines += [f"SHA-256 {done.sha256}"] if done.sha256 else []
+        lines += [f"The copy in {store} is damaged; the bytes came from another." for store in done.damaged]
+        if fetched:
+            text = f"{name}: {size_text(done.bytes)}, every byte proven. The log records it."
+            return Outcome(text, f"/parcel/{state.parcels.ready(path)}", lines, label="Download it, once")
+        text = f"{done.place}: every byte proven. The log records it."
+        return Outcome(text, f"/session/{package}", lines, label="Back to the session")
+
+    return state.begin(f"{offer.title} of {state.title(package)}", work, back=f"/session/{package}/forms")
+
+
+def _typed_options(offer: Any, form: Form) -> Iterator[str]:
+    """What was typed, as the command line has it; nothing for a field that was left empty."""
+    for name, schema in offer.options.items():
+        if schema.get("type") == "boolean":
+            yield f"{name}={'true' if form.flag(f'option-{name}') else 'false'}"
+        elif said := form.text(f"option-{name}"):
+            yield f"{name}={said}"
+
+
 def parcel(state: PageState, request: Request) -> Response:
-    """A ZIP that was made for somebody. When it was sent whole it is removed here."""
+    """What was made for somebody. When it was sent whole it is removed here."""
     word = request.path_params["word"]
     source = state.parcels.open(word)
 
@@ -165,7 +229,9 @@ def parcel(state: PageState, request: Request) -> Response:
     source.seek(0)
     if request.method == "HEAD":
         source.close()
-    return download(request, Path(source.name).name, size, sent, media_type="application/zip")
+    name = Path(source.name).name
+    kind = "application/zip" if name.endswith(".zip") else "application/octet-stream"
+    return download(request, name, size, sent, media_type=kind)
 
 
 # -- an offer to a person, a permission for a colleague --------------------------------------------------------------

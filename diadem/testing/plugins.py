@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ from diadem.errors import PluginError
 from diadem.extract.pool import Extractor, Offered
 from diadem.hooks.fields import Derived, Rule
 from diadem.hooks.inventory import lies
-from diadem.hooks.offers import CarrierOffer, CheckOffer, FieldsOffer, PreviewOffer, SchemaOffer, target
+from diadem.hooks.offers import CarrierOffer, CheckOffer, ExporterOffer, FieldsOffer, PreviewOffer, SchemaOffer, target
 from diadem.hooks.tables import near, table, unit_fault
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.terms import fields
+from diadem.testing.exporters import examine_options, try_exporters
 from diadem.testing.plugin_examples import Example, archive, prepare, read_elsewhere, read_spoiled, read_whole
 from diadem.testing.plugin_report import Notes, PluginReport
 from diadem.testing.trial import read_alone
@@ -38,6 +39,11 @@ _ALONE = _PACKED | {
     "rule-untried",
 }  # fmt: skip
 
+_EXPORTED = frozenset({
+    "export-failed", "export-refused", "export-unsteady", "export-options", "export-damage", "export-left",
+    "export-silent", "export-stop",
+})  # fmt: skip
+
 
 def check_plugin(
     plugin: str,
@@ -46,6 +52,7 @@ def check_plugin(
     seconds: float = 20.0,
     strict: bool = True,
     only: Collection[str] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> PluginReport:
     """Check a plugin and how it reads example files.
 
@@ -57,6 +64,9 @@ def check_plugin(
     that a renamed, touched copy says the same; that the reader writes nothing, uses no network, leaves no file open,
     and says the same in another time zone and locale; that some thirty spoiled copies neither hang nor kill it, and
     that incomplete ones are noticed; and that a package gives back what was read.
+
+    With examples its exporters are tried on a package of them, those to services excepted: that the same comes of the
+    same, that wrong options are refused, that a damaged file and Ctrl-C leave nothing half-written.
 
     Parameters
     ----------
@@ -71,6 +81,8 @@ def check_plugin(
     only : collection of str
         Codes of the findings that are looked for, as while one fault is mended: what takes long and finds none of them
         is left out. All are looked for where none is given.
+    options : mapping, optional
+        What its exporters are told, each the options that it has: what a person would give.
 
     Returns
     -------
@@ -88,7 +100,11 @@ def check_plugin(
             mine = offers.made_by(found)
             _examine_offers(mine, offers, notes)
             if examples:
-                _try_examples([Path(path) for path in examples], mine, offers, notes, seconds)
+                paths = [Path(path) for path in examples]
+                if any(mine.by_kind[kind] for kind in mine.by_kind if kind != "exporters"):
+                    _try_examples(paths, mine, offers, notes, seconds)
+                if (exporters := mine.of(ExporterOffer)) and notes.wants(_EXPORTED):
+                    _try_exporters(paths, exporters, offers, notes, options or {})
             else:
                 advice = "Give check_plugin a small, honest file of each kind."
                 notes.hint("no-examples", "examples", "without examples only the offers are checked", advice)
@@ -156,6 +172,7 @@ def _examine_offers(mine: Offers, offers: Offers, notes: Notes) -> None:
             if "$id" not in document:
                 advice = "Give it an address of your own; nothing needs to be there."
                 notes.hint("schema-unnamed", f"schema {schema.namespace} {version}", "it has no $id", advice)
+    examine_options(mine.of(ExporterOffer), notes)
     _examine_suffixes(mine, offers, notes)
 
 
@@ -179,6 +196,8 @@ def _targets(mine: Offers) -> Iterator[tuple[str, str, tuple[tuple[Any, ...], di
         yield f"check '{check.name}': check", check.check, ((path, files, None), {})
     for carrier in mine.of(CarrierOffer):
         yield f"carrier '{carrier.scheme}': connect", carrier.connect, (("url",), {})
+    for exporter in mine.of(ExporterOffer):
+        yield f"exporter '{exporter.name}': export", exporter.export, ((None, None), dict.fromkeys(exporter.options))
 
 
 def _examine_target(where: str, dotted: str, arguments: tuple[tuple[Any, ...], dict[str, Any]], notes: Notes) -> None:
@@ -290,6 +309,20 @@ def _try_examples(examples: Sequence[Path], mine: Offers, offers: Offers, notes:
         for kind in set(offer.tables) - notes.kinds:
             notes.hint("table-untried", f"fields '{offer.name}'", f"no example has a block of the kind '{kind}'")
     _examine_outcomes({offer.name for offer in mine.of(FieldsOffer)}, notes)
+
+
+def _try_exporters(
+    examples: Sequence[Path],
+    exporters: Sequence[ExporterOffer],
+    offers: Offers,
+    notes: Notes,
+    options: Mapping[str, Any],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="diadem-plugin-", ignore_cleanup_errors=True) as folder:
+        work = Path(folder).resolve()
+        prepared = [prepare(path, work / f"e{number}", offers.readers, notes) for number, path in enumerate(examples)]
+        if roots := [example.root for example in prepared if example is not None]:
+            try_exporters(exporters, roots, work / "trial", notes, options)
 
 
 def _examine_outcomes(tables: Collection[str], notes: Notes) -> None:

@@ -59,7 +59,8 @@ def said(lab: Lab, package: str, kind: str) -> list[dict[str, Any]]:
 
 def export(lab: Lab, package: str, name: str = "out.zip", **wishes: Any) -> Exported:
     (lab.root / "given").mkdir(exist_ok=True)
-    return lab.node.export(package, lab.root / "given" / name, for_=MARIE, **wishes)
+    done: Exported = lab.node.export(package, lab.root / "given" / name, for_=MARIE, **wishes)
+    return done
 
 
 def given(lab: Lab) -> list[str]:

@@ -1,0 +1,1 @@
+"""The table of settings that a paper's supplement has."""
