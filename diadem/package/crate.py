@@ -164,7 +164,7 @@ def add_licence(graph: Graph, text: str) -> Reference:
     if address := licence_address(text):
         return graph.add(address, "CreativeWork", name=text, description=f"Licence of the data: {text}")
     stated = text or NO_LICENCE
-    return graph.add("#license", "CreativeWork", name=stated, description=stated)
+    return graph.add(f"{graph.prefix}license", "CreativeWork", name=stated, description=stated)
 
 
 def days_of(facts: PackageFacts) -> tuple[str, str]:
@@ -270,9 +270,9 @@ def add_people(graph: Graph, people: Sequence[Mapping[str, Any]]) -> list[Refere
     """Every person once, by ORCID iD where given."""
     references = []
     for number, person in enumerate(people, 1):
-        identifier = orcid_address(str(person.get("orcid", ""))) or f"#person-{number}"
+        identifier = orcid_address(str(person.get("orcid", ""))) or f"{graph.prefix}person-{number}"
         if identifier in graph.entities:
-            identifier = f"#person-{number}"
+            identifier = f"{graph.prefix}person-{number}"
         reference = graph.add(
             identifier,
             "Person",
@@ -291,11 +291,12 @@ def _organisation(graph: Graph, name: object, ror: object = "") -> Reference | N
     label = str(name) or known
     if not label:
         return None
-    taken = sum(identifier.startswith("#organization-") for identifier in graph.entities)
+    own = f"{graph.prefix}organization-"
+    taken = sum(identifier.startswith(own) for identifier in graph.entities)
     for identifier, entity in graph.entities.items():
-        if not known and identifier.startswith("#organization-") and entity["name"] == fit(label):
+        if not known and identifier.startswith(own) and entity["name"] == fit(label):
             return {"@id": identifier}
-    return graph.add(known or f"#organization-{taken + 1}", "Organization", name=label, url=known)
+    return graph.add(known or f"{own}{taken + 1}", "Organization", name=label, url=known)
 
 
 def _sample(graph: Graph, sample: Mapping[str, Any]) -> Reference | None:
@@ -344,8 +345,9 @@ def _properties(graph: Graph, part: str, values: Mapping[str, Any]) -> list[Refe
 
 @dataclass(slots=True)
 class Graph:
-    """The entities of a crate in the order in which they were added, each `@id` once."""
+    """The entities of a crate in the order in which they were added, each `@id` once; those that it names have a prefix."""
 
+    prefix: str = "#"
     entities: dict[str, Entity] = field(default_factory=dict)
     _shared: dict[str, str] = field(default_factory=dict)
 
@@ -364,9 +366,13 @@ class Graph:
         plain = property_value(value)
         if plain in (None, ""):
             return None
-        key = json.dumps([name, term, plain, unit])
-        identifier = self._shared.setdefault(key, f"#property-{len(self._shared) + 1}")
-        return self.add(identifier, "PropertyValue", propertyID=term, name=name, value=plain, unitText=unit)
+        return self.share("PropertyValue", propertyID=term, name=name, value=plain, unitText=unit)
+
+    def share(self, kind: str, /, **terms: Any) -> Reference:
+        """Add an entity of which only its terms matter: equal ones are one."""
+        key = json.dumps([kind, terms])
+        identifier = self._shared.setdefault(key, f"{self.prefix}property-{len(self._shared) + 1}")
+        return self.add(identifier, kind, **terms)
 
 
 def property_value(value: Any) -> Any:
