@@ -302,6 +302,7 @@ class Catalogue(Closing):
     speaks_for = _reads(log_statements.speaks_for)
     assessments = _reads(log_statements.assessments)
     derivations = _reads(log_statements.derivations)
+    identifiers = _reads(log_statements.identifiers)
     sheets = _reads(log_statements.sheets)
     sample_statements = _reads(log_statements.sample_statements)
     sample_places = _reads(log_statements.sample_places)

@@ -172,14 +172,29 @@ def derivations(connection: Connection, package_id: str) -> list[Derivation]:
 
 
 def spoken_of(connection: Connection, subjects: Sequence[str]) -> set[str]:
-    """Those of some packages that were judged, or whose records were corrected."""
-    rule = (among_texts(_subjects.sha256, subjects), _subjects.kind.in_(("assessment", "amendment", "corrections")))
+    """Those of some packages that were judged or given out, or whose records were corrected."""
+    rule = (
+        among_texts(_subjects.sha256, subjects),
+        _subjects.kind.in_(("assessment", "amendment", "corrections", "handover")),
+    )
     return set(connection.scalars(select(_subjects.sha256).where(*rule)))
 
 
 def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
     """Every amendment of a package's record, anybody's: those it came with, then those of the log in its order."""
     return [*_brought(connection, sha256), *(Amendment.of(*said) for said in _said(connection, sha256, "amendment"))]
+
+
+def identifiers(connection: Connection, package_id: str) -> list[str]:
+    """What a package is called where it was given to, in the order of the log. Raises `NotFound`."""
+    return identifiers_of(connection, hex_of(connection, package_id))
+
+
+def identifiers_of(connection: Connection, sha256: str) -> list[str]:
+    """The same by the digits of its id, each once: ``doi:10.5281/zenodo.123``."""
+    entries = entries_of(lines_about(connection, [sha256], "handover"))
+    said = (str(one) for entry in entries for one in entry.statement.predicate.get("identifiers", ()))
+    return list(dict.fromkeys(said))
 
 
 class Brought(NamedTuple):

@@ -62,7 +62,7 @@ KINDS: Final[Mapping[str, Kind]] = _kinds(
     ("permit", NODE, "", "A hub may carry sealed packages for a transfer."),
     ("relay", NODE, "", "Sealed packages were stored or delivered."),
     ("audit", NODE, "", "Someone was refused, or an administrator acted."),
-    ("handover", NODE, "", "The package was given out on a disk or to a program outside."),
+    ("handover", NODE, "identified", "The package was given out on a disk or to a program outside."),
     ("peer", NODE, "", "Another node's key was pinned or dropped."),
     ("head", NODE, "", "The last statement on a subject, and how many there are."),
     ("grant", USER, "", "Someone may list, read or assess packages."),

@@ -345,7 +345,7 @@ def _properties(graph: Graph, part: str, values: Mapping[str, Any]) -> list[Refe
 
 @dataclass(slots=True)
 class Graph:
-    """The entities of a crate in the order in which they were added, each `@id` once; those that it names have a prefix."""
+    """The entities of a crate in the order in which they were added, each `@id` once; its own names have a prefix."""
 
     prefix: str = "#"
     entities: dict[str, Entity] = field(default_factory=dict)

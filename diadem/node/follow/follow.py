@@ -333,7 +333,7 @@ def _counts(catalogue: Catalogue, entry: Entry) -> bool:
         validate_statement(entry.statement)
     except DocumentError:  # of a later version; custody shows it
         return False
-    if entry.statement.kind == "corrections":  # the node's own word: it has proven who signed them
+    if entry.statement.kind in ("corrections", "handover"):  # the node's own word
         return True
     return catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", "")))
 
@@ -425,6 +425,12 @@ def _corrected(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
         catalogue.restate_record(package)
 
 
+def _identified(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
+    """A package was given to where it is called something: it is found by that."""
+    if entry.statement.predicate.get("identifiers"):
+        _corrected(catalogue, packages, entry)
+
+
 def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
     """Something was made from packages, some of which may lie elsewhere; what a chain does not show does not count."""
     made = Derivation.of(entry.statement_id, entry.place, entry.statement.predicate)
@@ -441,7 +447,7 @@ _EFFECTS = {
     "copy dropped": _dropped,
     "package deleted": _deleted,
 }
-_SAID = {"judged": _assessed, "corrected": _corrected, "derived": _derived}
+_SAID = {"judged": _assessed, "corrected": _corrected, "derived": _derived, "identified": _identified}
 #: Every effect that a kind of statement can have.
 EFFECTS: Final = frozenset({"copy written", "sample", "succession", *_EFFECTS, *_SAID})
 

@@ -1,4 +1,4 @@
-"""Sessions as `.eln` files: what the consortium's rules and roc-validator say of them, and what a reader finds in one."""
+"""Sessions as `.eln` files: what the consortium's rules and roc-validator say of them, and what a reader finds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from diadem.errors import DigestMismatch, Interrupted
 from diadem.model.ports import Progress
 from diadem.testing import check_plugin
 from diadem.testing.samples import write_image_session, write_large
-from tests.node.verbs.conftest import Lab, damage, lab  # noqa: F401  a fixture
+from tests.node.verbs.conftest import Lab, damage
 from tests.oracles import validate_crate
 
 DATA = Path(__file__).parents[2] / "data"
@@ -137,7 +137,8 @@ def test_values_are_typed_and_say_their_units_and_meanings(lab: Lab) -> None:
     assert (stated["sample.elements"]["value"], stated["session.project"]["value"]) == ("Zn, O", "oxides")
     extra = json.loads(stated["elabftw_metadata"]["value"])["extra_fields"]
     assert extra["Acceleration voltage"] | {"position": 0} == {
-        "type": "number", "value": "300000.0", "unit": "V", "units": ["V"], "position": 0, "description": "beam.acceleration_voltage",
+        "type": "number", "value": "300000.0", "unit": "V", "units": ["V"], "position": 0,
+        "description": "beam.acceleration_voltage",
     }  # fmt: skip
     own = [found[one["@id"]] for one in experiment["hasPart"] if found[one["@id"]]["@type"] == "Dataset"]
     assert len(own) > 1
