@@ -108,8 +108,10 @@ class Directory:
         self._tar = is_tar(path)
         try:
             infos = self._entries()
-        except (*UNREADABLE, tarfile.TarError) as error:
+        except (*UNREADABLE, tarfile.TarError, OverflowError, IndexError, MemoryError) as error:  # sizes of a header
             raise _broken(path, str(error)) from error
+        if not all(info.filename for info in infos):
+            raise _broken(path, "a file in it has no name")
         if len(infos) > _MOST:
             raise _broken(path, f"it names more than {_MOST:,} files, and no more are read")
         self.top = _common_folder([info.filename for info in infos if not info.is_dir()])

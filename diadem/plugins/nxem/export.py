@@ -94,10 +94,14 @@ def _require(package: ExportedPackage, known: Sequence[Dataset], entries: Mappin
     if not missing:
         return
     said = "; ".join(_lack(path, why, of, len(known)) for path, whys in missing.items() for why, of in whys.items())
-    given = [_SUPPLY[path][0] for path in missing]
-    if any("time zone" in why for why in missing.get("start_time", ())):
-        given[0] = "time_zone=Europe/Berlin"
-    amended = [_SUPPLY[path][1] for path in missing if _SUPPLY[path][1]]
+    given = []
+    for path, whys in missing.items():
+        zoneless = sum("time zone" in why for why in whys) if path == "start_time" else 0
+        given += ["time_zone=Europe/Berlin"] if zoneless else []
+        given += [_SUPPLY[path][0]] if zoneless < len(whys) else []
+    # A correction of the whole package would replace what other datasets state.
+    common = [path for path, whys in missing.items() if len({one for of in whys.values() for one in of}) == len(known)]
+    amended = [_SUPPLY[path][1] for path in common if _SUPPLY[path][1]]
     advice = f"Give what you know: diadem export {package.id} OUT.nxs --as nxem --option {' --option '.join(given)}"
     if amended:
         advice += f"; or correct the record: diadem amend {package.id} --set {' --set '.join(amended)}"

@@ -94,6 +94,7 @@ WRITING: dict[str, Callable[[Node, Path, str], Any]] = {
     "grant": lambda node, _, package: node.grant(package, "bob"),
     "revoke": lambda node, _, __: node.revoke("0" * 64),
     "export": lambda node, folder, package: node.export(package, folder / "out.zip", for_="Marie Curie"),
+    "site": lambda node, folder, _: node.site(folder / "site"),
     "export_custody": lambda node, folder, package: node.export_custody(package, folder / "chain.json"),
     "export_relays": lambda node, folder, package: node.export_relays(package, folder / "chain.json"),
 }
