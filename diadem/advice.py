@@ -19,7 +19,8 @@ COMMAND: Final = re.compile(
 #: Commands of the same name as a verb of a node; what the words after them are, the verb's own parameters say.
 _VERBS: Final = (
     "accept", "amend", "archive", "assess", "custody", "decline", "delete", "doctor", "drop", "export", "get", "grant",
-    "inbox", "instruments", "reindex", "repair", "rescan", "revoke", "scrub", "search", "send", "show", "status",
+    "inbox", "instruments", "reindex", "repair", "rescan", "revoke", "scrub", "search", "send", "show", "site",
+    "status",
 )  # fmt: skip
 #: Commands of a group, and the calls of its verbs.
 _GROUPS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from diadem.archive.facts import facts_of
-from diadem.errors import Refused
+from diadem.errors import IntegrityError, Refused
 from diadem.export import form
+from diadem.export.zip import Content
 from diadem.hooks.exporters import ExportedPackage, ExportSource
+from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener, Progress
 from diadem.model.record import Dataset, understood
+from diadem.package.examine import LIMITS, read_tag_file
+from diadem.package.tags import parse_manifest
+from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
+
+_PIECE = 4 << 20
 
 
 def export_form(
@@ -46,6 +53,7 @@ def export_form(
         files=package.files,
         open=lambda path: cast("BinaryIO", package.open(path)),
         load=partial(loaded, package),
+        bag=partial(_bag, package),
     )
     source = ExportSource(
         [leaving],
@@ -61,3 +69,21 @@ def loaded(package: Package, dataset: Dataset) -> list[Any]:
     """The signals of a dataset, its files proven now. Raises `DigestMismatch`."""
     found = package.load(dataset.path, lazy=True, verify="always")
     return found if isinstance(found, list) else [found]
+
+
+def _bag(package: Package) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Every file of a package, its tag files first, each proven."""
+    text = package.bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
+    if sha256_hex(text) != package.id.hex:
+        raise IntegrityError("the tag manifest was changed just now", where=package.url, next="Open it again.")
+    yield TAGMANIFEST, iter([text])
+    for _, path in parse_manifest(text, TAGMANIFEST):
+        yield path, iter([read_tag_file(package.bundle, path, package.id)])
+    for entry in package.manifest:
+        with package.open_stored(entry.path) as file:
+            yield entry.path, pieces(file)
+
+
+def pieces(content: Content) -> Iterator[bytes]:
+    """A file from its beginning to its end."""
+    return (content.read_at(at, min(_PIECE, content.size - at)) for at in range(0, content.size, _PIECE))

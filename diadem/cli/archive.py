@@ -1,4 +1,4 @@
-"""Commands by which packages come in and go out: scan, archive, export, import."""
+"""Commands by which packages come in and go out: scan, archive, export, site, import."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from diadem.cli.options import (
     Quiet,
     StoreOf,
     Strict,
+    query_text,
 )
 from diadem.cli.output import duration_text, print_json, progress, tell_all
 from diadem.cli.packages import plan_lines, read_object
@@ -364,6 +365,23 @@ def export(
             package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
         ).to_dict()
     return Answer(document, _exported_lines(document), not document["ok"])
+
+
+@root.verb(user=True)
+def site(
+    node: Node,
+    listener: Listener,
+    path: Annotated[Path, Argument("A new or empty folder.", metavar="OUT")],
+    query: Annotated[list[str] | None, Argument("As for search; without it, everything.")] = None,
+    packages: Annotated[bool, Option("Put the packages beside it, whole.")] = False,
+    for_: Annotated[str, Option('Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
+    dry_run: Annotated[bool, Option("Show what would be written; write nothing.")] = False,
+) -> Answer:
+    """Write a searchable catalogue as a folder. Any browser shows it, from a disk, without a server or a network."""
+    made = node.site(
+        path, query_text(query or []), packages=packages, for_=for_, dry_run=dry_run, listener=listener
+    ).to_dict()
+    return Answer(made, _form_lines(made))
 
 
 def _form_lines(document: Mapping[str, Any]) -> Iterator[str]:

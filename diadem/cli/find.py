@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from diadem.cli.options import Argument, As, Node, NodeAt, Option
+from diadem.cli.options import Argument, As, Node, NodeAt, Option, query_text
 from diadem.cli.output import minute
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import DiademError, Refused, UsageError
@@ -115,7 +115,7 @@ def search(
 ) -> Answer | int:
     """Find packages by words and by values with units. Without a query: the newest."""
     words = query or []
-    text = words[0] if len(words) == 1 else " ".join(map(_quoted, words))
+    text = query_text(words)
     if sum((save is not None, saved, forget is not None)) > 1:
         raise UsageError("one of --save, --saved and --forget at a time")
     if forget is not None and words:
@@ -147,11 +147,6 @@ def search(
         return 0
     document = result.to_dict()
     return Answer(document, _found_lines(document))
-
-
-def _quoted(word: str) -> str:
-    """One of several arguments; one with a space in it and no operator was quoted for the shell, and means a phrase."""
-    return f'"{word}"' if " " in word and not any(mark in word for mark in '"<>=:()') else word
 
 
 def _found_lines(document: Mapping[str, Any]) -> Iterator[str]:

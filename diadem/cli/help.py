@@ -14,7 +14,7 @@ FIRST: Final = ("demo", "scan", "init", "archive", "status", "search", "get", "v
 #: The others.
 GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "One package": ("show", "open"),
-    "Copies": ("pack", "store", "scrub", "repair", "drop", "delete", "rescan", "reindex", "export", "import"),
+    "Copies": ("pack", "store", "scrub", "repair", "drop", "delete", "rescan", "reindex", "export", "site", "import"),
     "People": (
         "user",
         "sample",

@@ -27,7 +27,7 @@ FILES: Final = {
     "demo": "demo",
     "packages": "pack verify get extract show open",
     "setup": "init store user",
-    "archive": "scan archive export import",
+    "archive": "scan archive export site import",
     "find": "status search",
     "copies": "scrub repair drop delete reindex rescan",
     "custody": "custody grant revoke",

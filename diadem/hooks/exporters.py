@@ -6,7 +6,7 @@ what stands in the file; where it lies, when it gets its name, and what the log 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,10 @@ from diadem.model.record import Dataset, Record
 
 def _no_secret(name: str) -> str:
     raise UsageError("there is no token for the service", next=f"Set it in the environment: {name}")
+
+
+def _no_bag() -> Iterator[tuple[str, Iterator[bytes]]]:
+    raise UsageError("the package's own files are not at hand", next="Export it from a node, or from its folder.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,10 @@ class ExportedPackage:
         Open doubts: of its data, and of what they were made from.
     derivations : sequence of Derivation
         What it was made from, and by whom.
+    bag : callable
+        ``bag()`` goes through every file of the package as it was sealed, those that prove it first: its path in the
+        bag, and its proven bytes, piece by piece, to be taken before the next. Written as they are, they are the
+        package again.
     """
 
     id: str
@@ -69,6 +77,7 @@ class ExportedPackage:
     corrections: Sequence[Corrected] = ()
     cautions: Sequence[Caution] = ()
     derivations: Sequence[Derivation] = ()
+    bag: Callable[[], Iterator[tuple[str, Iterator[bytes]]]] = _no_bag
 
 
 @dataclass(frozen=True, slots=True)

@@ -624,6 +624,53 @@ class Node(Closing, Reopenable, Display):
         query = package if search else None
         return export_form(self.context, ids, path, form, to=to, dataset=dataset, query=query, **more)
 
+    def site(
+        self,
+        path: StrPath,
+        query: str = "",
+        *,
+        packages: bool = False,
+        for_: str = "",
+        dry_run: bool = False,
+        listener: Listener = progress_bar,
+    ) -> ExportedForm:
+        """Write a searchable catalogue of what a search finds: a folder with a page that any browser shows.
+
+        It needs no server and no network; what is in it is what you may read, corrected as the owners said.
+
+        Parameters
+        ----------
+        path : path
+            A new or empty folder.
+        query : str
+            As for `search`; empty for all.
+        packages : bool
+            Put the packages beside it, whole, every byte proven.
+        for_ : str
+            For whom; the log records it. By default who makes it.
+        dry_run : bool
+            Say what would be done, and write nothing.
+        listener : callable
+            Told of progress.
+
+        Raises
+        ------
+        NotFound
+            Nothing is found, or no store that has a package answers.
+        Refused
+            The folder has content, or no store can hold the statement that it was given out.
+        IntegrityError
+            A file is damaged in every copy; nothing was written.
+
+        Example
+        -------
+        >>> node.site("catalogue", "sample:S-12", packages=True)
+        """
+        return self._export_form(
+            query, path, "site", to=for_, dataset="", search=True, options={"packages": packages}, dry_run=dry_run,
+            listener=listener,
+        )  # fmt: skip
+
     # -- keeping ------------------------------------------------------------------------------------------------------
 
     def status(self) -> Status:

@@ -139,6 +139,7 @@ NOT_HERE = {
     "judgements.import_": "the same",
     "keys.rotate": "needs the recovery file, which lies away from this machine",
     "samples.import_": "an edited sheet, whose changes are agreed to line by line in the terminal",
+    "site": "of many sessions: a command; of one, the button for every form",
     "stores.lose": "gives up every copy in a store at once: said in the terminal, where it is asked for twice",
     "transfers.look": "for status",
     "transfers.stopped": "the list and each transfer say it",

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from diadem.archive.export import loaded
+from diadem.archive.export import loaded, pieces
 from diadem.archive.package import Home
 from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, UsageError
@@ -27,7 +27,7 @@ from diadem.hooks.exporters import ExportedPackage, ExportSource, ExportTarget
 from diadem.hooks.offers import ExporterOffer
 from diadem.model.assessments import current
 from diadem.model.effective import corrected
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import TAGMANIFEST, PackageId
 from diadem.model.ports import Listener, Progress, RangeFile, silent
 from diadem.model.record import Dataset, understood
 from diadem.model.statements import Draft, Subject
@@ -36,6 +36,7 @@ from diadem.node.give.export import alone, full_name, require_durable, require_m
 from diadem.node.give.export_contents import facts_as_corrected
 from diadem.node.give.read_copies import PackageReader
 from diadem.node.quality.amend import effective
+from diadem.package.tags import manifest_text
 from diadem.store.stage import remove_tree
 from diadem.store.whole import write_whole
 
@@ -204,6 +205,7 @@ class _Leaving:
             corrections=corrected(copies.record(), corrections),
             cautions=context.catalogue.cautions([one]).get(one, []),
             derivations=[each for each in context.catalogue.derivations(one) if each.result == one],
+            bag=partial(_bag, copies),
         )
 
     def _open(self, copies: PackageReader, name: str) -> BinaryIO:
@@ -253,6 +255,18 @@ class _Leaving:
         ]
         with suppress(DiademError):  # what stopped the export is told, not this
             self.context.say(drafts)
+
+
+def _bag(copies: PackageReader) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Every file of a package, its tag files first, each piece from a copy in which it is whole."""
+    digests = copies.tag_digests()
+    yield TAGMANIFEST, iter([manifest_text((digest, path) for path, digest in digests.items())])
+    for path, digest in digests.items():
+        with copies.tag_file(path, digest) as tag:
+            yield path, pieces(tag)
+    for entry in copies.package.manifest:
+        with copies.open(entry) as file:
+            yield entry.path, pieces(file)
 
 
 class _Opened(Sequence[ExportedPackage]):
