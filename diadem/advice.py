@@ -53,7 +53,7 @@ _CALLS: Final[Mapping[str, str]] = {
     **_OTHERS,
 }
 #: Options that are called otherwise as parameters; those that are on or off; those of the command line alone.
-_RENAMED: Final = {"for": "for_", "from": "from_", "max": "max_bytes"}
+_RENAMED: Final = {"as": "form", "for": "for_", "from": "from_", "max": "max_bytes", "option": "options"}
 _FLAGS: Final = frozenset(
     {
         "anew",
@@ -153,7 +153,12 @@ def _written(call: str, given: Sequence[str]) -> str | None:
             return None
         elif option not in _SHOWN:
             name = _RENAMED.get(option, option.replace("-", "_"))
-            named[name] = _value(name, rest.pop(0))
+            value = _value(name, rest.pop(0))
+            if name == "options":  # as many as there are
+                value = f"{named[name][:-1]}, {value}]" if name in named else f"[{value}]"
+            elif name == "set" and name in named:
+                value = f"{named[name]}, {value}"
+            named[name] = value
     if any(word in _PROSE for word in given):
         return None
     written = _SPECIAL.get((call, *(name for name in named if name in ("save", "set", "plan", "dataset"))))

@@ -15,9 +15,12 @@ from requests_cache.models.request import CachedRequest
 from requests_cache.models.response import CachedResponse
 from requests_cache.session import CachedSession
 
-#: The RO-Crate 1.2 JSON-LD context; `tests/data/README.md` says where it is from.
-CONTEXT_FILE = Path(__file__).parent / "data" / "ro-crate-1.2-context.jsonld"
-CONTEXT_URL = "https://w3id.org/ro/crate/1.2/context"
+#: The JSON-LD context of each version of RO-Crate; `tests/data/README.md` says where they are from.
+CONTEXT_FILES = {
+    version: Path(__file__).parent / "data" / f"ro-crate-{version}-context.jsonld" for version in ("1.1", "1.2")
+}
+CONTEXT_FILE = CONTEXT_FILES["1.2"]
+CONTEXT_URL = "https://w3id.org/ro/crate/{version}/context"
 
 #: roc-validator itself. It asks some questions of every entity, and rdflib would parse them anew for each: most of its
 #: time. Prepared queries, which rdflib has for this, are used instead; what is asked and answered stays the same.
@@ -39,19 +42,19 @@ cli()
 """
 
 
-def validate_crate(bag_or_data_dir: Path) -> list[str]:
+def validate_crate(bag_or_data_dir: Path, *, version: str = "1.2") -> list[str]:
     """Run roc-validator on a bag or a payload directory, without network.
 
     Returns
     -------
     list of str
-        One line for each issue of severity REQUIRED against the profile of RO-Crate 1.2; empty if it conforms.
+        One line for each issue of severity REQUIRED against the profile of RO-Crate; empty if it conforms.
     """
     data = bag_or_data_dir / "data" if (bag_or_data_dir / "bagit.txt").is_file() else bag_or_data_dir
     with tempfile.TemporaryDirectory() as folder:
         cache, report = Path(folder) / "http-cache", Path(folder) / "report.json"
         _prime(cache)
-        options = ["--offline", "--cache-path", str(cache), "-p", "ro-crate-1.2", "-l", "REQUIRED"]
+        options = ["--offline", "--cache-path", str(cache), "-p", f"ro-crate-{version}", "-l", "REQUIRED"]
         output = ["--verbose", "--no-paging", "-f", "json", "-o", str(report)]
         run = _run([sys.executable, "-c", _VALIDATOR, "-y", "validate", *options, *output, str(data)])
         if not report.is_file():
@@ -82,13 +85,15 @@ def sha256sum_check(bag: Path) -> list[str]:
 
 
 def _prime(cache: Path) -> None:
-    """Put the context where roc-validator's offline mode looks for it: its own HTTP cache."""
+    """Put the contexts where roc-validator's offline mode looks for them: its own HTTP cache."""
     session = CachedSession(cache_name=str(cache), backend="sqlite", expire_after=-1)
-    request = CachedRequest(method="GET", url=CONTEXT_URL)
     headers = CaseInsensitiveDict({"Content-Type": "application/ld+json"})
-    response = CachedResponse(url=CONTEXT_URL, status_code=200, headers=headers, request=request)
-    response._content = CONTEXT_FILE.read_bytes()
-    session.cache.save_response(response, session.cache.create_key(request))
+    for version, file in CONTEXT_FILES.items():
+        url = CONTEXT_URL.format(version=version)
+        request = CachedRequest(method="GET", url=url)
+        response = CachedResponse(url=url, status_code=200, headers=headers, request=request)
+        response._content = file.read_bytes()
+        session.cache.save_response(response, session.cache.create_key(request))
     session.close()  # type: ignore[no-untyped-call]
 
 

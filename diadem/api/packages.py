@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.api.tools import SOFTWARE, Tools, tools
 from diadem.errors import DiademError, NotFound, Unreachable
+from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle, Listener, Listing
 from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level, Report
@@ -315,7 +316,10 @@ def local_path(url: StrPath) -> Path | None:
 
 
 def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle:
-    """The files of a package in a folder, a ZIP or an object store. Raises `NotFound`, `PackageError`."""
+    """The files of a package in a folder, a ZIP, a TAR or an object store. Raises `NotFound`, `PackageError`.
+
+    One of several in a ZIP is named as if it were a folder.
+    """
     from diadem.store.bags import LocalBundle
 
     folder = local_path(url)
@@ -323,14 +327,22 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
         from diadem.store.remote import open_remote
 
         return open_remote(os.fspath(url), storage_options)
-    if folder.is_file() and folder.suffix.lower() == ".zip":
+    file = next((path for path in (folder, *folder.parents) if path.is_file()), None)
+    if file is not None and file.suffix.lower() in (".zip", ".tar"):
         from diadem.export.zip_bag import bags_in_zip
 
-        found = bags_in_zip(folder)
-        if len(found) == 1:
-            return found[0]
-        what = f"the ZIP holds {len(found)} packages" if found else "there is no package in this ZIP"
-        advice = "Unpack it, and name one of the folders in it." if found else "Name a ZIP that diadem export has made."
+        found, form = bags_in_zip(file), file.suffix[1:].upper()
+        named = [one for one in found if file == folder or Path(one.url) == folder]
+        if len(named) == 1:
+            return named[0]
+        what = f"the {form} holds {len(found)} packages" if found else f"there is no package in this {form}"
+        if file != folder and found:
+            what = f"the {form} holds no package of this name"
+        advice = (
+            f"Name one of them, such as {quoted(found[0].url)}"
+            if found
+            else ("If it holds files of a session, unpack it and archive the folder: diadem archive FOLDER")
+        )
         raise NotFound(what, where=str(folder), next=advice)
     if not folder.is_dir():
         what = "this is a file, not a package folder" if folder.exists() else "there is no package here"

@@ -91,6 +91,8 @@ class Overview(Display):
         Id of the package to which this one adds, or "".
     continued_by : sequence of str
         Ids of those that add to this one; only a node knows them.
+    identifiers : sequence of str
+        What it is called where it was given to, ``doi:10.5281/zenodo.123``; only a node knows them.
     copies, judgements, corrections : sequence of mapping
         Its copies, the assessments of its data, and what was corrected. Only a node knows them.
     warnings : sequence of str
@@ -124,6 +126,7 @@ class Overview(Display):
     omitted: Sequence[Mapping[str, Any]] = ()
     continues: str = ""
     continued_by: Sequence[str] = ()
+    identifiers: Sequence[str] = ()
     copies: Sequence[Mapping[str, Any]] = ()
     judgements: Sequence[Mapping[str, Any]] = ()
     corrections: Sequence[Mapping[str, Any]] = ()

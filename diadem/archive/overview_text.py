@@ -84,6 +84,8 @@ def _head(document: Mapping[str, Any], short: str) -> Iterator[str]:
         yield from _row("continues", f"{document['continues'][7:19]}, and holds only what was new or changed")
     if document["continued_by"]:
         yield from _row("continued", f"by {', '.join(one[7:19] for one in document['continued_by'])}")
+    if document["identifiers"]:
+        yield from _row("called", first_of(document["identifiers"], _NAMED))
     people = [_person(one) for one in document["people"]] or list(document["operators"])
     if people:
         yield from _row("people", first_of(people, _NAMED, "; ") + _before(document, "person.operator"))

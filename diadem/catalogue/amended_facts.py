@@ -7,7 +7,7 @@ facts of this field are made anew each time. So a package need not be at hand, a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select, update
@@ -16,7 +16,7 @@ from diadem.catalogue import database, facet_counts, facts, tables
 from diadem.catalogue.database import IndexedText
 from diadem.catalogue.dataset_sets import full, mask_text
 from diadem.catalogue.fact_rows import codes_of, facts_of
-from diadem.catalogue.log_statements import amendments_of, successions
+from diadem.catalogue.log_statements import amendments_of, identifiers_of, successions
 from diadem.catalogue.package_key import free_key, package_key, require, resolve
 from diadem.catalogue.tables import among_texts
 from diadem.catalogue.vocabulary import SAMPLE_KEYS
@@ -51,7 +51,7 @@ def _corrections(connection: Connection, sha256: str, owner: str) -> Corrections
 
 
 def restate_record(connection: Connection, package_id: str) -> None:
-    """Make what is searched of amended fields anew. Raises `NotFound`."""
+    """Make what is searched of amended fields, and of names elsewhere, anew. Raises `NotFound`."""
     _restate_all(connection, require(connection, package_id))
 
 
@@ -81,11 +81,18 @@ def _restate_all(connection: Connection, seq: int) -> None:
 
 
 def restate(connection: Connection, seq: int) -> int:
-    """Make the facts of all fields that were amended anew; the key of the package, another where its date is."""
+    """Make the facts of all fields that were amended anew, and what the package is called elsewhere.
+
+    Returns its key, another where its date is.
+    """
     asked = select(_packages.id, _packages.owner, _packages.datasets)
     row = connection.execute(asked.where(_packages.seq == seq, _packages.tombstone.is_(None))).first()
-    if row is None or not (corrections := _corrections(connection, row.id, row.owner)).fields:
+    if row is None:
         return seq
+    corrections, identifiers = _corrections(connection, row.id, row.owner), identifiers_of(connection, row.id)
+    if not corrections.fields and not identifiers:
+        return seq
+    _write_identifiers(connection, seq, identifiers, row.datasets)
     every = full(row.datasets)
     holds = {_key(field): _restate(connection, seq, corrections, field, every) for field in corrections.fields}
     if facts.SESSION_DATE in corrections.fields:
@@ -196,6 +203,15 @@ def _write(connection: Connection, seq: int, code: int, values: Values, every: i
     texts = [(seq, code, rank, one[0], padded(str(one[0])), *one[1:]) for rank, one in enumerate(stated)]
     database.insert_rows(connection, tables.numbers, numbers)
     database.insert_rows(connection, tables.phrases, [row for row in texts if isinstance(row[3], str)])
+
+
+def _write_identifiers(connection: Connection, seq: int, identifiers: Sequence[str], count: int) -> None:
+    """What the package is called elsewhere: it holds for all of it, whatever datasets it has."""
+    code, every = codes_of(connection, {facts.IDENTIFIER})[facts.IDENTIFIER], full(count)
+    connection.execute(delete(tables.phrases).where(_phrases.package == seq, _phrases.key == code))
+    texts = (facts.storable(one.removeprefix("doi:")) for one in identifiers)
+    rows = [(seq, code, rank, text, padded(text), True, mask_text(every)) for rank, text in enumerate(texts)]
+    database.insert_rows(connection, tables.phrases, rows)
 
 
 def _write_text(connection: Connection, seq: int) -> None:

@@ -29,7 +29,11 @@ FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE = "file", "format", "suffix", "kind", 
 TITLE, OWNER, ABOUT = "title", "owner", "about"
 #: What other labs call the sample, as the record says: it holds whatever the sample's own identifier becomes.
 OTHER_NAME: Final = "sample.other_names"
-PLAIN_KEYS: Final = frozenset({FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE, TITLE, OWNER, ABOUT, OTHER_NAME})
+#: What the package is called elsewhere, as handovers of the log say: of a DOI without ``doi:`` before it.
+IDENTIFIER: Final = "doi"
+PLAIN_KEYS: Final = frozenset({
+    FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE, TITLE, OWNER, ABOUT, OTHER_NAME, IDENTIFIER
+})  # fmt: skip
 #: First and last day of the session, as they hold; of them only the moment is kept: nobody looks for their digits.
 SESSION_DATE, SESSION_END = "session.date", "session.end_date"
 #: Texts that are named of several.

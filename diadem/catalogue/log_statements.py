@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +29,7 @@ from diadem.trust.envelope import Envelope
 
 if TYPE_CHECKING:
     from diadem.custody.corrections import CorrectionSheet
+    from diadem.custody.judgements import Inherited, ProvenJudgements
 
 _USER = "user"
 _statements, _subjects = tables.statements.c, tables.subjects.c
@@ -160,8 +161,9 @@ def assessments(connection: Connection, package_id: str) -> list[Assessment]:
 
 
 def assessments_of(connection: Connection, sha256: str) -> list[Assessment]:
-    """The same by the digits of its id, whether or not it is here."""
-    return [Assessment.of(*said) for said in _said(connection, sha256, "assessment")]
+    """The same by the digits of its id, whether or not it is here: those with which it came stand first."""
+    own = (Assessment.of(*said) for said in _said(connection, sha256, "assessment"))
+    return [*_judged_elsewhere(connection, sha256), *own]
 
 
 def derivations(connection: Connection, package_id: str) -> list[Derivation]:
@@ -170,8 +172,11 @@ def derivations(connection: Connection, package_id: str) -> list[Derivation]:
 
 
 def spoken_of(connection: Connection, subjects: Sequence[str]) -> set[str]:
-    """Those of some packages that were judged, or whose records were corrected."""
-    rule = (among_texts(_subjects.sha256, subjects), _subjects.kind.in_(("assessment", "amendment", "corrections")))
+    """Those of some packages that were judged or given out, or whose records were corrected."""
+    rule = (
+        among_texts(_subjects.sha256, subjects),
+        _subjects.kind.in_(("assessment", "amendment", "corrections", "handover")),
+    )
     return set(connection.scalars(select(_subjects.sha256).where(*rule)))
 
 
@@ -180,12 +185,25 @@ def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
     return [*_brought(connection, sha256), *(Amendment.of(*said) for said in _said(connection, sha256, "amendment"))]
 
 
+def identifiers(connection: Connection, package_id: str) -> list[str]:
+    """What a package is called where it was given to, in the order of the log. Raises `NotFound`."""
+    return identifiers_of(connection, hex_of(connection, package_id))
+
+
+def identifiers_of(connection: Connection, sha256: str) -> list[str]:
+    """The same by the digits of its id, each once: ``doi:10.5281/zenodo.123``."""
+    entries = entries_of(lines_about(connection, [sha256], "handover"))
+    said = (str(one) for entry in entries for one in entry.statement.predicate.get("identifiers", ()))
+    return list(dict.fromkeys(said))
+
+
 class Brought(NamedTuple):
-    """A sheet of corrections with which a package came, proven when it was stated."""
+    """A sheet with which a package came: its corrections proven when it was stated, its judgements when asked for."""
 
     sheet: CorrectionSheet
     names: Mapping[str, str]  # what this node called the nodes in it
     before: bool  # the package had come from the node that signed it
+    own: str  # this node's id
 
 
 def sheets(connection: Connection, package_id: str) -> list[Brought]:
@@ -197,14 +215,67 @@ def sheets(connection: Connection, package_id: str) -> list[Brought]:
         said = entry.statement.predicate
         with suppress(DocumentError):  # of a later version: custody tells
             sheet = CorrectionSheet.from_line(str(said["sheet"]).encode("utf-8"))
-            found.append(Brought(sheet, said["names"], bool(said["before"])))
+            found.append(Brought(sheet, said["names"], bool(said["before"]), entry.statement.node))
+    return found
+
+
+def newest_judgements(sheets: Iterable[Brought], *, said: bool = True) -> dict[str, ProvenJudgements]:
+    """What each node that a package came from says of its data now, by the node's id: what it knew most lately.
+
+    Unless `said`, without what its people say.
+    """
+    found: dict[str, ProvenJudgements] = {}
+    for brought in sheets:
+        for one in brought.sheet.nodes():
+            if one.judged is not None and one.node != brought.own:  # it may come back
+                proven = one.judgements(said=said)
+                if one.node not in found or proven.known > found[one.node].known:
+                    found[one.node] = proven
+    return found
+
+
+def _judged_elsewhere(connection: Connection, sha256: str) -> list[Assessment]:
+    """How other nodes judge a package that came from there."""
+    from diadem.custody.judgements import assessments_called
+
+    came = sheets(connection, sha256)
+    names = _names(came)
+    found = [
+        one
+        for node, proven in reversed(newest_judgements(came).items())  # the nodes that had it first come first
+        for one in assessments_called(proven.said, node, names[node])
+    ]
+    found.sort(key=lambda one: one.time)  # of different logs: before all that is said here
+    return [replace(one, order=number - len(found)) for number, one in enumerate(found)]
+
+
+def _names(came: Sequence[Brought]) -> dict[str, str]:
+    """What this node calls the nodes of some sheets: as it did most lately."""
+    return {one.node: brought.names.get(one.node, one.node[:12]) for brought in came for one in brought.sheet.nodes()}
+
+
+def doubts_told(connection: Connection, packages: Sequence[str]) -> dict[str, list[tuple[str, str, Inherited]]]:
+    """By the ids of packages, what other nodes said of their sources when they came: node, its name here, and that."""
+    rule = (among_texts(_subjects.sha256, [one.removeprefix(PREFIX) for one in packages]),)
+    rows = select(_subjects.sha256).where(*rule, _subjects.kind == "corrections").distinct()
+    found: dict[str, list[tuple[str, str, Inherited]]] = {}
+    for sha256 in connection.scalars(rows).all():
+        came = sheets(connection, sha256)
+        names = _names(came)
+        told = [
+            (node, names[node], one)
+            for node, proven in newest_judgements(came, said=False).items()
+            for one in proven.inherited
+        ]
+        if told:
+            found[PREFIX + sha256] = told
     return found
 
 
 def _brought(connection: Connection, sha256: str) -> list[Amendment]:
     """What owners at other nodes said: all of it stands before what is said here."""
     found: dict[str, tuple[Entry, dict[str, Any]]] = {}
-    for sheet, names, before in sheets(connection, sha256):
+    for sheet, names, before, _ in sheets(connection, sha256):
         for entry, of in sheet.all():
             user = str(entry.statement.predicate["by"]).rpartition("@")[0]
             by = f"{user}@{names.get(of.node, of.node[:12])}"

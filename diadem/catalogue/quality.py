@@ -39,6 +39,19 @@ def restate(connection: Connection, seq: int, sha256: str) -> None:
         _write(connection, seq, dataset, list(said))
 
 
+def restate_judgements(connection: Connection, package_id: str) -> None:
+    """Derive everything anew from the statements, after some came from elsewhere. Raises `NotFound`."""
+    seq = require(connection, package_id)
+    facet_counts.touch(connection, [seq])
+    asked = select(_packages.id, _packages.datasets).where(_packages.seq == seq, _packages.tombstone.is_(None))
+    row = connection.execute(asked).first()
+    if row is not None:
+        for table in (tables.assessments, tables.unassessed):
+            connection.execute(delete(table).where(table.c.package == seq))
+        begin(connection, [(seq, row.datasets)])
+        restate(connection, seq, row.id)
+
+
 def add_assessment(connection: Connection, package_id: str, assessment: Assessment) -> None:
     """Let a judgement count, unless a later one stands in its place; one of what was deleted changes nothing.
 
@@ -66,7 +79,8 @@ def counting_of(connection: Connection, keys: Sequence[int]) -> dict[int, list[A
 
 
 def _read(row: Any) -> Assessment:
-    return Assessment.of(row.statement_id, row.place, json.loads(row.said))
+    said = json.loads(row.said)
+    return Assessment.of(row.statement_id, row.place, said, node=str(said.get("of_node", "")))
 
 
 def _write(connection: Connection, seq: int, dataset: str, counting: Sequence[Assessment]) -> None:
@@ -89,7 +103,7 @@ def _write(connection: Connection, seq: int, dataset: str, counting: Sequence[As
 
 def _row(seq: int, one: Assessment, *, disputed: bool) -> dict[str, Any]:
     dataset, signal, purpose, criterion = one.question
-    said = one.to_predicate() | {"time": one.time}
+    said = one.to_predicate() | {"time": one.time} | ({"of_node": one.node} if one.node else {})
     return {
         "package": seq,
         "dataset": dataset,
@@ -180,6 +194,7 @@ def cautions(
     above = {package: ancestors(package, links) if package in links else [] for package in packages}
     concerned = list(dict.fromkeys([*packages, *(one.package for found in above.values() for one in found)]))
     doubts = _doubts(connection, concerned, known or {}, keys or {})
+    told = log_statements.doubts_told(connection, concerned)
     found: dict[str, list[Caution]] = {}
     for package, before in above.items():
         own: list[Caution] = []
@@ -188,6 +203,8 @@ def cautions(
             if one in doubts:
                 counting, paths = doubts[one]
                 own += lineage.cautions(one, counting, paths, ancestor)
+            way = () if ancestor is None else ancestor.way
+            own += [inherited.caution(node, called, way) for node, called, inherited in told.get(one, ())]
         if own:
             found[package] = own
     return found

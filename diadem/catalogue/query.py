@@ -87,6 +87,8 @@ _HEX: Final = re.compile(r"[0-9a-f]{8,64}\Z")
 #: Kinds of keys whose conditions are of one judgement, where they stand together; and all whose values have no order.
 _JUDGEMENTS: Final = ("quality", "not", "purpose", "criterion", "assessor")
 _TEXTUAL: Final = frozenset({"text", "id", "store", "made-from", "used-for", *_JUDGEMENTS})
+#: What people write before a DOI.
+_DOI: Final = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)", re.IGNORECASE)
 _ORDERED: Final = ("<", "<=", ">", ">=")
 #: Characters of a query that an error shows around the place that it points at, and those that it says: a word of the
 #: query may be very long.
@@ -349,6 +351,8 @@ def _text(key: Key, operator: str, text: str, names: Names) -> Condition:
     """Words of a text, and what may stand for them."""
     if _is_inside(text):
         return _inside(key, operator, text, names)
+    if key.of == (facts.IDENTIFIER,):
+        text = _DOI.sub("", text.strip(), count=1)
     phrase = _phrase(key.of, text, whole=operator == "=")
     if key.name == facts.OWNER:
         return replace(phrase, others=tuple(Phrase(key.of, name, whole=True) for name in names.of_owner(phrase.words)))

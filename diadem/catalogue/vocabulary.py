@@ -45,6 +45,7 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "title": (facts.TITLE,),
     "owner": (facts.OWNER,),
     "about": (facts.ABOUT, facts.TITLE),
+    "doi": (facts.IDENTIFIER,),
     "kind": (facts.KIND,),
     "signal": (facts.SIGNAL,),
     "issue": (facts.ISSUE,),

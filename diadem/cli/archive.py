@@ -310,7 +310,9 @@ def export(
     redact: Annotated[bool, Option("Remove people's names; list where that was not possible.")] = False,
     chain: Annotated[bool, Option("All packages of the session, if it has several.")] = False,
     to: Annotated[str, Option("For a person at another node, on a disk: marie@nmi")] = "",
-    as_: Annotated[str, Option("In another form, or to a service, by its name: diadem plugins lists exporters.")] = "",
+    as_: Annotated[
+        str, Option("In another form, or to a service, by the name of an exporter (see: diadem plugins).")
+    ] = "",
     dataset: Annotated[str, Option("With --as: only this dataset, by its path or id.")] = "",
     search: Annotated[bool, Option("With --as: the first argument is a search; all that it finds.")] = False,
     option: Annotated[

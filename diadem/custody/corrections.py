@@ -1,4 +1,4 @@
-"""The sheet of corrections that goes with a package: what its owners amended, and the keys that prove it.
+"""The sheet that goes with a package: what its owners amended, how its data are judged, and the keys that prove it.
 
 ::
 
@@ -6,7 +6,8 @@
      "owners":[…]        whose the package is and was at that node, as its log says
      "keys":[…]          the key statements that lead from the node's id to every signature here
      "amendments":[…]    the owners', in the order of the log
-     "earlier":[…]}      the sheets with which the package came to that node, each as its node signed it
+     "earlier":[…],      the sheets with which the package came to that node, each as its node signed it
+     "judgements":{…}}   see `judgements.py`; not there where nobody judged anything, or by an older version
 
 It goes as a DSSE envelope that the node's online key signs. Items are ``{epoch, index, line}``, as in a ``chain.json``.
 """
@@ -14,12 +15,13 @@ It goes as a DSSE envelope that the node's online key signs. Items are ``{epoch,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from diadem.custody.judgements import ProvenJudgements, proven
 from diadem.custody.keyring import KeyRing
-from diadem.custody.log_entry import MAX_ENTRIES, MAX_EPOCHS, Entry
+from diadem.custody.log_entry import Entry
 from diadem.custody.statements import ONLINE
 from diadem.errors import DocumentError, IntegrityError
 from diadem.model.canonical import decode, encode
@@ -51,6 +53,7 @@ class CorrectionSheet:
     amendments: tuple[Entry, ...]
     earlier: tuple[CorrectionSheet, ...]
     envelope: Envelope
+    judged: Any  # the member as it came; None for none
 
     @classmethod
     def signed(
@@ -62,6 +65,7 @@ class CorrectionSheet:
         keys: Sequence[Entry],
         amendments: Sequence[Entry],
         earlier: Sequence[CorrectionSheet],
+        judgements: Mapping[str, Any] | None = None,
         key: PrivateKey,
     ) -> Self:
         """A new sheet, signed by the node's online key."""
@@ -70,9 +74,10 @@ class CorrectionSheet:
             "node": node,
             "package": package,
             "owners": list(owners),
-            "keys": [_written(entry) for entry in keys],
-            "amendments": [_written(entry) for entry in amendments],
+            "keys": [entry.to_item() for entry in keys],
+            "amendments": [entry.to_item() for entry in amendments],
             "earlier": [sheet.to_line().decode("ascii") for sheet in earlier],
+            **({"judgements": judgements} if judgements is not None else {}),
         }
         return cls.from_line(sign(encode(document, where="corrections"), [key], _TYPE).to_line())
 
@@ -89,7 +94,7 @@ class CorrectionSheet:
         if envelope.payload_type != _TYPE:
             raise _fault("it is something else")
         found = decode(envelope.payload, where="corrections", limit=MAX_SHEET)
-        if not isinstance(found, dict) or found.keys() != _MEMBERS or found["format"] != FORMAT:
+        if not isinstance(found, dict) or found.keys() - {"judgements"} != _MEMBERS or found["format"] != FORMAT:
             raise _fault(f"it is not of the form {FORMAT}")
         if not matches(HEX, found["node"]) or not matches(HEX, str(found["package"]).removeprefix(PREFIX)):
             raise _fault("it names no node and package")
@@ -101,8 +106,12 @@ class CorrectionSheet:
         earlier = [cls.from_line(str(one).encode("utf-8", "replace"), depth=depth - 1) for one in lists[3]]
         if any(one.package != found["package"] for one in earlier):
             raise _fault("an earlier sheet in it is of another package")
-        keys, amendments = (tuple(_entry(item) for item in one) for one in lists[1:3])
-        return cls(found["node"], found["package"], tuple(lists[0]), keys, amendments, tuple(earlier), envelope)
+        try:
+            keys, amendments = (tuple(map(Entry.from_item, one)) for one in lists[1:3])
+        except DocumentError as error:
+            raise _fault(error.message) from error
+        judged, owners = found.get("judgements"), tuple(lists[0])
+        return cls(found["node"], found["package"], owners, keys, amendments, tuple(earlier), envelope, judged)
 
     def prove(self) -> str:
         """That its node signed it, and each amendment its owner, by the cards that lead from the node's id.
@@ -120,6 +129,15 @@ class CorrectionSheet:
             self._prove(ring, entry, known)
             known.add(entry.statement_id)
         return ring.name
+
+    def judgements(self, *, said: bool = True) -> ProvenJudgements:
+        """What holds of the judgements in it: each is looked at for itself, and none of them costs the others.
+
+        Unless `said` nobody's signature is looked at: only what the node says itself.
+        """
+        if self.judged is None:
+            return ProvenJudgements()
+        return proven(self.judged, self.package, KeyRing(self.node, self.keys) if said else None)
 
     def _prove(self, ring: KeyRing, entry: Entry, known: set[str]) -> None:
         said, about = entry.statement.predicate, {one.name for one in entry.statement.subjects}
@@ -146,19 +164,6 @@ class CorrectionSheet:
         yield self
         for sheet in self.earlier:
             yield from sheet.nodes()
-
-
-def _written(entry: Entry) -> dict[str, Any]:
-    return {"epoch": entry.epoch, "index": entry.index, "line": entry.line.decode("ascii")}
-
-
-def _entry(item: Any) -> Entry:
-    if not isinstance(item, dict) or item.keys() != {"epoch", "index", "line"} or not isinstance(item["line"], str):
-        raise _fault("a statement in it has epoch, index and line")
-    epoch, index = item["epoch"], item["index"]
-    if type(epoch) is not int or type(index) is not int or not (0 < epoch < MAX_EPOCHS and 0 <= index < MAX_ENTRIES):
-        raise _fault("a statement in it has no place in a log")
-    return Entry.from_line(epoch, index, item["line"].encode("utf-8", "replace"))
 
 
 def _fault(message: str) -> DocumentError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from diadem.errors import DocumentError
 from diadem.model.display import Display
 from diadem.model.statements import Statement
 from diadem.trust.envelope import Envelope
@@ -58,6 +59,22 @@ class Entry(Display):
         """The entry of a line from anywhere, else `DocumentError`."""
         envelope = Envelope.from_line(line)
         return cls.of(epoch, index, envelope, Statement.from_payload(envelope.payload), line)
+
+    @classmethod
+    def from_item(cls, item: Any) -> Self:
+        """The entry of what `to_item` writes, from anywhere, else `DocumentError`."""
+        if not isinstance(item, dict) or item.keys() != {"epoch", "index", "line"} or not isinstance(item["line"], str):
+            raise DocumentError("a statement in it has epoch, index and line")
+        epoch, index = item["epoch"], item["index"]
+        if type(epoch) is not int or type(index) is not int:
+            raise DocumentError("epoch and index of a statement in it are numbers")
+        if not (0 < epoch < MAX_EPOCHS and 0 <= index < MAX_ENTRIES):
+            raise DocumentError("a statement in it has no place in a log")
+        return cls.from_line(epoch, index, item["line"].encode("utf-8", "replace"))
+
+    def to_item(self) -> dict[str, Any]:
+        """As it stands in a document that goes to others: its place and its line."""
+        return {"epoch": self.epoch, "index": self.index, "line": self.line.decode("ascii")}
 
     @property
     def place(self) -> int:

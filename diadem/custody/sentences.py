@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from diadem.custody.corrections import CorrectionSheet
+from diadem.custody.log_entry import Entry
 from diadem.custody.statements import HANDED_OVER
 from diadem.errors import DocumentError
 from diadem.model.plain_text import count_text, one_line, size_text
@@ -247,12 +248,33 @@ def _amendment(said: Predicate) -> str:
 
 
 def _corrections(said: Predicate) -> str:
-    names, found = said.plain["names"], []
-    for entry, sheet in CorrectionSheet.from_line(said.plain["sheet"].encode()).all():
-        user = str(entry.statement.predicate["by"]).rpartition("@")[0]
-        found.append(one_line(f"{user}@{names.get(sheet.node, sheet.node[:12])}"))
-    by = " and ".join(dict.fromkeys(found))
-    return f"{count_text(len(found), 'correction')} by {by} came with the package from {said.other('from')}"
+    names, sheet = said.plain["names"], CorrectionSheet.from_line(said.plain["sheet"].encode())
+    corrected, judged, doubted, left_out = [], [], 0, 0
+    for one in sheet.nodes():
+        called, proven = names.get(one.node, one.node[:12]), one.judgements()
+        corrected += [_by(entry, called) for entry in one.amendments]
+        judged += [_by(entry, called) for entry in proven.said]
+        doubted += len(proven.inherited)
+        left_out += proven.left_out
+    came = [
+        f"{count_text(len(found), what)} by {' and '.join(dict.fromkeys(found))}"
+        for what, found in (("correction", corrected), ("judgement", judged))
+        if found
+    ]
+    if left_out:
+        came.append(f"not {left_out:,} more, for which there was no room,")
+    if doubted:
+        came.append(count_text(doubted, "doubt") + " about its sources")
+    refused = (
+        f", without what does not hold: {one_line('; '.join(map(str, said['refused'])), 500)}"
+        if (said.plain.get("refused"))
+        else ""
+    )
+    return f"{' and '.join(came) or 'no judgement'} came with the package from {said.other('from')}{refused}"
+
+
+def _by(entry: Entry, called: str) -> str:
+    return one_line(f"{str(entry.statement.predicate['by']).rpartition('@')[0]}@{called}")
 
 
 def _assessment(said: Predicate) -> str:

@@ -217,10 +217,21 @@ def amendment(
     return Draft("amendment", _packages([package_id]), said | _given(joins=list(tips[:-1]), reason=reason))
 
 
-def corrections(package_id: str, sheet: bytes, *, source: str, names: Mapping[str, str], before: bool) -> Draft:
-    """That a package came from a node with corrections that others had signed; `names` of their nodes, by id."""
+def corrections(
+    package_id: str,
+    sheet: bytes,
+    *,
+    source: str,
+    names: Mapping[str, str],
+    before: bool,
+    refused: Sequence[str] = (),
+) -> Draft:
+    """That a package came from a node with corrections and judgements that others had signed.
+
+    `names` of their nodes, by id; `refused` says which judgements do not hold, and why.
+    """
     said = {"sheet": sheet.decode("ascii"), "from": source, "names": dict(names), "before": before}
-    return Draft("corrections", _packages([package_id]), said)
+    return Draft("corrections", _packages([package_id]), said | _given(refused=list(refused)))
 
 
 def derivation(

@@ -118,7 +118,8 @@ class ReadMe:
     `moment` is when it was made, ISO 8601; `to` and `sender` are "" where neither is to be said; `redacted` says
     whether people's names were taken out, `others` how many packages of the same session are not enclosed. `renamed`
     are files that have another name here than they had: both names, the one here first. `corrected` is what the owner
-    corrected since, in words: what, before, now, by; "" where nothing was stated before, or is now.
+    corrected since, in words: what, before, now, by; "" where nothing was stated before, or is now. `doubts` are
+    warnings about the data and their sources, a sentence each.
     """
 
     facts: PackageFacts
@@ -131,6 +132,7 @@ class ReadMe:
     others: int = 0
     renamed: Sequence[tuple[str, str]] = ()
     corrected: Sequence[tuple[str, str, str, str]] = ()
+    doubts: Sequence[str] = ()
 
 
 def readme_html(readme: ReadMe) -> bytes:

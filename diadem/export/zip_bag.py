@@ -1,6 +1,6 @@
-"""A bag inside a ZIP file, read where it lies: nothing is unpacked but what was compressed, and that into scratch.
+"""A bag inside a ZIP or TAR, read where it lies: nothing is unpacked but what was compressed, and that into scratch.
 
-A ZIP from anyone is untrusted input. Its directory only says where bytes lie: what they are is proven by the bag.
+A file from anyone is untrusted input. Its directory only says where bytes lie: what they are is proven by the bag.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import os
 import shutil
 import stat
 import struct
+import tarfile
 import tempfile
 import threading
 import weakref
 import zipfile
 import zlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -55,18 +57,15 @@ def is_package(bundle: Bundle) -> bool:
 
 
 def packages_in(path: Path) -> list[Bundle]:
-    """The packages that a path means: its folder, an unpacked export, or a ZIP of some; none for anything else.
+    """The packages that a path means: its folder, an unpacked export, or a ZIP or TAR of some; none for anything else.
 
     Raises `PackageError` for a ZIP with a package in it that would write elsewhere, or has a file twice.
     """
     if path.is_dir():
         if is_package(LocalBundle(path)):
             return [LocalBundle(path)]
-        if not (path / README).is_file():
-            return []
-        inside = [LocalBundle(one) for one in sorted(path.iterdir()) if one.is_dir() and not one.is_symlink()]
-        return [one for one in inside if is_package(one)]
-    if not path.is_file() or not zipfile.is_zipfile(long_path(path)):
+        return packages_below(path) if (path / README).is_file() else []
+    if not path.is_file() or not (is_tar(path) or zipfile.is_zipfile(long_path(path))):
         return []
     try:
         return [one for one in bags_in_zip(path) if is_package(one)]
@@ -74,44 +73,81 @@ def packages_in(path: Path) -> list[Bundle]:
         return []
 
 
+def packages_below(folder: Path) -> list[Bundle]:
+    """The packages that lie in a folder, each in a folder of its own, whatever lies beside them."""
+    inside = [LocalBundle(one) for one in sorted(folder.iterdir()) if one.is_dir() and not one.is_symlink()]
+    return [one for one in inside if is_package(one)]
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file says by its name that it is a TAR that is not compressed: any place in it can be read."""
+    return path.suffix.lower() == ".tar"
+
+
 def bags_in_zip(path: Path) -> list[ZipBundle]:
-    """The bags at the top of a ZIP, or in a folder of it.
+    """The bags at the top of a ZIP or TAR, or in a folder of it; folders that hold all of it are passed by.
 
     Raises `PackageError` where it cannot be read, or a bag in it has a file twice, or one that leads elsewhere.
     """
-    directory = _Directory(path)
+    directory = Directory(path)
     return [ZipBundle(directory, root) for root in directory.roots]
 
 
 def _bag_again(path: Path, root: str) -> ZipBundle:
-    return ZipBundle(_Directory(path), root)
+    return ZipBundle(Directory(path), root)
 
 
-class _Directory:
-    """What a ZIP says of itself; one for all bags in it."""
+class Directory:
+    """What a ZIP or TAR says of itself; one for all bags in it.
+
+    `top` are the folders that hold all of it, with a slash at the end, `roots` the bags; `infos` is empty without one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._tar = is_tar(path)
         try:
-            with zipfile.ZipFile(long_path(path)) as archive:
-                infos = archive.infolist()
-        except UNREADABLE as error:
+            infos = self._entries()
+        except (*UNREADABLE, tarfile.TarError) as error:
             raise _broken(path, str(error)) from error
         if len(infos) > _MOST:
-            raise _broken(path, f"it names {len(infos):,} files; at most {_MOST:,} are read")
-        self.roots = sorted({info.filename[: -len(BAGIT)] for info in infos if _is_root(info.filename)})
+            raise _broken(path, f"it names more than {_MOST:,} files, and no more are read")
+        self.top = _common_folder([info.filename for info in infos if not info.is_dir()])
+        self.roots = sorted({one.filename[: -len(BAGIT)] for one in infos if _is_root(one.filename, self.top)})
+        if self.top in self.roots:  # what lies in it is its own, even where it looks like a bag
+            self.roots = [self.top]
         self.infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos if self.roots else ():
             name = info.filename
             if name in self.infos:
-                raise _hostile(path, name, "it occurs twice in the ZIP, and programs would read different ones")
+                raise _hostile(path, name, "it occurs twice in it, and programs would read different ones")
             if (reason := unsafe(name.rstrip("/"))) is not None:
-                raise _hostile(path, name, f"{reason}: the ZIP is made to write elsewhere")
+                raise _hostile(path, name, f"{reason}: this file is made to write elsewhere")
             if not info.is_dir():
                 self.infos[name] = info
         #: Where compressed members are unpacked, once they are asked for.
         self._scratch: Path | None = None
         self._guard = threading.Lock()
+
+    def _entries(self) -> Sequence[zipfile.ZipInfo]:
+        """The members; those of a TAR as a ZIP's stored ones, with the place of their bytes for that of their head."""
+        if not self._tar:
+            with zipfile.ZipFile(long_path(self.path)) as archive:
+                return archive.infolist()
+        infos: list[zipfile.ZipInfo] = []
+        with tarfile.open(long_path(self.path), "r:") as archive:
+            while (member := archive.next()) is not None and len(infos) <= _MOST:
+                archive.members.clear()  # type: ignore[attr-defined]  # else it remembers all of them a second time
+                name = member.name.removeprefix("./")
+                if name == "." and member.isdir():
+                    continue
+                info = zipfile.ZipInfo(name + "/" * member.isdir())
+                plain = member.isreg() and not member.issparse()  # a sparse one does not lie there as it is
+                info.create_system, info.external_attr = _UNIX, (stat.S_IFREG if plain else stat.S_IFLNK) << 16
+                info.file_size = info.compress_size = member.size if plain else 0
+                info.header_offset = member.offset_data
+                infos.append(info)
+        return infos
 
     def opened(self, info: zipfile.ZipInfo) -> ZipMember:
         """A member, at any place: a stored one where it lies, another from scratch."""
@@ -128,6 +164,8 @@ class _Directory:
 
     def _start(self, info: zipfile.ZipInfo) -> int:
         """Where the bytes of a member begin."""
+        if self._tar:
+            return info.header_offset
         with ZipMember(self.path, info.header_offset, _LOCAL.size) as file:
             head = file.read_at(0, _LOCAL.size)
         if len(head) < _LOCAL.size or head[:4] != b"PK\x03\x04":
@@ -164,13 +202,24 @@ class _Directory:
         move(draft, target)
 
 
-def _is_root(name: str) -> bool:
-    """Whether this is the declaration of a bag at the top, or in a folder of the ZIP."""
-    return name == BAGIT or (name.endswith("/" + BAGIT) and name.count("/") == 1)
+def _common_folder(names: Sequence[str]) -> str:
+    """The folders that hold all files, with a slash at the end; "" where there are several."""
+    common = os.path.commonprefix(names)  # noqa: RUF071  cut at a slash below
+    return common[: common.rfind("/") + 1]
+
+
+def _is_root(name: str, top: str) -> bool:
+    """Whether this is the declaration of a bag at the top, or in a folder of what the ZIP holds."""
+    below = name.removeprefix(top)
+    return below == BAGIT or (below.endswith("/" + BAGIT) and below.count("/") == 1)
 
 
 def _broken(path: Path, why: str) -> BrokenZip:
-    return BrokenZip(f"this ZIP is not complete: {why}", where=str(path), next="Copy it again, or ask for it again.")
+    return BrokenZip(
+        f"this {'TAR' if is_tar(path) else 'ZIP'} is not complete: {why}",
+        where=str(path),
+        next="Copy it again, or ask for it again.",
+    )
 
 
 def _hostile(path: Path, name: str, why: str) -> PackageError:
@@ -205,9 +254,9 @@ class ZipMember(RangeReader):
 
 
 class ZipBundle(Reopenable):
-    """The files below one folder of a ZIP. Implements `diadem.model.ports.Bundle`; made by `bags_in_zip`."""
+    """The files below one folder of a ZIP or TAR. Implements `diadem.model.ports.Bundle`; made by `bags_in_zip`."""
 
-    def __init__(self, directory: _Directory, root: str) -> None:
+    def __init__(self, directory: Directory, root: str) -> None:
         self._directory, self._root = directory, root
         self.again = partial(_bag_again, directory.path, root)
 

@@ -59,6 +59,8 @@ class Assessment(Display):
         The program that assessed; "" for a person.
     replaces : str
         Id of the same assessor's assessment that no longer counts, or "".
+    node : str
+        Id of another node in whose log it stands, with which the package came; "" for this node's own.
     """
 
     statement_id: str
@@ -78,10 +80,11 @@ class Assessment(Display):
     plugin: str = ""
     version: str = ""
     replaces: str = ""
+    node: str = ""
 
     @classmethod
-    def of(cls, statement_id: str, order: int, said: Mapping[str, Any]) -> Self:
-        """The judgement of the predicate of an `assessment` statement."""
+    def of(cls, statement_id: str, order: int, said: Mapping[str, Any], *, node: str = "") -> Self:
+        """The judgement of the predicate of an `assessment` statement, of this node's log or that of another `node`."""
         target, machine = said["target"], said.get("machine", {})
         texts = ("criterion", "unit", "comment", "scheme", "replaces", "time")
         return cls(
@@ -96,6 +99,7 @@ class Assessment(Display):
             evidence=tuple(said.get("evidence", ())),
             plugin=str(machine.get("plugin", "")),
             version=str(machine.get("version", "")),
+            node=node,
             **{name: str(said.get(name, "")) for name in texts},
         )
 
@@ -128,13 +132,14 @@ class Assessment(Display):
         return f"{self.by} with {self.plugin} {self.version}" if self.plugin else self.by
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute but `order`; the statement's id is ``statement``."""
+        """A JSON object with every attribute but `order`; ``statement`` is its id, `node` is there where it has one."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _INNER}
-        return {"statement": self.statement_id, **plain, "evidence": list(self.evidence)}
+        own = {"node": self.node} if self.node else {}
+        return {"statement": self.statement_id, **plain, "evidence": list(self.evidence), **own}
 
 
 _TEXTS: Final = ("criterion", "unit", "comment", "scheme", "replaces")
-_INNER: Final = frozenset({"statement_id", "order"})
+_INNER: Final = frozenset({"statement_id", "order", "node"})
 
 
 @dataclass(frozen=True, slots=True)

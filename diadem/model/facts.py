@@ -36,6 +36,8 @@ class DatasetFacts:
         The same as data, for the crate's `PropertyValue`s.
     issues : sequence of str
         Messages of the dataset's issues.
+    instrument : mapping
+        The instrument that it states, as one of `PackageFacts.instruments`; empty where it states none.
     preview : bytes or None
         A PNG or JPEG of at most a few kilobytes.
     """
@@ -50,6 +52,7 @@ class DatasetFacts:
     properties: Sequence[tuple[str, str, Any, str]] = ()
     issues: Sequence[str] = ()
     preview: bytes | None = None
+    instrument: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ ancestor is told once, with the shortest way to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from diadem.model.assessments import DOUBTS, Assessment, differ
@@ -157,6 +157,8 @@ class Caution(Display):
         Whether somebody answers the same question differently.
     way : tuple of str
         Ids of the packages on the way to it; empty for the package itself.
+    told_by : str
+        Id of the node that said so when the package of which one asks came from there; else "".
     """
 
     package: str
@@ -164,6 +166,7 @@ class Caution(Display):
     assessment: Assessment
     disputed: bool = False
     way: tuple[str, ...] = ()
+    told_by: str = ""
 
     @property
     def sentence(self) -> str:
@@ -176,6 +179,11 @@ class Caution(Display):
         others = "; others disagree" if self.disputed else ""
         derived = "made from data with a warning; " if self.way else ""
         return f"{derived}{said.who}: {where} is {verdict} for {said.purpose}{criterion}{comment}{others}"
+
+    def without_names(self, by: str = "somebody") -> Self:
+        """The same for those who may not find the package: not who said it, of which file, nor in what words."""
+        said = replace(self.assessment, by=by, comment="", criterion="", dataset="", signal="", evidence=())
+        return replace(self, path="", assessment=replace(said, value=None, unit="", plugin="", version=""))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: package, path, disputed, way, assessment, and the sentence."""

@@ -104,7 +104,7 @@ def closure_message(desk: Desk, transfer: Transfer) -> Message:
 
 
 def corrections_of(desk: Desk, package: str) -> dict[str, str]:
-    """What a message says of the corrections that go with its package.
+    """What a message says of corrections and judgements that go with its package: the latter where there is room.
 
     Raises
     ------
@@ -113,6 +113,8 @@ def corrections_of(desk: Desk, package: str) -> dict[str, str]:
     """
     sheet = sheet_of(desk.context, package)
     text = sheet.to_line().decode("ascii") if sheet is not None else ""
+    if len(text) > MAX_CORRECTIONS and (bare := sheet_of(desk.context, package, judged=False)) is not None:
+        text = bare.to_line().decode("ascii")
     if len(text) > MAX_CORRECTIONS:
         raise Refused(
             f"the corrections of this package have {len(text):,} bytes, and a message holds {MAX_CORRECTIONS:,}",

@@ -236,7 +236,8 @@ class NetworkVerbs:
         Parameters
         ----------
         folder : path
-            Where `export_disk` wrote it; or the folder of a package, or a ZIP of `export`.
+            Where `export_disk` wrote it; or the folder of a package, a folder in which some lie, a ZIP of `export`, or
+            a ZIP or TAR that somebody made of such folders.
         store : str, optional
             Where to store it. Default: the first store with room for it.
         dry_run : bool
@@ -254,6 +255,8 @@ class NetworkVerbs:
         ------
         NotFound, DocumentError
             The folder is not a disk or package, or is not from a confirmed peer.
+        PackageError
+            The ZIP or TAR is incomplete, is made to write elsewhere, or has a file twice.
         Refused
             It is for another node or another person, has expired or was withdrawn.
         StoreError
@@ -261,16 +264,30 @@ class NetworkVerbs:
         IntegrityError
             The disk is damaged or was altered. What is sound is kept; nothing was stored.
         """
-        from diadem.export.zip_bag import packages_in
+        from diadem.export.zip_bag import packages_below, packages_in
         from diadem.network.desk import desk_of
         from diadem.network.disk import HEADER, import_disk, import_packages
         from diadem.network.rounds import tell, then_entered
 
         path = Path(folder).absolute()
-        packages = [] if (path / HEADER).exists() else packages_in(path)
+        on_disk = (path / HEADER).exists()
+        packages = [] if on_disk else packages_in(path)
         if path.is_file() and not packages:
             raise NotFound(
-                "there is no complete package in this file", where=str(path), next=f"See: diadem verify {quoted(path)}"
+                "there is no complete package in this file",
+                where=str(path),
+                next=f"What it is: diadem verify {quoted(path)}   (If it is compressed otherwise: unpack it, import "
+                "the folder.)",
+            )
+        if path.is_dir() and not packages and not on_disk:
+            packages = packages_below(path)
+        if not packages and not on_disk:
+            raise NotFound(
+                "there is no diadem-disk.json here, and no package"
+                if path.exists()
+                else "there is nothing of this name",
+                where=str(path),
+                next="Name the folder that export made; or the ZIP, TAR or folder of a package, or its parent.",
             )
         if packages:
             return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)

@@ -27,6 +27,7 @@ def node_overview(context: Context, package: Package) -> Overview:
         title=row.title,
         owner=row.owner,
         continued_by=tuple(catalogue.continuations(package.id)),
+        identifiers=tuple(catalogue.identifiers(package.id)),
         copies=tuple(_copies(context, package.id)),
         judgements=tuple(assessments(context, package.id).to_dict()["assessments"]),
         at_node=True,

@@ -182,6 +182,7 @@ def dataset_facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetF
         ],
         issues=[issue["message"] for issue in dataset["issues"]],
         preview=preview,
+        instrument=instrument_of(dataset["fields"]),
     )
 
 

@@ -18,10 +18,15 @@ from urllib.parse import quote
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH
 from diadem.model.plain_text import count_text, fit, size_text, value_text
+from diadem.terms.fields import field as known_field
+from diadem.terms.fields import is_field
 from diadem.trust.hashing import payload_urn
 
-CONTEXT = "https://w3id.org/ro/crate/1.2/context"
+#: The terms of RO-Crate 1.2, and Bioschemas' Sample, which it lacks, under the address that roc-validator looks for.
+CONTEXT = ["https://w3id.org/ro/crate/1.2/context", {"Sample": "https://bioschemas.org/Sample"}]
 SPECIFICATION = "https://w3id.org/ro/crate/1.2"
+#: The profile of crates of electron microscopy: docs/crate-profile.md, and schemas/crate-profile/1.0.0/em.ttl.
+PROFILE = "https://diadem-em.org/crate-profile/1.0.0"
 #: The text where nobody stated a licence.
 NO_LICENCE = "No licence stated; ask the owner"
 _DESCRIPTOR, _RECORD, _PAGE = (path.removeprefix("data/") for path in (CRATE_PATH, RECORD_PATH, PAGE_PATH))
@@ -60,12 +65,16 @@ _TERMS = {
     "sample": {"identifier", "name", "description", "other_names"},
     "instrument": {"name", "model", "serial", "vendor"},
 }
-_UNITS = {"sample.thickness": "m"}
+_START = "time.acquired_start"
 #: An address that may stand as an `@id` as it is: RFC 3986 characters only.
 _ADDRESS = re.compile(
     r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?\Z"
 )
 _ORCID = re.compile(r"(?:https?://orcid\.org/)?([0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X])\Z")
+#: The identifier of a sample that is registered everywhere: an IGSN, which is a DOI, with what people write before it.
+_IGSN = re.compile(
+    r"(?:igsn:|doi:|https?://(?:dx\.)?doi\.org/)?(10\.[0-9]{4,9}/[A-Za-z0-9._~!$&'()*+,;=:@/-]+)\Z", re.IGNORECASE
+)
 _ROR = re.compile(r"https://ror\.org/0[0-9a-z]{6}[0-9]{2}\Z")
 
 Entity = dict[str, Any]
@@ -92,7 +101,7 @@ def crate_json(facts: PackageFacts) -> bytes:
 
 
 def _root(graph: Graph, facts: PackageFacts) -> Entity:
-    people = _people(graph, facts.people)
+    people = add_people(graph, facts.people)
     record = graph.add(
         _RECORD,
         "File",
@@ -101,9 +110,10 @@ def _root(graph: Graph, facts: PackageFacts) -> Entity:
         encodingFormat="application/json",
     )
     few = facts.dataset_count <= MAX_DESCRIBED
-    datasets = [_dataset(graph, number, one) for number, one in enumerate(facts.datasets, 1)] if few else []
+    described = facts.datasets if few else ()
+    datasets = [_dataset(graph, number, one) for number, one in enumerate(described, 1)]
     graph.add(_PAGE, "CreativeWork", name="Preview of this package", about={"@id": "./"}, encodingFormat="text/html")
-    start, end = _days(facts)
+    start, end = days_of(facts)
     kind, urn = "PropertyValue", payload_urn(fit(facts.payload_id))
     own = Graph()
     own.add(
@@ -111,8 +121,11 @@ def _root(graph: Graph, facts: PackageFacts) -> Entity:
         "Dataset",
         name=facts.name.strip() or "Untitled session",
         description=_description(facts),
+        conformsTo=graph.add(
+            PROFILE, ["CreativeWork", "Profile"], name="RO-Crate profile for electron microscopy", version="1.0.0"
+        ),
         datePublished=facts.archived,
-        license=_licence(graph, facts.license.strip()),
+        license=add_licence(graph, facts.license.strip()),
         identifier=[
             graph.add("#payload-id", kind, propertyID="Diadem-Payload-Id", name="Payload id", value=facts.payload_id),
             graph.add("#external-identifier", kind, propertyID="External-Identifier", name="UUID", value=urn),
@@ -120,10 +133,7 @@ def _root(graph: Graph, facts: PackageFacts) -> Entity:
         author=people,
         keywords=[str(word) for word in facts.session.get("keywords", ())],
         temporalCoverage=f"{start}/{end}" if start and end and start != end else start,
-        variableMeasured=[
-            graph.add("#dataset-count", kind, name="Number of datasets", value=facts.dataset_count),
-            *_properties(graph, "session", facts.session),
-        ],
+        additionalProperty=graph.add("#dataset-count", kind, name="Number of datasets", value=facts.dataset_count),
         isBasedOn=graph.add(
             "#predecessor",
             "CreativeWork",
@@ -133,7 +143,7 @@ def _root(graph: Graph, facts: PackageFacts) -> Entity:
         )
         if facts.continues
         else None,
-        mentions=_actions(graph, facts, people),
+        mentions=_actions(graph, facts, people, described),
         hasPart=[record, *datasets],
     )
     return own.entities["./"]
@@ -149,45 +159,67 @@ def _description(facts: PackageFacts) -> str:
     return f"{said} {counted}{left_out}"
 
 
-def _licence(graph: Graph, text: str) -> Reference:
+def add_licence(graph: Graph, text: str) -> Reference:
     """The licence: under its address where it has one, else as text."""
     if address := licence_address(text):
         return graph.add(address, "CreativeWork", name=text, description=f"Licence of the data: {text}")
     stated = text or NO_LICENCE
-    return graph.add("#license", "CreativeWork", name=stated, description=stated)
+    return graph.add(f"{graph.prefix}license", "CreativeWork", name=stated, description=stated)
 
 
-def _days(facts: PackageFacts) -> tuple[str, str]:
-    """First day and last: as a person says, else as the files do."""
+def days_of(facts: PackageFacts) -> tuple[str, str]:
+    """First day and last: as a person says, else as the files do; "" where nobody does."""
     if start := str(facts.session.get("date", "")):
         return start, str(facts.session.get("end_date", ""))
     return facts.days or ("", "")
 
 
-def _actions(graph: Graph, facts: PackageFacts, people: list[Reference]) -> list[Reference]:
-    """What was done: the session at the microscope, as a person or else the files say, and the packaging."""
-    actions = []
-    sample = _sample(graph, facts.sample)
-    instruments = [_instrument(graph, number, one) for number, one in enumerate(_instruments(facts), 1)]
-    agents = people or _people(graph, [{"name": name, "role": "operator"} for name in facts.operators])
-    start, end = _days(facts)
-    if sample is not None or instruments or agents or start:
-        acquisition = graph.add(
-            "#acquisition",
-            "CreateAction",
-            name="Acquisition of the data",
-            agent=agents,
-            instrument=instruments[0] if len(instruments) == 1 else instruments,
-            object=sample,
-            result={"@id": "./"},
-            startTime=start,
-            endTime=end,
-        )
-        actions.append(acquisition)
+def _actions(
+    graph: Graph, facts: PackageFacts, people: list[Reference], described: Sequence[DatasetFacts]
+) -> list[Reference]:
+    """What was done, as a person or else the files say: the session, each dataset of it, and the packaging."""
+    stated = _instruments(facts)
+    instruments = [_instrument(graph, number, one) for number, one in enumerate(stated, 1)]
+    operators = [one for one, said in zip(people, facts.people, strict=True) if said.get("role") == "operator"]
+    agents = operators or people or add_people(graph, [{"name": one, "role": "operator"} for one in facts.operators])
+    shared = {"agent": agents, "object": _sample(graph, facts.sample)}
+    start, end = days_of(facts)
+    session = {
+        **shared,
+        "instrument": instruments[0] if len(instruments) == 1 else instruments,
+        "startTime": start,
+        "endTime": end,
+        "additionalProperty": _properties(graph, "session", facts.session),
+    }
+    kind, actions = "CreateAction", list[Reference]()
+    if any(session.values()):
+        terms = {"name": "Acquisition of the data", "result": {"@id": "./"}, **session}
+        actions.append(graph.add("#acquisition", kind, **terms))
+    for number, one in enumerate(described, 1):
+        if settings := _settings(graph, one):
+            own = stated.index(one.instrument) if one.instrument in stated else None if len(stated) != 1 else 0
+            terms = {
+                "name": f"Acquisition of {one.primary}",
+                "result": {"@id": f"#dataset-{number}"},
+                **shared,
+                **settings,
+            }
+            instrument = instruments[own] if own is not None else None
+            actions.append(graph.add(f"#acquisition-{number}", kind, instrument=instrument, **terms))
     if facts.software:
         terms = {"description": f"Done by {facts.software}", "result": {"@id": "./"}, "endTime": facts.archived}
-        actions.append(graph.add("#packaging", "CreateAction", name="Packaging of the data", **terms))
+        actions.append(graph.add("#packaging", kind, name="Packaging of the data", **terms))
     return actions
+
+
+def _settings(graph: Graph, dataset: DatasetFacts) -> dict[str, Any]:
+    """When a dataset was taken, and with which settings; empty where it states none."""
+    # By key, unit and value, so that the order in which fields were found leaves no trace.
+    stated = sorted(dataset.properties, key=lambda item: (item[0], item[3], str(property_value(item[2])), item[1]))
+    began = next((str(value) for key, _, value, _ in stated if key == _START), "")
+    found = (graph.add_property(key, value, unit=unit, term=term) for key, term, value, unit in stated if key != _START)
+    terms = {"startTime": began, "additionalProperty": [reference for reference in found if reference is not None]}
+    return terms if any(terms.values()) else {}
 
 
 def _instruments(facts: PackageFacts) -> Sequence[Mapping[str, Any]]:
@@ -202,9 +234,7 @@ def _instruments(facts: PackageFacts) -> Sequence[Mapping[str, Any]]:
 
 
 def _dataset(graph: Graph, number: int, dataset: DatasetFacts) -> Reference:
-    # By key, unit and value, so that the order in which fields were found leaves no trace.
-    properties = sorted(dataset.properties, key=lambda item: (item[0], item[3], str(property_value(item[2])), item[1]))
-    measured = [graph.add_property(key, value, unit=unit, term=term) for key, term, value, unit in properties]
+    technique = next((str(value) for key, _, value, _ in dataset.properties if key == "signal.technique"), "")
     sentences = [f"{dataset.format}, {count_text(dataset.file_count, 'file')}, {size_text(dataset.size)}."]
     sentences += [f"{signal}." for signal in dataset.signals]
     sentences += [f"Note: {issue}" for issue in dataset.issues]
@@ -214,7 +244,7 @@ def _dataset(graph: Graph, number: int, dataset: DatasetFacts) -> Reference:
         "File",
         name=path.name,
         description=f"Primary file of a dataset; format: {dataset.format}.",
-        encodingFormat=_MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"),
+        encodingFormat=media_type(dataset.primary),
         contentSize=str(dataset.size) if dataset.file_count == 1 else "",
     )
     return graph.add(
@@ -224,20 +254,25 @@ def _dataset(graph: Graph, number: int, dataset: DatasetFacts) -> Reference:
         identifier=dataset.id,
         description=" ".join(sentences),
         hasPart=[primary],
-        variableMeasured=[reference for reference in measured if reference is not None],
+        measurementTechnique=technique,
     )
+
+
+def media_type(path: str) -> str:
+    """The media type of a file by its name."""
+    return _MEDIA_TYPES.get(PurePosixPath(path).suffix.lower(), "application/octet-stream")
 
 
 # -- people, sample, instruments ---------------------------------------------------------------------------------------
 
 
-def _people(graph: Graph, people: Sequence[Mapping[str, Any]]) -> list[Reference]:
+def add_people(graph: Graph, people: Sequence[Mapping[str, Any]]) -> list[Reference]:
     """Every person once, by ORCID iD where given."""
     references = []
     for number, person in enumerate(people, 1):
-        identifier = orcid_address(str(person.get("orcid", ""))) or f"#person-{number}"
+        identifier = orcid_address(str(person.get("orcid", ""))) or f"{graph.prefix}person-{number}"
         if identifier in graph.entities:
-            identifier = f"#person-{number}"
+            identifier = f"{graph.prefix}person-{number}"
         reference = graph.add(
             identifier,
             "Person",
@@ -256,20 +291,21 @@ def _organisation(graph: Graph, name: object, ror: object = "") -> Reference | N
     label = str(name) or known
     if not label:
         return None
-    taken = sum(identifier.startswith("#organization-") for identifier in graph.entities)
+    own = f"{graph.prefix}organization-"
+    taken = sum(identifier.startswith(own) for identifier in graph.entities)
     for identifier, entity in graph.entities.items():
-        if not known and identifier.startswith("#organization-") and entity["name"] == fit(label):
+        if not known and identifier.startswith(own) and entity["name"] == fit(label):
             return {"@id": identifier}
-    return graph.add(known or f"#organization-{taken + 1}", "Organization", name=label, url=known)
+    return graph.add(known or f"{own}{taken + 1}", "Organization", name=label, url=known)
 
 
 def _sample(graph: Graph, sample: Mapping[str, Any]) -> Reference | None:
     if not sample:
         return None
-    names = sample.get("other_names")
+    names, known = sample.get("other_names"), igsn_address(str(sample.get("identifier", "")))
     return graph.add(
-        "#sample",
-        "Thing",
+        known if known and known not in graph.entities else "#sample",
+        "Sample",
         name=str(sample.get("name") or sample.get("identifier") or "Sample"),
         identifier=str(sample.get("identifier", "")),
         description=str(sample.get("description", "")),
@@ -299,7 +335,8 @@ def _properties(graph: Graph, part: str, values: Mapping[str, Any]) -> list[Refe
     for key in sorted(values.keys() - _TERMS[part]):
         value = values[key] if isinstance(values[key], (int, float)) else value_text(values[key])
         name = f"{part}.{key}"
-        references.append(graph.add_property(name, value, unit=_UNITS.get(name, "")))
+        unit, term = (known_field(name).unit, known_field(name).emg) if is_field(name) else ("", "")
+        references.append(graph.add_property(name, value, unit=unit, term=term))
     return [reference for reference in references if reference is not None]
 
 
@@ -308,12 +345,13 @@ def _properties(graph: Graph, part: str, values: Mapping[str, Any]) -> list[Refe
 
 @dataclass(slots=True)
 class Graph:
-    """The entities of a crate in the order in which they were added, each `@id` once."""
+    """The entities of a crate in the order in which they were added, each `@id` once; its own names have a prefix."""
 
+    prefix: str = "#"
     entities: dict[str, Entity] = field(default_factory=dict)
     _shared: dict[str, str] = field(default_factory=dict)
 
-    def add(self, identifier: str, kind: str, /, **terms: Any) -> Reference:
+    def add(self, identifier: str, kind: str | list[str], /, **terms: Any) -> Reference:
         """Add an entity, unless one has its `@id`; terms that say nothing are left out."""
         entity: Entity = {"@id": identifier, "@type": kind}
         entity.update((term, _fit_value(value)) for term, value in terms.items() if value not in ("", None, [], {}))
@@ -328,9 +366,13 @@ class Graph:
         plain = property_value(value)
         if plain in (None, ""):
             return None
-        key = json.dumps([name, term, plain, unit])
-        identifier = self._shared.setdefault(key, f"#property-{len(self._shared) + 1}")
-        return self.add(identifier, "PropertyValue", propertyID=term, name=name, value=plain, unitText=unit)
+        return self.share("PropertyValue", propertyID=term, name=name, value=plain, unitText=unit)
+
+    def share(self, kind: str, /, **terms: Any) -> Reference:
+        """Add an entity of which only its terms matter: equal ones are one."""
+        key = json.dumps([kind, terms])
+        identifier = self._shared.setdefault(key, f"{self.prefix}property-{len(self._shared) + 1}")
+        return self.add(identifier, kind, **terms)
 
 
 def property_value(value: Any) -> Any:
@@ -357,6 +399,12 @@ def orcid_address(text: str) -> str:
     """The address of an ORCID iD, written with or without its site; "" for anything else."""
     match = _ORCID.match(text)
     return f"https://orcid.org/{match[1]}" if match else ""
+
+
+def igsn_address(text: str) -> str:
+    """The address of a sample's IGSN or DOI, however it is written; "" for a laboratory's own name."""
+    match = _IGSN.match(text)
+    return f"https://doi.org/{match[1]}" if match else ""
 
 
 def licence_address(text: str) -> str:

@@ -205,7 +205,7 @@ def leave(state: PageState, request: Request) -> Response:
 def _typed_options(offer: Any, form: Form) -> Iterator[str]:
     """What was typed, as the command line has it; nothing for a field that was left empty."""
     for name, schema in offer.options.items():
-        if schema.get("type") == "boolean":
+        if schema.get("type") == "boolean" and "default" in schema:  # a box, which is ticked or not
             yield f"{name}={'true' if form.flag(f'option-{name}') else 'false'}"
         elif said := form.text(f"option-{name}"):
             yield f"{name}={said}"

@@ -35,7 +35,7 @@ DONE = {
     "export_custody": "POST /session/{package}/proof",
     "export_disk": "POST /session/{package}/disk",
     "facets": "GET /search",
-    "forms": "GET /session/{package}/forms",
+    "forms": "POST /session/{package}/forms/{form}",
     "get": "GET /session/{package}",
     "grant": "POST /people/grants",
     "grants": "GET /people",

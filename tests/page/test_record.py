@@ -367,6 +367,38 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
     assert "Marie" in hand.read(f"/session/{package}"), "custody tells it"
 
 
+def test_another_form(lab: tuple[Path, str, Hand], tmp_path: Path) -> None:
+    home, _, hand = lab
+    spectrum = tmp_path / "spectrum"
+    spectrum.mkdir()
+    (spectrum / "a.msa").write_text(
+        "#FORMAT      : EMSA/MAS Spectral Data File\n#VERSION     : 1.0\n#TITLE       : spectrum\n#NPOINTS     : 2\n"
+        "#NCOLUMNS    : 1\n#XUNITS      : eV\n#YUNITS      : counts\n#DATATYPE    : Y\n#XPERCHAN    : 10.0\n"
+        "#OFFSET      : 0.0\n#SPECTRUM    : Spectral Data Starts Here\n1.0\n20.0\n#ENDOFDATA   :\n"
+    )
+    with diadem.open_node(home / "node") as node:
+        package = node.archive(spectrum, now=True).package.id[7:]
+    out = tmp_path / "out"
+    out.mkdir()
+    page = f"/session/{package}/forms"
+    assert "NeXus file (NXem)" in hand.read(page)
+    assert "NXem requires" in hand.done(f"{page}/nxem", where="folder", folder=str(out))
+    assert list(out.iterdir()) == []
+    assert hand.post(f"{page}/unknown")[0] == 404
+    facts = {
+        "option-atom_types": "Ga,N", "option-preparation_date": "2026-03-01", "option-is_simulation": "false",
+        "option-time_zone": "+01:00", "option-start_time": "2026-03-14T09:00:00+01:00", "option-vendor": "JEOL",
+        "option-model": "JEM-2100",
+    }  # fmt: skip
+    assert "every byte proven" in hand.done(f"{page}/nxem", where="folder", folder=str(out), **facts)
+    (written,) = out.iterdir()
+    assert written.read_bytes().startswith(b"\x89HDF")
+    status, job, _ = hand.post(f"{page}/nxem", where="download", **facts)
+    assert status == 303
+    hand.ended(job)
+    assert hand.get(hand.link(job, "/parcel/"))[1].startswith(b"\x89HDF")
+
+
 def test_an_offer_and_a_permission(lab: tuple[Path, str, Hand]) -> None:
     home, package, hand = lab
     page = f"/session/{package}/send"

@@ -650,3 +650,24 @@ def test_a_package_of_another_computer_is_opened_again_by_who_logged_in(laptop: 
         assert again.id == of_row.package.id == package
         with again.open("notes.txt") as file:
             assert pickle.loads(pickle.dumps(file)).read() == b"all about sent on"
+
+
+def test_what_came_with_a_package_is_seen_from_a_laptop_as_its_senders(laptop: Laptop, tmp_path: Path) -> None:
+    (tmp_path / "session").mkdir()
+    (tmp_path / "session" / "notes.txt").write_text("from elsewhere")
+    with diadem.Node.create(tmp_path / "node", name="nmi", user="marie", store=str(tmp_path / "store")) as sender:
+        sealed = {"sample": {"name": "S-WRONG"}}
+        package = str(sender.archive(tmp_path / "session", now=True, metadata=sealed).package.id)
+        sender.amend(package, {"sample.name": "S-13"})
+        sender.assess(package, "reject", purpose="EELS", comment="too thick")
+        sender.export(package, tmp_path / "given.zip", for_="alice")
+        sender_id = sender.id
+    laptop.node.import_(tmp_path / "given.zip")
+    laptop.node.grant(package, "bob", ["read"])
+    with laptop.connect("bob") as node:
+        assert node.get(package).record.sample["name"] == "S-13"
+        assert node.get(package).sealed_record.sample["name"] == "S-WRONG"
+        (came,) = node.assessments(package)
+        assert (came.by, came.verdict, came.node) == ("marie@nmi", "reject", sender_id)
+        assert "marie@nmi: " in node.warnings(package)[0].sentence
+        assert package in {row.id for row in node.search("quality:reject")}

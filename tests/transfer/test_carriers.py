@@ -127,6 +127,17 @@ def _books_of_relays(side: Side) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("network.sqlite*"))
 
 
+def test_corrections_and_judgements_come_with_a_package_by_a_folder(drive: Drive, small: str) -> None:
+    sender, receiver = drive.pair.a.node, drive.pair.b.node
+    sender.amend(small, {"sample.name": "EMSA-REF"})
+    sender.assess(small, "reject", purpose="EELS")
+    sent = drive.send(small)
+    drive.put()
+    assert drive.take(sent.id).state is State.CLOSED
+    assert str(receiver.get(small).record.sample["name"]) == "EMSA-REF"
+    assert [(one.by, one.verdict) for one in receiver.assessments(small)] == [("alice@hu-berlin", "reject")]
+
+
 def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, package: str) -> None:
     sent = drive.send(package)
     assert drive.put() == ["0-0-1.age", "1-0-1.age", "2-0-1.age", "2-1-1.age"]

@@ -157,6 +157,24 @@ def test_a_package_goes_over_a_hub_that_learns_nothing_of_it(fjord: Fjord) -> No
     assert json.loads(kept.read_bytes())["node"] == hub
 
 
+def test_corrections_and_judgements_come_over_a_hub(fjord: Fjord) -> None:
+    berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
+    nmi.transfers.sync()
+    package = archived(fjord)
+    berlin.amend(package, {"sample.name": "EMSA-OLD"})
+    berlin.amend(package, {"sample.name": "EMSA-REF"})
+    berlin.assess(package, "reject", purpose="EELS", comment="too thick")
+    sent = berlin.send(package, "alice@nmi")
+    nmi.inbox()
+    nmi.accept(sent.id)
+    berlin.transfers.sync()
+    nmi.transfers.sync()
+    assert str(nmi.get(package).record.sample["name"]) == "EMSA-REF"
+    assert [(one.by, one.verdict, one.comment) for one in nmi.assessments(package)] == [
+        ("alice@hu-berlin", "reject", "too thick")
+    ]
+
+
 def test_what_is_accepted_for_later_can_be_put_down_at_once(fjord: Fjord) -> None:
     berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
     nmi.transfers.sync()

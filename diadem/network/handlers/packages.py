@@ -167,8 +167,7 @@ def _doubt(context: Context, asker: Asker, doubt: Caution) -> Caution:
     """A doubt; about what somebody may not find, without who said it, of which file, and in what words."""
     if not doubt.way or _may_find(context, asker, doubt.package):
         return doubt
-    said = replace(doubt.assessment, by="somebody", comment="", criterion="", dataset="", signal="", evidence=())
-    return replace(doubt, path="", assessment=replace(said, value=None, unit="", plugin="", version=""))
+    return doubt.without_names()
 
 
 # -- what is given of packages -----------------------------------------------------------------------------------------

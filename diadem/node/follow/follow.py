@@ -333,7 +333,7 @@ def _counts(catalogue: Catalogue, entry: Entry) -> bool:
         validate_statement(entry.statement)
     except DocumentError:  # of a later version; custody shows it
         return False
-    if entry.statement.kind == "corrections":  # the node's own word: it has proven who signed them
+    if entry.statement.kind in ("corrections", "handover"):  # the node's own word
         return True
     return catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", "")))
 
@@ -417,10 +417,18 @@ def _assessed(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
         catalogue.add_assessment(package, Assessment.of(entry.statement_id, entry.place, entry.statement.predicate))
 
 
-def _corrected(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
-    """A package came with corrections, or somebody has made some: what is found is what holds now."""
+def _corrected(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
+    """A package came with corrections and judgements, or somebody has corrected it: what is found is what holds now."""
     for package in packages:
+        if entry.statement.kind == "corrections":
+            catalogue.restate_judgements(package)
         catalogue.restate_record(package)
+
+
+def _identified(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
+    """A package was given to where it is called something: it is found by that."""
+    if entry.statement.predicate.get("identifiers"):
+        _corrected(catalogue, packages, entry)
 
 
 def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
@@ -439,7 +447,7 @@ _EFFECTS = {
     "copy dropped": _dropped,
     "package deleted": _deleted,
 }
-_SAID = {"judged": _assessed, "corrected": _corrected, "derived": _derived}
+_SAID = {"judged": _assessed, "corrected": _corrected, "derived": _derived, "identified": _identified}
 #: Every effect that a kind of statement can have.
 EFFECTS: Final = frozenset({"copy written", "sample", "succession", *_EFFECTS, *_SAID})
 

@@ -283,6 +283,7 @@ class _Run:
             others=self.packages.session.others,
             renamed=() if hidden else self.contents.renamed,
             corrected=() if hidden else self.packages.corrected(),
+            doubts=() if hidden else self.packages.doubts(),
         )
 
     def _handover(self, zipped: FinishedZip) -> Draft:

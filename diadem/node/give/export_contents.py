@@ -229,11 +229,22 @@ class ExportedPackages:
         ]
 
     def sheets(self) -> bytes:
-        """The owners' signed corrections, one sheet a line; none of what people were taken out of."""
+        """The owners' signed corrections and what is judged, a sheet a line; none of what people were taken out of."""
         if self.redactor is not None:
             return b""
         sheets = [sheet_of(self._context, str(one)) for one in self._copies]
         return b"".join(sheet.to_line() + b"\n" for sheet in sheets if sheet is not None)
+
+    def doubts(self) -> list[str]:
+        """Warnings about the data; about what they were made from without names, for that is not given."""
+        somebody = f"somebody@{self._context.settings.name}"
+        found = self._context.catalogue.cautions([str(one) for one in self._copies])
+        told = [
+            (one if not one.way or one.told_by else one.without_names(somebody)).sentence
+            for package in self._copies
+            for one in found.get(str(package), ())
+        ]
+        return list(dict.fromkeys(told))
 
     def facts(self) -> PackageFacts:
         """The session in plain words, of all packages together."""

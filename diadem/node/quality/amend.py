@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.catalogue import vocabulary
+from diadem.catalogue.log_statements import Brought, newest_judgements
 from diadem.catalogue.quantities import Unreadable, in_unit, split
 from diadem.custody import statements
 from diadem.custody.chain import cards_of, require_mirrored
 from diadem.custody.corrections import CorrectionSheet
+from diadem.custody.judgements import judgements
 from diadem.custody.statements import HANDED_OVER
 from diadem.errors import IntegrityError, UsageError
 from diadem.model.amendments import Amendment, Change, Corrections
+from diadem.model.assessments import current
 from diadem.model.display import Display
 from diadem.model.effective import DATES, OF_SESSION, TITLE, effective_record
 from diadem.model.manifest import PackageId
@@ -105,50 +108,85 @@ def effective(context: Context, package: str, sealed: Record) -> Record:
     return effective_record(sealed, context.catalogue.corrections(package))
 
 
-def sheet_of(context: Context, package: str) -> CorrectionSheet | None:
-    """What goes with a package that is given away: what its owners corrected, here and before; None for nothing."""
-    corrections = context.catalogue.corrections(package)
+def sheet_of(context: Context, package: str, *, judged: bool = True) -> CorrectionSheet | None:
+    """What goes with a package that is given away; None for nothing.
+
+    What its owners corrected, here and before, and unless `judged` is False how its data are judged here: assessments
+    that count, and doubts about what it was made from.
+    """
+    catalogue, ledger, sha256 = context.catalogue, context.ledger, PackageId(package).hex
+    corrections = catalogue.corrections(package)
     ours = {one.statement_id for one in corrections.amendments if corrections.is_owners(one) and not one.node}
-    earlier = [one for one in context.catalogue.sheets(package) if one.before]
-    if not ours and not earlier:
+    brought_here = catalogue.sheets(package)
+    earlier = [one for one in brought_here if one.before]
+    counting = {one.statement_id for one in current(catalogue.assessments(package)) if not one.node}
+    doubts = [one for one in catalogue.cautions([package]).get(package, ()) if one.way and not one.told_by]
+    made = any(one.result == package for one in catalogue.derivations(package))
+    if not ours and not earlier and not (judged and (counting or made)):
         return None
-    sha256, ledger = PackageId(package).hex, context.ledger
-    said = [entry for entry in ledger.of_subject(sha256) if entry.statement_id in ours]
-    if said:
-        require_mirrored(ledger, said)
+    position = ledger.epochs[-1], ledger.size_of(ledger.epochs[-1])
+    entries = ledger.of_subject(sha256)
+    said = [entry for entry in entries if entry.statement_id in ours]
+    judging = [entry for entry in entries if entry.statement_id in counting] if judged else []
+    if said or judging:
+        require_mirrored(ledger, sorted([*said, *judging], key=lambda entry: entry.place))
     return CorrectionSheet.signed(
         context.settings.id,
         str(PackageId(package)),
         corrections.owners,
-        keys=cards_of(ledger.keys(), said),
+        keys=cards_of(ledger.keys(), [*said, *judging]),
         amendments=said,
-        earlier=[one.sheet for one in earlier],
+        earlier=[one.sheet for one in _needed(earlier)],
+        judgements=judgements(position, judging, doubts) if judged and (counting or made) else None,
         key=context.keys.open("online"),
     )
+
+
+def _needed(sheets: Sequence[Brought]) -> list[Brought]:
+    """Without those to which a later one of the same node adds: a package that was sent ten times came with ten."""
+    kept: list[Brought] = []
+    for one in reversed(sheets):
+        said = {entry.statement_id for entry, _ in one.sheet.all()}
+        later = [other.sheet for other in kept if other.sheet.node == one.sheet.node]
+        if not any(said <= {entry.statement_id for entry, _ in sheet.all()} for sheet in later):
+            kept.append(one)
+    return kept[::-1]
 
 
 def brought(
     context: Context, package: str, sheet: CorrectionSheet, names: Mapping[str, str], *, before: bool
 ) -> Draft | None:
-    """The statement of the corrections with which a package came; None where all of them are known here.
+    """The statement of what a package came with, corrections and judgements; None where all of it is known here.
 
     By `names` this node calls others, by their ids; any other is called as it calls itself, or where somebody else is
     called so, by the beginning of its id. `before` says that the package has come from the node that signed them, so
     that what its owners said holds: what somebody says of a package that was here before is an extra assertion.
+    Judgements that do not hold are left out, and the statement says why.
     """
     if sheet.package != str(PackageId(package)):
         raise IntegrityError("the corrections are of another package", next="Ask its sender for them again.")
     sheet.prove()
     own = context.settings.id
-    known = {entry.statement_id for one in context.catalogue.sheets(package) for entry, _ in one.sheet.all()}
-    if all(of.node == own or entry.statement_id in known for entry, of in sheet.all()):
+    sheets = context.catalogue.sheets(package)
+    known = {entry.statement_id for one in sheets for entry, _ in one.sheet.all()}
+    newest = newest_judgements(sheets)
+    judged = {one.node: one.judgements() for one in sheet.nodes() if one.judged is not None and one.node != own}
+    new = [
+        node
+        for node, one in judged.items()
+        if node not in newest or (one.known > newest[node].known and one.content != newest[node].content)
+    ]
+    if all(of.node == own or entry.statement_id in known for entry, of in sheet.all()) and not new:
         return None
     taken = {context.settings.name, *names.values()}
     called = {}
     for one in sheet.nodes():
         claimed = one.prove()
         called[one.node] = names.get(one.node) or (one.node[:12] if claimed in taken else claimed)
-    return statements.corrections(package, sheet.to_line(), source=sheet.node, names=called, before=before)
+    refused = [f"{called[node]}: {why}" for node, one in judged.items() for why in one.refused]
+    return statements.corrections(
+        package, sheet.to_line(), source=sheet.node, names=called, before=before, refused=refused
+    )
 
 
 def came_from(context: Context, package: str) -> str:

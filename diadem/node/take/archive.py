@@ -12,7 +12,7 @@ from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.export.zip_bag import packages_in
-from diadem.model.manifest import PackageId
+from diadem.model.manifest import INDEX_PATH, PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import IN_PLACE, PRESENT
@@ -39,7 +39,7 @@ from diadem.node.take.quiet import EarlierLooks, FinishWaiter
 from diadem.pack.compose import Options, refuse_if_strict
 from diadem.pack.pack import Outcome
 from diadem.pack.plan import PackPlan, make_plan, omitted_dict
-from diadem.package.tags import CONTINUES
+from diadem.package.tags import BAGIT, CONTINUES
 from diadem.policy.required import require_stated
 from diadem.store.source import Omission
 from diadem.trust.hashing import sha256_hex
@@ -96,6 +96,8 @@ def archive(
     with working(context, "archive", str(source), source=str(source)) as job:
         heard = job.listening(listener)
         plan = _plan_of(context, files or [source], options)
+        if not options.as_one:
+            _require_no_package(plan, source)
         return archive_plan(context, plan, source, options, started=started, listener=heard)
 
 
@@ -300,6 +302,31 @@ def has_several_places(source: Path) -> bool:
         return any(entry.is_dir(follow_symlinks=False) for entry in entries)
 
 
+def _require_no_package(plan: PackPlan, source: Path) -> None:
+    """Refuse to pack a package, or a ZIP or TAR of some, into another: no search would find it by its id."""
+    for name, file in plan.files.items():
+        root = name.removesuffix("/" + INDEX_PATH)
+        if root != name and f"{root}/{BAGIT}" in plan.files:
+            place = Path(file.path).parent.parent
+        elif name.lower().endswith((".zip", ".tar")) and _holds_packages(Path(file.path)):
+            place = Path(file.path)
+        else:
+            continue
+        raise Refused(
+            "there is a package in it, and a package is never packed into another",
+            where=str(place),
+            next=f"Import it: diadem import {quoted(place)}   Then archive the rest without it. (To pack all of "
+            f"it into one new package all the same: diadem archive {quoted(source)} --as-one)",
+        )
+
+
+def _holds_packages(path: Path) -> bool:
+    try:
+        return bool(packages_in(path))
+    except (DiademError, OSError):  # it is made to write elsewhere, or cannot be read: as a file it does no harm
+        return False
+
+
 def planned(context: Context, source: Path, options: ArchiveOptions, listener: Listener) -> dict[str, Any]:
     """What archiving a folder would do, and why it would be refused, if its copies are as the catalogue has them.
 
@@ -320,6 +347,7 @@ def planned(context: Context, source: Path, options: ArchiveOptions, listener: L
             require_finished(context, source, options, listener, dry_run=True)
         if not options.as_one:
             _require_one_session(context, source, listener)
+            _require_no_package(plan, source)
     except Refused as error:
         refused = error.to_dict()
     return {

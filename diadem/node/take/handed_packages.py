@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
 from diadem.custody.statements import HANDED_OVER
 from diadem.errors import PackageError, Refused, UsageError
 from diadem.export.pages import CORRECTIONS, README
+from diadem.export.zip_bag import BrokenZip, Directory, is_tar
 from diadem.model.manifest import RECORD_PATH, PackageId
 from diadem.model.peers import PeerState
 from diadem.model.plain_text import quoted, without_surrogates
@@ -30,7 +31,6 @@ from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
 from diadem.scan.tree import is_systems_own
-from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.package_copy import place_for
 from diadem.store.system import long_path
 
@@ -50,8 +50,10 @@ def names_beside(path: Path, packages: Sequence[Bundle]) -> list[str]:
     if path.is_dir():
         names = set(os.listdir(long_path(path)))
     else:
-        with zipfile.ZipFile(long_path(path)) as archive:
-            names = {name.partition("/")[0] for name in archive.namelist()}
+        directory = Directory(path)
+        if directory.roots == [directory.top]:
+            return []
+        names = {name.removeprefix(directory.top).partition("/")[0] for name in directory.infos}
     own = {README, CORRECTIONS, *(root.name for root in roots)}
     return sorted(name for name in names - own if not only_browsing(name) and not is_systems_own(name))
 
@@ -142,14 +144,18 @@ def _sheets(path: Path) -> Iterator[CorrectionSheet]:
     """The owners' corrections that lie beside packages: in the ZIP, in the folder, or beside the package's folder."""
     data = b""
     if path.is_file():
-        try:
-            with zipfile.ZipFile(path) as archive:
-                if CORRECTIONS in archive.namelist():
-                    with archive.open(CORRECTIONS) as member:
-                        data = member.read(_SHEETS)
-        except UNREADABLE as error:
-            message = f"'{CORRECTIONS}' in the ZIP cannot be read: {error}"
-            raise PackageError(message, where=str(path), next="Copy it again, or ask for it again.") from error
+        directory = Directory(path)
+        info = directory.infos.get(directory.top + CORRECTIONS)
+        if info is not None:
+            try:
+                with directory.opened(info) as member:
+                    data = member.read_at(0, min(_SHEETS, member.size))
+                whole = len(data) == info.file_size and not is_tar(path)
+                if whole and zlib.crc32(data) != info.CRC:  # signatures prove them; this tells what went wrong
+                    raise BrokenZip("its bytes are not those of its checksum")  # noqa: TRY301
+            except (BrokenZip, OSError) as error:
+                message = f"'{CORRECTIONS}' in the {path.suffix[1:].upper()} cannot be read: {error}"
+                raise PackageError(message, where=str(path), next="Copy it again, or ask for it again.") from error
     else:
         for folder in (path, path.parent):
             if (folder / README).is_file() and (folder / CORRECTIONS).is_file():

@@ -1,0 +1,1 @@
+"""What a data repository wants of a package: its description by DataCite."""
