@@ -28,7 +28,7 @@ from diadem.cli.output import duration_text, print_json, progress, tell_all
 from diadem.cli.packages import plan_lines, read_object
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import NotFound, UsageError
-from diadem.model.plain_text import count_text, quoted, size_text
+from diadem.model.plain_text import count_text, query_text, quoted, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from diadem.cli.options import Argument, As, Node, NodeAt, Option, query_text
 from diadem.cli.output import minute
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import DiademError, Refused, UsageError
-from diadem.model.plain_text import count_text, size_text
+from diadem.model.plain_text import count_text, query_text, size_text
 
 root = Commands()
 #: Datasets that a row of a search names; names of a sample and its parts that a search tells.

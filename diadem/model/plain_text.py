@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -150,3 +150,12 @@ def without_surrogates(text: str) -> str:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace").decode()
+
+
+def query_text(words: Sequence[str]) -> str:
+    """The query of several arguments; one with a space and no operator was quoted for the shell, and means a phrase."""
+    if len(words) == 1:
+        return words[0]
+    return " ".join(
+        f'"{word}"' if " " in word and not any(mark in word for mark in '"<>=:()') else word for word in words
+    )

@@ -662,8 +662,8 @@ class Node(Closing, Reopenable, Display):
         IntegrityError
             A file is damaged in every copy; nothing was written.
 
-        Example
-        -------
+        Examples
+        --------
         >>> node.site("catalogue", "sample:S-12", packages=True)
         """
         return self._export_form(

@@ -96,7 +96,7 @@ def _missing(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Required facts that are not there, each with how to supply it."""
     asked = {
         "creators": ("who made it", "Say who: --option 'creators=Marie Curie 0000-0002-1825-0097,Pierre Curie'"),
-        "titles": ("a title", 'Give it one: diadem amend ID --set "session.title=…"'),
+        "titles": ("a title", 'Give it one: diadem amend ID --set "session.title=ZnO nanorods"'),
         "publisher": ("who publishes it", "Say who: --option 'publisher=Humboldt-Universität zu Berlin'"),
     }
     return [told for key, told in asked.items() if not document.get(key)]

@@ -8,7 +8,9 @@ import pytest
 
 from diadem.api.nodes import Node
 from diadem.api.tools import trying
+from diadem.catalogue.packages import prepare
 from diadem.cli.main import run as command_line
+from diadem.node.follow.catalogue_rows import package_entry
 from tests.hooks.distributions import install
 from tests.node.verbs.conftest import Lab
 
@@ -49,6 +51,9 @@ def test_it_is_found_by_its_doi_and_by_nothing_like_it(lab: Lab, giving: Node) -
     for query in ("doi:10.5281/zenodo.12", "doi:10.5281/zenodo.1234", "doi=zenodo.123"):
         assert found(giving, query) == []
     assert set(found(giving, "not doi:10.5281/zenodo.123")) == {other}
+    copy = giving.get(package)
+    giving.context.catalogue.enter([prepare(package_entry(copy, copy.url, None))])  # as what was owed is entered later
+    assert found(giving, "doi:10.5281/zenodo.123") == [package]
     giving.amend(package, {"session.title": "Monday, corrected"}, reason="it was wrong")
     assert found(giving, "doi:10.5281/zenodo.123 title:corrected") == [package]
     giving.reindex()

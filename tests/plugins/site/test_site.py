@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import io
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -78,13 +77,14 @@ def window(chromium: Any, made: Made) -> Iterator[Any]:
     window.wait_for_load_state("networkidle")
     yield window
     assert [url for url in asked if not url.startswith(made.out.as_uri())] == []
-    assert complaints == []
+    # What a test does on purpose, to see that it is stopped, is told too.
+    assert [one for one in complaints if "requires 'TrustedHTML'" not in one] == []
     assert window.evaluate("window.taken") is None
     context.close()
 
 
 def titles(window: Any, count: int) -> list[str]:
-    """Those of the list, once it has so many: what is ticked goes through the address."""
+    """Titles in the list, once there are so many: what is asked stands in the address, and is shown a moment later."""
     window.wait_for_function("count => document.querySelectorAll('#list h2').length === count", arg=count)
     return sorted(window.locator("#list h2").all_inner_texts())
 
@@ -167,29 +167,26 @@ def test_hostile_words_are_text(window: Any, made: Made) -> None:
     assert shown in window.inner_text("ol")
     assert window.locator("img, script, a[href^=javascript]").count() == 0
     sink = "() => { try { document.body.innerHTML = 'x'; return 'taken'; } catch (error) { return error.name; } }"
-    other = window.context.new_page()  # what it complains of here is what is wanted
-    other.goto((made.out / "index.html").as_uri())
-    assert other.evaluate(sink) == "TypeError", "no text of a script becomes markup"
+    assert window.evaluate(sink) == "TypeError", "no text of a script becomes markup"
 
 
 def test_it_is_for_everybody(chromium: Any, made: Made) -> None:
-    window = chromium.new_page()  # axe-core asks for the style sheet, which the page's rules refuse
+    window = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
     window.goto((made.out / "index.html").as_uri())
-    window.wait_for_selector("#list a")
+    window.wait_for_selector("#list h2")
+    for_everybody(window, "list")
     window.keyboard.press("Tab")
     assert window.evaluate("document.activeElement.id") == "words"
     window.focus("#filters summary")
     window.keyboard.press("Tab")
     window.keyboard.press("Space")
-    window.wait_for_function("location.hash.includes('year=')")
     assert window.evaluate("document.activeElement.checked"), "what was ticked keeps the focus"
-    for_everybody(window, "list")
     window.goto(f"{(made.out / 'index.html').as_uri()}#package={made.boundary[7:]}")
     window.wait_for_selector("#package h1")
     for summary in window.locator("#package summary").all():
         summary.click()
     for_everybody(window, "package")
-    window.close()
+    window.context.close()
 
 
 def test_without_javascript_there_is_a_list(chromium: Any, made: Made) -> None:
@@ -223,8 +220,10 @@ def test_a_damaged_package_leaves_nothing_half_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packages", [False, True])
 def test_the_kit_finds_nothing_wrong(tmp_path: Path, packages: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
-    image = next(path for path in write_image_session(tmp_path / "one", sample="S", date="2026-04-01") if path.suffix)
-    assert check_plugin("diadem.plugins.site", [image], options={"packages": packages}).checked["exports"] >= 4
+    image, *_ = write_image_session(tmp_path / "example", sample="S-1", date="2026-04-01")
+    report = check_plugin("diadem.plugins.site", [image], options={"packages": packages}, strict=False)
+    assert [finding.code for finding in report.findings if finding.code != "not-installed"] == []
+    assert report.checked["exports"] >= 4
 
 
 def test_each_package_is_opened_once_and_none_is_held(tmp_path: Path) -> None:
@@ -241,13 +240,15 @@ def test_each_package_is_opened_once_and_none_is_held(tmp_path: Path) -> None:
             if number >= len(self):
                 raise IndexError
             opened.append(number)
-            facts = Watched(f"session {number}", "2026-04-01", "", 0, 0, 0)
-            alive.add(number)
-            weakref.finalize(facts, alive.discard, number)
-            most = max(most, len(alive))
+            facts = PackageFacts(f"session {number}", "2026-04-01", "", 0, 0, 0)
             id_ = "diadem:" + hashlib.sha256(str(number).encode()).hexdigest()
             record = Record("", Datasets(()), frozenset())
-            return ExportedPackage(id_, "", record, facts, (), (), lambda _: io.BytesIO(), lambda _: [])
+            facts_ = _Watched(facts)
+            alive.add(number)
+            weakref.finalize(facts_, alive.discard, number)
+            most = max(most, len(alive))
+            none: Any = None  # nothing of it is opened
+            return ExportedPackage(id_, "", record, cast("Any", facts_), (), (), none, none)
 
     moment = datetime.datetime(2026, 4, 1, tzinfo=datetime.UTC)
     export(ExportSource(Opened(), moment), ExportTarget(tmp_path, "out"), packages=False)
@@ -256,7 +257,11 @@ def test_each_package_is_opened_once_and_none_is_held(tmp_path: Path) -> None:
     assert len(list((tmp_path / "data").glob("packages-*.js"))) == 4
 
 
-class Watched(PackageFacts):
-    """Facts that can be watched."""
+class _Watched:
+    """Facts that tell when they are gone."""
 
-    __slots__ = ("__weakref__",)
+    def __init__(self, facts: PackageFacts) -> None:
+        self._facts = facts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._facts, name)
