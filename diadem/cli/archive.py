@@ -22,7 +22,6 @@ from diadem.cli.options import (
     Quiet,
     StoreOf,
     Strict,
-    query_text,
 )
 from diadem.cli.output import duration_text, print_json, progress, tell_all
 from diadem.cli.packages import plan_lines, read_object

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from diadem.cli.options import Argument, As, Node, NodeAt, Option, query_text
+from diadem.cli.options import Argument, As, Node, NodeAt, Option
 from diadem.cli.output import minute
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import DiademError, Refused, UsageError

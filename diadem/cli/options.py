@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
@@ -106,12 +106,3 @@ Ticket = Annotated[str, Argument("The ticket; - reads it from standard input.")]
 # What is said of a session.
 Meta = Annotated[Path | None, Option("Session, sample, people, instrument: a JSON or TOML file.")]
 Strict = Annotated[bool, Option("Refuse if any file cannot be archived.")]
-
-
-def query_text(words: Sequence[str]) -> str:
-    """The query of several arguments; one with a space and no operator was quoted for the shell, and means a phrase."""
-    if len(words) == 1:
-        return words[0]
-    return " ".join(
-        f'"{word}"' if " " in word and not any(mark in word for mark in '"<>=:()') else word for word in words
-    )
