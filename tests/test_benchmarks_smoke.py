@@ -208,3 +208,11 @@ def test_pictures(tmp_path: Path) -> None:
     printed, document = run(tmp_path, "pictures.py", "--scale", "0.001")
     assert {row["file"] for row in document["pictures"]} == {"stack.mrc", "image.mrc", "scan.hspy", "thirty.hspy"}
     assert "the first picture" in printed
+
+
+def test_site(tmp_path: Path, chromium: Any) -> None:
+    printed, document = run(tmp_path, "site.py", "--count", "1100", fresh=True)
+    assert "| catalogue of 1,100 sessions |" in printed
+    assert 0 < sum(document["bytes"].values()) < 30e6 * 0.11 + 20_000
+    assert len(document["searches"]) >= 39
+    assert all(0 < seconds < 60 for seconds, _ in document["searches"])

@@ -36,9 +36,14 @@ ROW: Final = 8
 SIDE: Final = 160
 #: Of one package: datasets and values of each that its page shows, letters that are searched.
 _DATASETS, _ROWS, _WORDS = 200, 60, 4000
+#: Values of a field that are searched: of one that differs from dataset to dataset, as the stage does, none are.
+_ALIKE: Final = 4
 #: Pixels of a preview that is opened: ours have 160 by 160.
 _PIXELS: Final = 4 << 20
-_QUALITY: Final = 60
+#: Bytes of a picture on its sheet, on average, and what is tried for it: how large, and WebP's quality. Those of noise
+#: are large, and nobody should wait for a disk full of noise.
+_BUDGET: Final = 1600
+_TRIED: Final = ((1.0, 60), (1.0, 35), (0.8, 35), (0.8, 15), (0.5, 35), (0.5, 10))
 _VERDICTS: Final = {"accept": "accepted", "limited": "usable with limits", "reject": "rejected"}
 _HERE: Final = Path(__file__).parent / "templates"
 
@@ -145,8 +150,13 @@ def _words(package: ExportedPackage) -> str:
     parts = [facts.description, str(facts.session.get("description", ""))]
     parts += [value_text(value) for one in (facts.session, facts.sample, facts.instrument) for value in one.values()]
     parts += [str(one.get("name", "")) for one in facts.people]
+    values: dict[str, set[str]] = {}
     for one in facts.datasets:
-        parts += [one.primary, one.format, *one.signals, *(text for _, text in one.rows), *one.issues]
+        parts += [one.primary, one.format, *one.signals, *one.issues]
+        for label, text in one.rows:
+            values.setdefault(label, set()).add(text)
+    for texts in values.values():
+        parts += sorted(texts) if len(texts) <= _ALIKE else []
     parts += [f"{one.purpose} {one.criterion} {one.comment}" for one in package.assessments]
     return marked(" ".join(" ".join(dict.fromkeys(parts)).split()), _WORDS)
 
@@ -279,10 +289,21 @@ class Sheets:
                 if picture is not None:
                     left, top = (SIDE - picture.width) // 2, (SIDE - picture.height) // 2
                     sheet.paste(picture, (place % ROW * SIDE + left, place // ROW * SIDE + top))
-            buffer = io.BytesIO()
-            sheet.save(buffer, "WEBP", quality=_QUALITY, method=4)
-            (self._folder / f"{self._count}.webp").write_bytes(buffer.getvalue())
+            (self._folder / f"{self._count}.webp").write_bytes(_within(sheet, _BUDGET * len(self._waiting)))
         self._waiting.clear()
+
+
+def _within(sheet: Any, budget: int) -> bytes:
+    """A sheet in no more bytes than that, if it can be; the page shows it in the same size."""
+    data = b""
+    for scale, quality in _TRIED:
+        made = sheet if scale == 1 else sheet.resize((round(sheet.width * scale), round(sheet.height * scale)))
+        buffer = io.BytesIO()
+        made.save(buffer, "WEBP", quality=quality, method=4)
+        data = buffer.getvalue()
+        if len(data) <= budget:
+            break
+    return data
 
 
 def _picture(package: ExportedPackage) -> Any:
