@@ -381,7 +381,8 @@ def _payload(crate: _Crate, graph: Graph, package: ExportedPackage, folder: str)
 def _plain(path: str) -> str:
     """A path that is the same as an address and as a name in a ZIP: notebooks do not decode ``%20``."""
     ascii_only = unicodedata.normalize("NFKD", path).encode("ascii", "ignore").decode()
-    return "/".join(re.sub(r"[^A-Za-z0-9._-]+", "_", part) or "_" for part in ascii_only.split("/"))
+    plain = (re.sub(r"^\.+", "_", re.sub(r"[^A-Za-z0-9._-]+", "_", part)) or "_" for part in ascii_only.split("/"))
+    return "/".join(plain)
 
 
 class _Crate:
