@@ -23,8 +23,8 @@ grant why, import, inbox, instruments, jobs, assessment export, assessment impor
 peer carrier add, peer carrier ls, peer carrier rm, peer compromised, peer confirm, peer drop, peer invite, peer join,
 peer ls, peer refresh, peer rename, reindex, repair, rescan, revoke, rule add, rule ls, rule rm, sample add,
 sample change, sample consume, sample export, sample import, sample link, sample lose, sample ls, sample receive,
-sample retract, sample send, sample show, sample split, sample unlink, scrub, search, send, show, status, store add,
-store ls, store move, store rm, transfer cancel, transfer ls, transfer pause, transfer resume, transfer show,
+sample retract, sample send, sample show, sample split, sample unlink, scrub, search, send, show, site, status,
+store add, store ls, store move, store rm, transfer cancel, transfer ls, transfer pause, transfer resume, transfer show,
 transfer sync, user add, user invite, user ls, user retire, user show, verify, watch, watch add, watch ls, watch plan,
 watch rm, watch run
 """

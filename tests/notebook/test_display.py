@@ -30,7 +30,7 @@ pytestmark = [
 TEXT, HTML = 4_000, 40_000
 #: What would change the node, or wait: verbs that are not asked without arguments.
 #: And plain JSON, which is what it is.
-DEEDS = {"to_dict", "document", "close", "confirm_recovery", "create", "recover", "reindex", "rescan"}
+DEEDS = {"to_dict", "document", "close", "confirm_recovery", "create", "recover", "reindex", "rescan", "site"}
 INNER = re.compile(r"object at 0x|Context\(|<function |PosixPath\(.*PosixPath\(|Catalogue\(")
 
 
