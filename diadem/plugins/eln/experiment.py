@@ -1,8 +1,8 @@
 """Sessions as electronic lab notebooks take them: one experiment a session, in an ``.eln`` file.
 
-The form is TheELNConsortium's: a ZIP with one folder, an RO-Crate of version 1.1, which all programs that read ``.eln``
-know. What they make of an experiment differs: eLabFTW takes text, files, and a property ``elabftw_metadata``; others
-take properties, nested where their names have dots. So what matters is said in all of them.
+The form is TheELNConsortium's: a ZIP with one folder, an RO-Crate of version 1.1, by which the consortium judges. What
+programs make of an experiment differs: eLabFTW takes text, files, and a property ``elabftw_metadata``; others take
+properties, nested where their names have dots. So what matters is said in all of them.
 """
 
 from __future__ import annotations
