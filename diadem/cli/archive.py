@@ -392,7 +392,8 @@ def _form_lines(document: Mapping[str, Any]) -> Iterator[str]:
     if not document["done"]:
         yield f"would export     {what} as {document['form']} to {document['path']}; nothing was written"
         return
-    yield f"exported         {what} as {document['form']} in {duration_text(document['seconds'])}, every byte proven"
+    took = duration_text(document["seconds"])
+    yield f"exported         {what} as {document['form']} in {took}; what was read was proven"
     if document["sha256"]:
         files = f"{count_text(document['files'], 'file')}, " if document["files"] > 1 else ""
         yield f"written          {document['path']} ({files}{size_text(document['bytes'])})"

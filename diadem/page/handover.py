@@ -194,9 +194,9 @@ def leave(state: PageState, request: Request) -> Response:
         lines += [f"SHA-256 {done.sha256}"] if done.sha256 else []
         lines += [f"The copy in {store} is damaged; the bytes came from another." for store in done.damaged]
         if fetched:
-            text = f"{name}: {size_text(done.bytes)}, every byte proven. The log records it."
+            text = f"{name}: {size_text(done.bytes)}; what was read was proven. The log records it."
             return Outcome(text, f"/parcel/{state.parcels.ready(path)}", lines, label="Download it, once")
-        text = f"{done.place}: every byte proven. The log records it."
+        text = f"{done.place}: what was read was proven. The log records it."
         return Outcome(text, f"/session/{package}", lines, label="Back to the session")
 
     return state.begin(f"{offer.title} of {state.title(package)}", work, back=f"/session/{package}/forms")

@@ -390,7 +390,7 @@ def test_another_form(lab: tuple[Path, str, Hand], tmp_path: Path) -> None:
         "option-time_zone": "+01:00", "option-start_time": "2026-03-14T09:00:00+01:00", "option-vendor": "JEOL",
         "option-model": "JEM-2100",
     }  # fmt: skip
-    assert "every byte proven" in hand.done(f"{page}/nxem", where="folder", folder=str(out), **facts)
+    assert "what was read was proven" in hand.done(f"{page}/nxem", where="folder", folder=str(out), **facts)
     (written,) = out.iterdir()
     assert written.read_bytes().startswith(b"\x89HDF")
     status, job, _ = hand.post(f"{page}/nxem", where="download", **facts)

@@ -351,13 +351,8 @@ def _plain_json(value: Any) -> Any:
 
 def _payload(crate: _Crate, graph: Graph, package: ExportedPackage, folder: str) -> Iterator[Reference]:
     """The instrument's files, each byte proven as it is read."""
-    total, done, taken = sum(entry.size for entry in package.files), 0, set[str]()
-    for entry in package.files:
-        plain, number = _plain(entry.name), 1
-        while plain.casefold() in taken:  # a name that is only told apart by letters which are not in it any more
-            number += 1
-            plain = f"{_plain(entry.name)}-{number}{PurePosixPath(plain).suffix}"
-        taken.add(plain.casefold())
+    total, done = sum(entry.size for entry in package.files), 0
+    for entry, plain in zip(package.files, _plain_paths([entry.name for entry in package.files]), strict=True):
         with package.open(entry.name) as stream:
 
             def blocks(stream: BinaryIO = stream, entry: FileEntry = entry) -> Iterator[bytes]:
@@ -378,11 +373,29 @@ def _payload(crate: _Crate, graph: Graph, package: ExportedPackage, folder: str)
         yield found
 
 
-def _plain(path: str) -> str:
-    """A path that is the same as an address and as a name in a ZIP: notebooks do not decode ``%20``."""
-    ascii_only = unicodedata.normalize("NFKD", path).encode("ascii", "ignore").decode()
-    plain = (re.sub(r"^\.+", "_", re.sub(r"[^A-Za-z0-9._-]+", "_", part)) or "_" for part in ascii_only.split("/"))
-    return "/".join(plain)
+def _plain_paths(paths: Sequence[str]) -> Iterator[str]:
+    """Paths of plain names. Files and folders that only other letters told apart get numbers; a folder has one name."""
+    known, taken = {"": ""}, set[str]()
+    for path in paths:
+        before = ""
+        for part in path.split("/"):
+            here = f"{before}/{part}"
+            if here not in known:
+                plain = PurePosixPath(_plain(part))
+                found, number = plain.name, 1
+                while (full := f"{known[before]}/{found}").casefold() in taken:
+                    number += 1
+                    found = f"{plain.stem}-{number}{plain.suffix}"
+                taken.add(full.casefold())
+                known[here] = full
+            before = here
+        yield known[before][1:]
+
+
+def _plain(name: str) -> str:
+    """A name that is the same in an address and in a ZIP: notebooks do not decode ``%20``. It leads nowhere else."""
+    letters = (letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    return re.sub(r"^\.+", "_", re.sub(r"[^A-Za-z0-9._-]+", "_", "".join(letters))) or "_"
 
 
 class _Crate:

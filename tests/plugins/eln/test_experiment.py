@@ -263,3 +263,32 @@ def test_the_kit_finds_it_steady(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
     image, *_ = write_image_session(tmp_path / "images", sample="ZnO", date="2026-03-14")
     assert check_plugin("diadem.plugins.eln", [image], options={"files": True}).checked["exports"] > 3
+
+
+def test_no_name_leads_out_of_it_and_none_stands_in_the_way_of_another(lab: Lab) -> None:
+    folder = lab.root / "names"
+    names = [
+        "试.试.试/试.试.试/试.试.试/试.试.试/evil.txt",
+        "a b",
+        "a_b/x.txt",
+        "试.txt",
+        "样.txt",
+        "试.样",
+        "c d.txt",
+        "c_d.txt",
+    ]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    package = str(lab.node.archive(folder, now=True).package.id)
+    for target in ("out.eln", "...eln"):
+        lab.node.export(package, lab.root / target, form="eln", options={"files": True})
+        with zipfile.ZipFile(lab.root / target) as archive:
+            members = archive.namelist()
+            assert not [name for name in members for part in name.split("/") if not part.strip(".")]
+            taken = {name.casefold() for name in members}
+            assert len(taken) == len(members)
+            assert not [name for name in taken for parent in PurePosixPath(name).parents if str(parent) in taken]
+            put_in = [name for name in members if "/files/" in name]
+            assert sorted(archive.read(name).decode() for name in put_in) == sorted(names)
+            assert sum(name.endswith(".txt") for name in put_in) == 6, "endings stay"
