@@ -99,8 +99,9 @@ def _require(package: ExportedPackage, known: Sequence[Dataset], entries: Mappin
         zoneless = sum("time zone" in why for why in whys) if path == "start_time" else 0
         given += ["time_zone=Europe/Berlin"] if zoneless else []
         given += [_SUPPLY[path][0]] if zoneless < len(whys) else []
-    # A correction of the whole package would replace what other datasets state.
-    common = [path for path, whys in missing.items() if len({one for of in whys.values() for one in of}) == len(known)]
+    # A correction of the whole package would replace what other datasets state, or state without a zone.
+    common = [path for path, whys in missing.items() if max(map(len, whys.values())) == len(known)]
+    common = [path for path in common if not any("time zone" in why for why in missing[path])]
     amended = [_SUPPLY[path][1] for path in common if _SUPPLY[path][1]]
     advice = f"Give what you know: diadem export {package.id} OUT.nxs --as nxem --option {' --option '.join(given)}"
     if amended:

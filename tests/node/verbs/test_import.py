@@ -188,3 +188,27 @@ def test_what_is_no_package_says_what_to_do(lab: Lab, other: diadem.Node) -> Non
     lab.node.export(package, lab.root / "raw.zip", for_="Marie Curie", only="raw")
     assert "no complete package" in said("import", lab.root / "raw.zip", *at, code=3)
     assert "diadem archive FOLDER" in said("verify", lab.root / "raw.zip", code=3)
+
+
+def odd_tars(folder: Path) -> list[Path]:
+    """TARs with a name that is none, and with a name of more bytes than any memory holds."""
+    head, huge = tarfile.TarInfo("head"), tarfile.TarInfo("././@LongLink")
+    head.type, head.size = tarfile.XHDTYPE, len(b"8 path=\n")
+    huge.type, huge.size = tarfile.GNUTYPE_LONGNAME, 1 << 70
+    blocks = {
+        "empty.tar": head.tobuf() + b"8 path=\n".ljust(512, b"\0") + tarfile.TarInfo("file").tobuf(),
+        "huge.tar": huge.tobuf(tarfile.GNU_FORMAT),
+    }
+    for name, data in blocks.items():
+        (folder / name).write_bytes(data + bytes(10240))
+    return [folder / name for name in blocks]
+
+
+def test_an_odd_tar_is_refused_and_stops_no_session(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    session = lab.session("with odd ones")
+    for path in odd_tars(tmp_path / "odd"):
+        with pytest.raises(DiademError):
+            lab.node.import_(path)
+        shutil.copy(path, session / path.name)
+    assert len(lab.node.archive(session, now=True).package.files) == 5

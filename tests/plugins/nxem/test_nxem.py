@@ -227,6 +227,19 @@ def test_all_that_is_missing_is_said_with_how_to_supply_it(lab: Lab, capsys: pyt
     assert problems([out]) == {str(out): []}
 
 
+def test_no_advice_corrects_what_another_dataset_states(lab: Lab) -> None:
+    folder = session(lab.root / "two")
+    (folder / "b.msa").write_text(SPECTRUM.format("#DATE        : 03-MAR-2023\n#TIME        : 10:00\n"))
+    package = str(lab.node.archive(folder, now=True).package.id)
+    with pytest.raises(Refused) as refused:
+        lab.node.export(package, lab.root / "two.nxs", form="nxem")
+    advice = str(refused.value.next)
+    for option in ("time_zone=", "start_time=", "atom_types=", "vendor="):
+        assert f"--option {option}" in advice
+    assert "--set instrument.vendor=" in advice, "nobody states it"
+    assert "time.acquired_start" not in advice, "one of them states it"
+
+
 @pytest.mark.parametrize(
     ("date", "zone", "told"),
     [
@@ -250,6 +263,13 @@ def test_a_start_without_zone_gets_that_of_the_lab(date: str, zone: str, told: s
         with h5py.File(tmp_path / "a.nxs") as file:
             said = file["d1/start_time"][()].decode()
     assert told in said
+
+
+@pytest.mark.parametrize("zone", ["+99:99", "+15:00", "-05:61", "5"])
+def test_an_offset_that_no_clock_has_is_refused(zone: str, tmp_path: Path) -> None:
+    package = diadem.pack(session(tmp_path / "a"), tmp_path / "store")
+    with pytest.raises(UsageError, match="time_zone"):
+        package.export("nxem", tmp_path / "a.nxs", options={**KNOWN, "time_zone": zone})
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
