@@ -89,7 +89,7 @@ def _place(axis: Any) -> int:
 
 def _title(axis: Any) -> str:
     """What the record calls it, with its unit as it is written, which NeXus need not know: ``i (points)``."""
-    unit = str(axis.units or "")
+    unit = _in_letters(axis.units)
     return str(axis.name) if unit in ("", _UNDEFINED) else f"{axis.name} ({unit})"
 
 
@@ -98,9 +98,14 @@ def _plot(group: str, data: str, array: Any, names: Sequence[str], axes: Sequenc
 
 
 def _unit(written: Any) -> str:
-    text = str(written or "").strip()
+    text = _in_letters(written)
     found = meanings(text) if text not in ("", _UNDEFINED) else ()
     return "" if not found else "pixel" if found[0].unit == "px" else text
+
+
+def _in_letters(unit: Any) -> str:
+    """A unit with u for micro: libraries write it as a sign or as the Greek letter, and readers know one of them."""
+    return str(unit or "").strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
 
 
 def _is_spectrum(axes: Sequence[tuple[str, Any, str]]) -> bool:

@@ -121,7 +121,7 @@ def assert_same(dataset: Dataset, path: Path) -> None:
                 assert np.array_equal(group[name][()], axis.axis)
                 unit = group[name].attrs.get("units", "<undefined>")
                 if unit not in ("pixel", "<undefined>"):
-                    assert unit == axis.units
+                    assert unit == axis.units.replace("\u00b5", "u").replace("\u03bc", "u")
                 elif axis.units != "<undefined>":  # a unit that NeXus has not: points
                     assert group[name].attrs["long_name"] == f"{axis.name} ({axis.units})"
             read = hs.load(path, dataset_path=f"/{found[stated.id]}", nxdata_only=True)
@@ -315,3 +315,21 @@ def test_most_of_the_corpus_is_exported_and_each_file_is_valid(corpus: Package, 
     for dataset, message in refused:
         assert ("start_time" in message) == bool(dataset.fields or dataset.signals)
         assert "T" not in str(dataset.value("time.acquired_start"))
+
+
+@pytest.mark.parametrize("unit", ["µm", "μm", "um"], ids=["micro sign", "Greek letter", "letter"])
+def test_a_micrometre_is_written_in_letters_that_every_reader_knows(unit: str, tmp_path: Path) -> None:
+    import hyperspy.api as hs
+
+    signal = hs.signals.Signal2D(np.arange(12.0).reshape(3, 4))
+    for axis in signal.axes_manager.signal_axes:
+        axis.units, axis.scale = unit, 0.5
+    (tmp_path / "a").mkdir()
+    signal.save(tmp_path / "a" / "a.hspy")
+    package = diadem.pack(tmp_path / "a", tmp_path / "store")
+    package.export("nxem", tmp_path / "a.nxs", options={**KNOWN, "start_time": "2026-03-01T10:30:00+01:00"})
+    found = []
+    with h5py.File(tmp_path / "a.nxs") as file:
+        file.visititems(lambda name, one: found.append(dict(one.attrs)) if name.endswith("/axis_i") else None)
+    assert [(one["units"], one["long_name"][-5:]) for one in found] == [("um", " (um)")]
+    assert problems([tmp_path / "a.nxs"]) == {str(tmp_path / "a.nxs"): []}
