@@ -141,7 +141,7 @@ class Node(_Node, NetworkVerbs):
             All packages of the session.
         form : str
             A form that a plugin offers, ``nxem`` or ``eln``, or a service: `diadem.plugins` lists them as exporters.
-            What it is given is corrected as the owner said, and every byte is proven.
+            What it is given is corrected as the owner said, and what it reads is proven.
         dataset : str
             With `form`, only this dataset, by its path or id.
         search : bool

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -15,7 +17,7 @@ from diadem.export import form
 from diadem.export.zip import Content
 from diadem.hooks.exporters import ExportedPackage, ExportSource
 from diadem.model.manifest import TAGMANIFEST
-from diadem.model.ports import Listener, Progress
+from diadem.model.ports import InMemory, Listener, Progress
 from diadem.model.record import Dataset, understood
 from diadem.package.examine import LIMITS, read_tag_file
 from diadem.package.tags import parse_manifest
@@ -43,7 +45,7 @@ def export_form(
         advice = "Archive it in a node, and export it there: diadem import FOLDER"
         raise Refused("what leaves for a service leaves from a node, whose log says so", where=package.url, next=advice)
     checked = form.checked_options(offer, options)
-    record = package.record
+    record = package.sealed_record  # its datasets lead to no package: whatever is read is proven by what is given
     leaving = ExportedPackage(
         id=str(package.id),
         payload_id=package.payload_id,
@@ -72,18 +74,23 @@ def loaded(package: Package, dataset: Dataset) -> list[Any]:
 
 
 def _bag(package: Package) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Every file of a package, its tag files first, each proven."""
     text = package.bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     if sha256_hex(text) != package.id.hex:
         raise IntegrityError("the tag manifest was changed just now", where=package.url, next="Open it again.")
-    yield TAGMANIFEST, iter([text])
-    for _, path in parse_manifest(text, TAGMANIFEST):
-        yield path, iter([read_tag_file(package.bundle, path, package.id)])
-    for entry in package.manifest:
-        with package.open_stored(entry.path) as file:
-            yield entry.path, pieces(file)
+    tags = [path for _, path in parse_manifest(text, TAGMANIFEST)]
+    return whole_bag(
+        text,
+        ((path, InMemory(read_tag_file(package.bundle, path, package.id))) for path in tags),
+        ((entry.path, package.open_stored(entry.path)) for entry in package.manifest),
+    )
 
 
-def pieces(content: Content) -> Iterator[bytes]:
-    """A file from its beginning to its end."""
-    return (content.read_at(at, min(_PIECE, content.size - at)) for at in range(0, content.size, _PIECE))
+def whole_bag(
+    tagmanifest: bytes, *members: Iterable[tuple[str, AbstractContextManager[Content]]]
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Every file of a package as it was sealed, those that prove it first, each open while its pieces are taken."""
+    yield TAGMANIFEST, iter([tagmanifest])
+    for path, opened in chain.from_iterable(members):
+        with opened as content:
+            places = range(0, content.size, _PIECE)
+            yield path, (content.read_at(at, min(_PIECE, content.size - at)) for at in places)

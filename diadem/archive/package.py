@@ -383,7 +383,7 @@ class Package(Reopenable, Display):
         options: Mapping[str, Any] | Sequence[str] = (),
         listener: Listener = progress_bar,
     ) -> ExportedForm:
-        """Export it in a form that a plugin offers, every byte proven: ``package.export("nxem", "session.nxs")``.
+        """Export it in a form that a plugin offers; what is read is proven: ``package.export("nxem", "session.nxs")``.
 
         Of a package from a node that is `diadem.Node.export`, which notes who it is for; of one that was opened without
         a node, nobody notes it, and it goes to no service.

@@ -86,15 +86,10 @@ class ExportedForm(Display):
     done: bool = True
     seconds: float = 0.0
 
-    @property
-    def ok(self) -> bool:
-        """Always: what cannot be exported raises."""
-        return True
-
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         return {
-            "ok": self.ok,
+            "ok": True,  # what cannot be exported raises
             "done": self.done,
             "form": self.form,
             "path": self.place,
@@ -128,7 +123,6 @@ def checked_options(offer: ExporterOffer, options: Mapping[str, Any] | Sequence[
     import jsonschema
 
     given = options if isinstance(options, Mapping) else _options_of(offer, options)
-
     if unknown := sorted(given.keys() - offer.options.keys()):
         known = first_of(sorted(offer.options), 20) or "none"
         raise UsageError(f"'{offer.name}' has no option '{unknown[0]}'", next=f"It has {known}.")
@@ -171,13 +165,14 @@ class FormStage:
 
     def __init__(self, offer: ExporterOffer, last: Path) -> None:
         self.last = last
-        self._take_away(offer.writes == "folder")
+        self._is_folder = offer.writes == "folder"
+        self._require_free()
         self._folder = last.with_name(f".{last.name}.part")
         with translated(str(last.parent), _NOTHING):
             remove_tree(self._folder)
             os.mkdir(long_path(self._folder))
         self.path = self._folder / f"export{offer.suffix}"
-        if offer.writes == "folder":
+        if self._is_folder:
             self.path.mkdir()
 
     def finish(self, read: Callable[[int], None]) -> Finished:
@@ -210,8 +205,10 @@ class FormStage:
     def publish(self) -> None:
         """Give it its name. Raises `Refused` where something else has taken that."""
         with translated(str(self.last), _NOTHING):
-            if self.path.is_dir():
-                self._take_away(True, remove=True)
+            if self._is_folder:
+                self._require_free()
+                if is_empty_folder(self.last):
+                    os.rmdir(long_path(self.last))
                 move(self.path, self.last)
             elif not give_name(self.path, self.last):
                 refuse_existing(self.last)
@@ -219,13 +216,10 @@ class FormStage:
                 flush_folder(long_path(self.last.parent))
                 remove_tree(self._folder)
 
-    def _take_away(self, folder: bool, *, remove: bool = False) -> None:
-        """Raise `Refused` where something has the name; an empty folder may have it where one is to be written."""
-        if folder and self.last.is_dir() and not self.last.is_symlink() and not any(self.last.iterdir()):
-            if remove:
-                os.rmdir(long_path(self.last))
-            return
-        refuse_existing(self.last)
+    def _require_free(self) -> None:
+        """Raise `Refused` where something has the name; where a folder is to be written an empty one may have it."""
+        if not (self._is_folder and is_empty_folder(self.last)):
+            refuse_existing(self.last)
 
     def discard(self) -> bool:
         """Remove what was written; False where it has its name already, and stays."""
@@ -233,6 +227,11 @@ class FormStage:
         with contextlib.suppress(OSError):
             remove_tree(self._folder)
         return there
+
+
+def is_empty_folder(path: Path) -> bool:
+    """Whether a folder, and no link to one, is there and holds nothing."""
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
 def _digest(path: Path, read: Callable[[int], None]) -> tuple[int, str]:

@@ -134,7 +134,8 @@ class ZipStage:
 def refuse_existing(target: Path) -> None:
     """Raise `Refused` where there is something of this name."""
     if os.path.lexists(long_path(target)):
-        raise Refused("this file exists already", where=str(target), next="Name another file.")
+        what = "folder" if target.is_dir() else "file"
+        raise Refused(f"this {what} exists already", where=str(target), next=f"Name another {what}.")
 
 
 def zip_info(name: str, mtime_ns: int) -> zipfile.ZipInfo:

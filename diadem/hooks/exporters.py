@@ -21,7 +21,8 @@ from diadem.model.manifest import FileEntry
 from diadem.model.record import Dataset, Record
 
 
-def _no_secret(name: str) -> str:
+def no_secret(name: str) -> str:
+    """Raise `UsageError`: nobody has given a token of this name."""
     raise UsageError("there is no token for the service", next=f"Set it in the environment: {name}")
 
 
@@ -149,4 +150,4 @@ class ExportTarget:
     notes: Mapping[str, Any] = field(default_factory=dict)
     note: Callable[[Mapping[str, Any]], None] = lambda _notes: None
     leave: Callable[[str, Sequence[str]], None] = lambda _where, _identifiers: None
-    secret: Callable[[str], str] = _no_secret
+    secret: Callable[[str], str] = no_secret

@@ -167,22 +167,27 @@ def _require(context: Context, target: Path, to: str, only: str) -> None:
     require_place(context, target, to)
 
 
-def require_place(context: Context, target: Path, to: str, *, folder: bool = False) -> None:
-    """That something may be written there, for somebody: nothing is put where only packages belong."""
+def require_place(context: Context, target: Path, to: str, *, suffix: str = ".zip") -> None:
+    """That something may be written there, for somebody: nothing is put where only packages belong.
+
+    `suffix` is that of the file; "" where a folder is written.
+    """
     if not to.strip() or len(to) > _LONGEST_NAME or not to.isprintable():
         raise UsageError("say who it is for: the log records it", next='Example: --for "Marie Curie <m@x.org>"')
-    if not folder and target.is_dir():
-        raise UsageError("this is a folder", where=str(target), next=f"Name a file in it: {target / 'session.zip'}")
-    if not folder:
+    if suffix and target.is_dir():
+        raise UsageError(
+            "this is a folder", where=str(target), next=f"Name a file in it: {target / f'session{suffix}'}"
+        )
+    if suffix:
         refuse_existing(target)
     if not target.parent.is_dir():
         raise UsageError("there is no such folder", where=str(target.parent), next="Make it first.")
     place = Path(os.path.realpath(target.parent))
     if any(os.path.lexists(long_path(each / "bagit.txt")) for each in (place, *place.parents)):
-        raise Refused("the file would be inside a package", where=str(target), next="Name a place outside it.")
+        raise Refused("it would be inside a package", where=str(target), next="Name a place outside it.")
     for each in (context.folder, *(each for _, each in stores_of(context))):
         if relation_of(place, each) in (IS, LIES_IN):
-            raise Refused("the file would be inside the archive", where=str(target), next="Name a place outside it.")
+            raise Refused("it would be inside the archive", where=str(target), next="Name a place outside it.")
 
 
 def require_mirror(context: Context) -> None:

@@ -18,16 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from diadem.archive.export import loaded, pieces
+from diadem.archive.export import loaded, whole_bag
 from diadem.archive.package import Home
 from diadem.custody import statements
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, UsageError
 from diadem.export import form
-from diadem.hooks.exporters import ExportedPackage, ExportSource, ExportTarget
+from diadem.hooks.exporters import ExportedPackage, ExportSource, ExportTarget, no_secret
 from diadem.hooks.offers import ExporterOffer
 from diadem.model.assessments import current
 from diadem.model.effective import corrected
-from diadem.model.manifest import TAGMANIFEST, PackageId
+from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, RangeFile, silent
 from diadem.model.record import Dataset, understood
 from diadem.model.statements import Draft, Subject
@@ -70,8 +70,10 @@ def export_form(
         run: Callable[[], dict[str, Any]] = partial(leaving.to_service, os.fspath(target), checked)
         place = os.fspath(target)
     else:
+        if "://" in os.fspath(target):
+            raise UsageError(f"'{name}' writes a {offer.writes}; an address is for a service", where=os.fspath(target))
         path = Path(target).absolute()
-        require_place(context, path, leaving.to, folder=offer.writes == "folder")
+        require_place(context, path, leaving.to, suffix=offer.suffix)
         run, place = partial(leaving.to_path, path, checked), str(path)
     if dry_run:
         run = leaving.rehearse
@@ -101,12 +103,13 @@ class _Leaving:
     query: str | None
     listener: Listener
     to: str = ""
-    _damaged: set[str] = field(default_factory=set)
+    #: Of each package the stores whose copy was doubted, as its reader goes on to note them.
+    _doubted: list[set[str]] = field(default_factory=list)
 
     @property
     def damaged(self) -> list[str]:
         """Stores whose copy turned out to be damaged."""
-        return sorted(self._damaged)
+        return sorted(set().union(*self._doubted))
 
     def rehearse(self) -> dict[str, Any]:
         """See that there is something to export, and write nothing."""
@@ -137,8 +140,10 @@ class _Leaving:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             notes = folder / "notes.json"
             before: dict[str, Any] = json.loads(notes.read_bytes()) if notes.exists() else {}
-            left: dict[str, Any] = {"place": url, "identifiers": [], "statements": list(before.get("statements", ()))}
             said: list[Any] = list(before.get("left", ()))
+            place, *identified = said[-1] if said else [url]
+            left: dict[str, Any] = {"place": place, "identifiers": identified}
+            left["statements"] = list(before.get("statements", ()))
 
             def keep(told: Mapping[str, Any]) -> None:
                 before["notes"] = dict(told)
@@ -185,9 +190,9 @@ class _Leaving:
         copies = PackageReader(context, one)
         corrections = context.catalogue.corrections(one)
         amend = partial(effective, context, str(one))
-        home = Home(self, context.catalogue.get, lambda _: (), amend)
-        package = copies.package.replaced(home=home)
-        record = package.record
+        self._doubted.append(copies.doubted)
+        home, package = Home(None, _no_custody, lambda _: (), amend), copies.package
+        record = amend(package.sealed_record)  # its datasets lead to no package: see `load`
         datasets = [dataset for _, dataset in understood(record.datasets)]
         if self.dataset:
             meant = context.follower.dataset(one, self.dataset).id
@@ -202,7 +207,7 @@ class _Leaving:
             open=partial(self._open, copies),
             load=partial(self._load, copies, home),
             assessments=current(context.catalogue.assessments(one)),
-            corrections=corrected(copies.record(), corrections),
+            corrections=corrected(package.sealed_record, corrections),
             cautions=context.catalogue.cautions([one]).get(one, []),
             derivations=[each for each in context.catalogue.derivations(one) if each.result == one],
             bag=partial(_bag, copies),
@@ -220,7 +225,6 @@ class _Leaving:
                 return loaded(package.replaced(home=home), dataset)
             except (IntegrityError, NotFound) as error:
                 copies.doubt(replica, error)
-                self._damaged.update(copies.damaged)
                 problem = problem or error
         raise problem or NotFound("no copy can be read", where=dataset.path, next="See what is wrong: diadem status")
 
@@ -258,15 +262,12 @@ class _Leaving:
 
 
 def _bag(copies: PackageReader) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Every file of a package, its tag files first, each piece from a copy in which it is whole."""
     digests = copies.tag_digests()
-    yield TAGMANIFEST, iter([manifest_text((digest, path) for path, digest in digests.items())])
-    for path, digest in digests.items():
-        with copies.tag_file(path, digest) as tag:
-            yield path, pieces(tag)
-    for entry in copies.package.manifest:
-        with copies.open(entry) as file:
-            yield entry.path, pieces(file)
+    return whole_bag(
+        manifest_text((digest, path) for path, digest in digests.items()),
+        ((path, copies.tag_file(path, digest)) for path, digest in digests.items()),
+        ((entry.path, copies.open(entry)) for entry in copies.package.manifest),
+    )
 
 
 class _Opened(Sequence[ExportedPackage]):
@@ -286,7 +287,9 @@ class _Opened(Sequence[ExportedPackage]):
         return self._opened(number % self._count)
 
 
+def _no_custody(package: str) -> Any:
+    raise NotFound("who exports is given no custody", where=package, next=f"See: diadem custody {package[7:19]}")
+
+
 def _secret(name: str) -> str:
-    if found := os.environ.get(name, "").strip():
-        return found
-    raise UsageError("there is no token for the service", next=f"Set it in the environment: {name}")
+    return os.environ.get(name, "").strip() or no_secret(name)

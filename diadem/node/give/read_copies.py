@@ -39,7 +39,8 @@ class PackageReader:
         self.package, first = self._copies.best()
         self._opened: list[tuple[Package, ReplicaState]] = [(self.package, first)]
         self._further = self._copies.packages(but=first)
-        self._doubted: set[str] = set()
+        #: Stores whose copy was found to be damaged while it was read.
+        self.doubted: set[str] = set()
 
     @property
     def best(self) -> tuple[Package, ReplicaState]:
@@ -60,15 +61,15 @@ class PackageReader:
 
     def doubt(self, replica: ReplicaState, error: Exception) -> None:
         """State that a copy is damaged; see `PackageCopies.doubt`."""
-        if not isinstance(error, IntegrityError) or replica.store in self._doubted:
+        if not isinstance(error, IntegrityError) or replica.store in self.doubted:
             return
         if self._copies.doubt(replica, error):
-            self._doubted.add(replica.store)
+            self.doubted.add(replica.store)
 
     @property
     def damaged(self) -> list[str]:
         """Stores whose copy was found to be damaged while it was read."""
-        return sorted(self._doubted)
+        return sorted(self.doubted)
 
     def open(self, entry: FileEntry) -> CopiedFile:
         """A file of the manifest, to be read from its beginning or at any place."""

@@ -44,7 +44,7 @@ def export(source: ExportSource, target: ExportTarget, **options: Any) -> dict[s
         raise Refused(
             f"DataCite requires what nobody has stated: {'; '.join(name for name, _ in missing)}",
             where=source.package.id,
-            next=" ".join(advice for _, advice in missing),
+            next="; ".join(advice for _, advice in missing),
         )
     target.path.write_bytes(encoded(document))
     source.progress(1, 1, target.name)

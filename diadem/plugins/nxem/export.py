@@ -96,8 +96,8 @@ def _require(package: ExportedPackage, known: Sequence[Dataset], entries: Mappin
     said = "; ".join(_lack(path, why, of, len(known)) for path, whys in missing.items() for why, of in whys.items())
     given = []
     for path, whys in missing.items():
-        zoneless = sum("time zone" in why for why in whys) if path == "start_time" else 0
-        given += ["time_zone=Europe/Berlin"] if zoneless else []
+        zoneless = sum("time zone" in why for why in whys)
+        given += ["time_zone=Europe/Berlin"] if zoneless and "time_zone=Europe/Berlin" not in given else []
         given += [_SUPPLY[path][0]] if zoneless < len(whys) else []
     # A correction of the whole package would replace what other datasets state, or state without a zone.
     common = [path for path, whys in missing.items() if max(map(len, whys.values())) == len(known)]

@@ -307,8 +307,9 @@ def _sample(entry: Entry, told: _Told, given: Mapping[str, Any]) -> None:
     prepared = told.moment("sample.preparation_date") or str(given.get("preparation_date", ""))
     moment = f"{prepared}T00:00:00" if prepared and "T" not in prepared else prepared
     zone = str(given.get("time_zone", ""))
-    if not zone and (start := entry.values.get("start_time")) is not None:
-        zone = "+00:00" if start.value.endswith("Z") else start.value[-6:]  # the same place
+    whole_day = "T" not in prepared  # of a clock the offset of the start says nothing: in between is summer time
+    if not zone and whole_day and (start := entry.values.get("start_time")) is not None:
+        zone = "+00:00" if start.value.endswith("Z") else start.value[-6:]
     why = f"it is {prepared}, in no time zone" if prepared else ""
     _require(entry, "sample/preparation_date", _with_offset(moment, zone), why)
     _require(entry, "sample/is_simulation", given.get("is_simulation"))

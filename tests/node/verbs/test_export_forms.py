@@ -60,8 +60,9 @@ def tree(source, target):
 def box(source, target):
     tries = target.notes.get("tries", 0)
     target.note({"tries": tries + 1})
-    target.leave(target.url + "/7", ["doi:10.1234/7"])
-    target.leave(target.url + "/7", ["doi:10.1234/7"])
+    if tries < 2:
+        target.leave(target.url + "/7", ["doi:10.1234/7"])
+        target.leave(target.url + "/7", ["doi:10.1234/7"])
     if tries < 2:
         (target.path / "made").write_text(str(tries))
         raise OSError("the line was cut")
@@ -164,6 +165,19 @@ def test_what_is_not_offered_is_refused(lab: Lab, forms: Node, form: str, option
     assert not handovers(forms, package)
 
 
+def test_what_stands_in_the_way_is_called_what_it_is(lab: Lab, forms: Node) -> None:
+    package = lab.archived("monday")
+    (lab.root / "full").mkdir()
+    (lab.root / "full" / "mine").touch()
+    with pytest.raises(Refused, match="this folder exists already"):
+        forms.export(package, lab.root / "full", form="tree")
+    with pytest.raises(UsageError, match="this is a folder") as told:
+        forms.export(package, lab.root / "full", form="lines")
+    assert str(told.value.next).endswith("session.txt")
+    with pytest.raises(UsageError, match="'lines' writes a file"):
+        forms.export(package, "https://box.example/1", form="lines")
+
+
 def test_a_damaged_file_stops_it_and_nothing_is_left(lab: Lab, forms: Node) -> None:
     package = lab.archived("monday")
     damage(lab.path(package, "main") / "data" / "scan 1.bin")
@@ -179,7 +193,7 @@ def test_a_second_copy_gives_what_is_damaged_in_the_first(lab: Lab, forms: Node)
     with lab.reopened() as node:
         assert len(node.context.catalogue.replicas(package)) == 2
         damage(lab.path(package, "main") / "data" / "scan 1.bin")
-        node.export(package, lab.root / "out.txt", form="lines")
+        assert node.export(package, lab.root / "out.txt", form="lines").damaged == ["main"]
     assert len((lab.root / "out.txt").read_text().splitlines()) == 5
 
 

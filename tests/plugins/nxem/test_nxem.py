@@ -265,6 +265,22 @@ def test_a_start_without_zone_gets_that_of_the_lab(date: str, zone: str, told: s
     assert told in said
 
 
+def test_a_preparation_takes_no_offset_across_summer_time(tmp_path: Path) -> None:
+    package = diadem.pack(session(tmp_path / "a"), tmp_path / "store")
+    given = {**KNOWN, "start_time": "2026-07-01T10:30:00+02:00", "preparation_date": "2026-01-01T09:00:00"}
+    del given["time_zone"]
+    with pytest.raises(Refused, match="sample/preparation_date") as refused:
+        package.export("nxem", tmp_path / "a.nxs", options=given)
+    assert "--option time_zone=" in str(refused.value.next)
+    package.export("nxem", tmp_path / "a.nxs", options={**given, "time_zone": "Europe/Berlin"})
+    package.export("nxem", tmp_path / "day.nxs", options={**given, "preparation_date": "2026-01-01"})
+    found = []
+    for name in ("a.nxs", "day.nxs"):
+        with h5py.File(tmp_path / name) as file:
+            found.append(file["d1/sample/preparation_date"][()].decode())
+    assert found == ["2026-01-01T09:00:00+01:00", "2026-01-01T00:00:00+02:00"]
+
+
 @pytest.mark.parametrize("zone", ["+99:99", "+15:00", "-05:61", "5"])
 def test_an_offset_that_no_clock_has_is_refused(zone: str, tmp_path: Path) -> None:
     package = diadem.pack(session(tmp_path / "a"), tmp_path / "store")
