@@ -32,7 +32,9 @@ _GROUPS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "peer": ("node.peers", ("confirm", "drop", "invite", "join", "refresh", "rename")),
     "peer carrier": ("node.peers.carriers", ("add", "rm")),
     "transfer": ("node.transfers", ("cancel", "pause", "resume", "show", "sync")),
+    "tell": ("node.tell", ("add", "now", "rm", "test")),
     "watch": ("node.watched", ("add", "plan", "rm")),
+    "service": ("node.services", ("install", "remove", "status")),
     "assessment": ("node.judgements", ("export",)),
     "key": ("node.keys", ("rotate",)),
 }  # fmt: skip
@@ -45,7 +47,8 @@ _OTHERS: Final[Mapping[str, str]] = {
 #: What is looked at, and not called.
 _LISTS: Final[Mapping[str, str]] = {
     "grant ls": "node.grants()", "jobs": "node.jobs", "search --saved": "node.queries",
-    **{f"{group} ls": holder for group, (holder, _) in _GROUPS.items() if group not in ("assessment", "key")},
+    **{f"{group} ls": holder for group, (holder, _) in _GROUPS.items()
+       if group not in ("assessment", "key", "service")},
 }  # fmt: skip
 _CALLS: Final[Mapping[str, str]] = {
     **{verb: f"node.{verb}" for verb in _VERBS},
@@ -62,10 +65,12 @@ _FLAGS: Final = frozenset(
         "clock-is-right",
         "dry-run",
         "due",
+        "edited",
         "full",
         "in-place",
         "lost",
         "now",
+        "replace",
         "set-aside",
         "wait",
     }
@@ -78,6 +83,7 @@ _PROSE: Final = frozenset({"does", "has", "shows"})
 _SPECIAL: Final[Mapping[tuple[str, ...], str]] = {
     ("node.search", "save"): "node.queries.save({save}, {0})",
     ("node.amend", "set"): "node.amend({0}, {{{set}}})",
+    ("node.amend", "dataset", "set"): "node.amend({0}, {{{set}}}, dataset={dataset})",
     ("diadem.scan", "plan"): "diadem.scan({0}).save({plan})",
     ("node.show", "dataset"): "node.get({0})[{dataset}]",
 }
@@ -161,7 +167,7 @@ def _written(call: str, given: Sequence[str]) -> str | None:
             named[name] = value
     if any(word in _PROSE for word in given):
         return None
-    written = _SPECIAL.get((call, *(name for name in named if name in ("save", "set", "plan", "dataset"))))
+    written = _SPECIAL.get((call, *sorted(named.keys() & {"save", "set", "plan", "dataset"})))
     if written is not None:
         return written.format(", ".join(arguments) or "...", **named)
     if call == "node.get" and len(arguments) > 1:  # into a folder; of a package that has an id, or that lies somewhere

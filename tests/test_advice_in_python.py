@@ -74,6 +74,7 @@ def test_every_command_that_is_advised_is_a_call_that_can_be_made(lab: Lab) -> N
         ("See: diadem store ls", "See: node.stores"),
         ("diadem drop ID --store usb --reason '...'", 'node.drop("ID", store="usb", reason=...)'),
         ("diadem amend ID --set sample.name=S-12", 'node.amend("ID", {"sample.name": "S-12"})'),
+        ("diadem amend ID --dataset a.msa --set k=v", 'node.amend("ID", {"k": "v"}, dataset="a.msa")'),
         ("diadem rule add a@b --max 50GB", 'node.rules.add("a@b", max_bytes=50000000000)'),
         ("diadem get 406f3245b359 FOLDER", 'node.restore("406f3245b359", "FOLDER")'),
         ("diadem get '/data/a b' FOLDER", 'diadem.open("/data/a b").restore("FOLDER")'),

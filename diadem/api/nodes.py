@@ -77,6 +77,7 @@ class Node(_Node, NetworkVerbs):
         only: str | None = None,
         redact: bool = False,
         chain: bool = False,
+        custody: bool = True,
         dry_run: bool = False,
         listener: Listener = progress_bar,
     ) -> Exported: ...
@@ -111,6 +112,7 @@ class Node(_Node, NetworkVerbs):
         only: str | None = None,
         redact: bool = False,
         chain: bool = False,
+        custody: bool = True,
         form: str = "",
         dataset: str = "",
         search: bool = False,
@@ -139,6 +141,9 @@ class Node(_Node, NetworkVerbs):
             stand in the instrument's files. What comes out is an ordinary bag, not the package any more.
         chain : bool
             All packages of the session.
+        custody : bool
+            Put into the ZIP of a whole package who had it until now, as the log says. That names people; False leaves
+            it out, and the package stays what it is.
         form : str
             A form that a plugin offers, ``nxem`` or ``eln``, or a service: `diadem.plugins` lists them as exporters.
             What it is given is corrected as the owner said, and what it reads is proven.
@@ -166,8 +171,9 @@ class Node(_Node, NetworkVerbs):
         form = "" if form == "zip" else form
         if not form and (dataset or search or options):
             raise UsageError("dataset, search and options are for a form", next="Name one: form=…")
-        if form and (to or only or redact or chain):
-            raise UsageError("a form is made of the whole package", next="Leave out to, only, redact and chain.")
+        part = only or redact or chain or not custody
+        if form and (to or part):
+            raise UsageError("a form is made of the whole package", next="Leave out to, only, redact, chain, custody.")
         if form:
             return self._export_form(
                 package, path, form, to=for_, dataset=dataset, search=search, options=options, dry_run=dry_run,
@@ -175,10 +181,11 @@ class Node(_Node, NetworkVerbs):
             )  # fmt: skip
         if not to:
             return super().export(
-                package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
-            )
-        if for_ or only or redact or chain:
-            raise UsageError("a disk holds one whole package", next="Leave out for_, only, redact and chain.")
+                package, path, for_=for_, only=only, redact=redact, chain=chain, custody=custody, dry_run=dry_run,
+                listener=listener,
+            )  # fmt: skip
+        if for_ or part:
+            raise UsageError("a disk holds one whole package", next="Leave out for_, only, redact, chain, custody.")
         return self.export_disk(package, to, path, dry_run=dry_run, listener=listener)
 
     @property

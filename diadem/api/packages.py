@@ -17,6 +17,7 @@ from diadem.model.progress_bar import progress_bar
 from diadem.model.report import Level, Report
 
 if TYPE_CHECKING:
+    from diadem.archive.export import Enclosure
     from diadem.archive.package import Package
     from diadem.hooks.manager import Offers
     from diadem.model.scan import PlannedSession
@@ -181,7 +182,16 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
     IntegrityError
         If its tag files do not agree with each other.
     """
-    return _package(bundle_at(url, storage_options))
+    bundle, place = bundle_at(url, storage_options), local_path(url)
+    if place is None:
+        return _package(bundle)
+    return _package(bundle, beside=partial(_beside, next((one for one in place.parents if one.is_file()), place)))
+
+
+def _beside(path: Path, package: Package) -> Enclosure:
+    from diadem.node.take.enclosed import enclosure_of
+
+    return enclosure_of(path, package)
 
 
 def _package(bundle: Bundle, copies: Iterable[Bundle] = (), *, opened: TagFiles | None = None, **known: Any) -> Package:

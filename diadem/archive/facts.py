@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DocumentError, NotFound, PackageError
 from diadem.export.pages import previews_on
+from diadem.model.amendments import Corrections
+from diadem.model.effective import TITLE, effective_record
 from diadem.model.facts import MAX_DESCRIBED, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, PREVIEWS_PATH
 from diadem.model.plain_text import quoted
@@ -55,6 +58,18 @@ def facts_of(package: Package, record: Record | None = None) -> PackageFacts:
         operators=texts_in(datasets, "person.operator"),
         continues=record.continues,
     )
+
+
+def facts_as_corrected(package: Package, sealed: Record | None, corrections: Corrections) -> PackageFacts:
+    """The same as its owner has corrected it; without a record that can be read, what else can be said."""
+    facts = facts_of(package)
+    if not corrections.fields:
+        return facts
+    with suppress(DocumentError):  # what is in it cannot be understood
+        if sealed is not None:
+            facts = facts_of(package, effective_record(sealed, corrections))
+    title = corrections.decide(TITLE).chosen
+    return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
 
 
 def record_of(package: Package) -> Record:

@@ -158,7 +158,7 @@ class Overview(Display):
         return {**plain, **lists, **objects, "days": self.days.to_dict()}
 
 
-def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: Any) -> Overview:
+def overview(package: Package, *, corrections: Sequence[Mapping[str, Any]] = (), **known: Any) -> Overview:
     """What a package, and a node that knows more of it, says. Raises `IntegrityError`."""
     facts = facts_without_record(package)
     record = record_of(package)
@@ -170,7 +170,7 @@ def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: 
         page = str(folder.joinpath(*PAGE_PATH.split("/")))
     # What merely somebody says of a sample is none of it.
     samples = [one.assertion(key) for one in datasets for key in ("sample.identifier", "sample.name")]
-    dates = any(one.change.field == "session.date" and one.change.value for one in corrected)
+    dates = any(one["field"] == "session.date" and one["is"] for one in corrections)
     return Overview(
         **{
             "id": str(package.id),
@@ -196,7 +196,7 @@ def overview(package: Package, *, corrected: Sequence[Corrected] = (), **known: 
             "bytes": facts.total_bytes,
             "omitted": tuple(record.omitted),
             "continues": record.continues,
-            "corrections": tuple(map(_correction, corrected)),
+            "corrections": tuple(corrections),
             # What is said of itself stands among the judgements, where these are known.
             "warnings": tuple(one.sentence for one in package.warnings() if one.way or "judgements" not in known),
             **known,
@@ -223,6 +223,11 @@ def session_span(
         source = CORRECTED if corrected else STATED
     last = ends[1] or last
     return SessionDays(first, last if first and last and last > first else None, source)
+
+
+def as_days(first: datetime.date | None, last: datetime.date | None) -> tuple[str, str] | None:
+    """First and last day of a session, as facts have them; None where only the day of archiving is known."""
+    return None if first is None else (first.isoformat(), (last or first).isoformat())
 
 
 def _day(text: str) -> datetime.date | None:
@@ -266,7 +271,7 @@ def _shape(signal: Mapping[str, Any]) -> str:
     return f"{str(signal.get('kind') or 'array').replace('_', ' ')} {sizes}"
 
 
-def _correction(one: Corrected) -> dict[str, Any]:
+def correction_facts(one: Corrected) -> dict[str, Any]:
     """What a field was, what it is, and who says so."""
     change, said = one.change, one.amendment
     return {
@@ -274,7 +279,7 @@ def _correction(one: Corrected) -> dict[str, Any]:
         "dataset": change.dataset,
         "path": one.path,
         "was": [quantity_text(value, unit) for value, unit in one.sealed],
-        "is": "" if change.value is None else quantity_text(change.value, change.unit),
+        "is": one.now,
         "by": said.by,
         "time": said.time,
         "reason": said.reason,

@@ -26,6 +26,7 @@ from diadem.serialization.record_json import read_record, require_size
 from diadem.store.bags import LocalBundle
 
 if TYPE_CHECKING:
+    from diadem.archive.export import Enclosure
     from diadem.archive.filesystem import PackageFileSystem
     from diadem.archive.overview import Overview
     from diadem.archive.picture import At, Picture
@@ -74,15 +75,17 @@ class Package(Reopenable, Display):
         exporters: Sequence[ExporterOffer] = (),
         outcome: Outcome | None = None,
         home: Home | None = None,
+        beside: Callable[[Package], Enclosure] | None = None,
         bare: Callable[[], Package] | None = None,
         again: Callable[[], Package] | None = None,
     ) -> None:
         """Open the files of a bag.
 
         Its tag files are read and proven, if they were not just now (`opened`); `proven` says that this process has
-        written and hashed all of it; `outcome` is that of packing it; `home` the node that gives it; `bare` opens its
-        bytes in another process, and `again` the package with what its node knows of it. Raises `IntegrityError` where
-        the tag files do not agree, `PackageError` for other folders.
+        written and hashed all of it; `outcome` is that of packing it; `home` the node that gives it; `beside`
+        reads what came with it where no node gives it; `bare` opens its bytes in another process, and `again` the
+        package with what its node knows of it. Raises `IntegrityError` where the tag files do not agree,
+        `PackageError` for other folders.
         """
         self._bundle = bundle
         self._opened = opened or open_tag_files(bundle)
@@ -91,6 +94,7 @@ class Package(Reopenable, Display):
         self.exporters: Final = tuple(exporters)
         self.outcome: Final = outcome
         self.home: Final = home
+        self.beside: Final = beside
         self.bare: Final = bare
         self.again = again
         if proven:
@@ -98,12 +102,12 @@ class Package(Reopenable, Display):
 
     def replaced(self, **known: Any) -> Self:
         """The same package, made with other arguments of `Package`: for who knows more of it."""
-        names = ("readers", "extractor", "exporters", "outcome", "home", "bare", "again")
+        names = ("readers", "extractor", "exporters", "outcome", "home", "beside", "bare", "again")
         same = {name: getattr(self, name) for name in names}
         return type(self)(self._bundle, **{"opened": self._opened, **same, **known})
 
     _internal = frozenset({
-        "again", "bare", "bundle", "exporters", "extractor", "home", "open_stored", "outcome", "read_derived",
+        "again", "bare", "beside", "bundle", "exporters", "extractor", "home", "open_stored", "outcome", "read_derived",
         "readers", "replaced", "stored", "stored_as",
     })  # fmt: skip
 
@@ -386,7 +390,8 @@ class Package(Reopenable, Display):
         """Export it in a form that a plugin offers; what is read is proven: ``package.export("nxem", "session.nxs")``.
 
         Of a package from a node that is `diadem.Node.export`, which notes who it is for; of one that was opened without
-        a node, nobody notes it, and it goes to no service.
+        a node, nobody notes it, and it goes to no service. What its owner corrected and how its data are judged counts
+        there too, where that came beside it and holds.
 
         Parameters
         ----------
@@ -411,6 +416,8 @@ class Package(Reopenable, Display):
             Something has the name; or a fact is missing that the form needs, and the message says how to supply it.
         DigestMismatch
             A file is damaged; nothing is left behind.
+        IntegrityError
+            The corrections beside it are not what their owner signed.
         """
         named = path_of(dataset) if dataset else ""
         if (export := getattr(self.home and self.home.node, "export", None)) is not None:

@@ -6,11 +6,11 @@ has signed, stands for one of its keys: nobody speaks in another's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -28,8 +28,8 @@ from diadem.model.times import time_text
 from diadem.trust.envelope import Envelope
 
 if TYPE_CHECKING:
-    from diadem.custody.corrections import CorrectionSheet
-    from diadem.custody.judgements import Inherited, ProvenJudgements
+    from diadem.custody.brought import Brought
+    from diadem.custody.judgements import Inherited
 
 _USER = "user"
 _statements, _subjects = tables.statements.c, tables.subjects.c
@@ -162,8 +162,10 @@ def assessments(connection: Connection, package_id: str) -> list[Assessment]:
 
 def assessments_of(connection: Connection, sha256: str) -> list[Assessment]:
     """The same by the digits of its id, whether or not it is here: those with which it came stand first."""
+    from diadem.custody.brought import assessments_brought
+
     own = (Assessment.of(*said) for said in _said(connection, sha256, "assessment"))
-    return [*_judged_elsewhere(connection, sha256), *own]
+    return [*assessments_brought(sheets(connection, sha256)), *own]
 
 
 def derivations(connection: Connection, package_id: str) -> list[Derivation]:
@@ -182,7 +184,10 @@ def spoken_of(connection: Connection, subjects: Sequence[str]) -> set[str]:
 
 def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
     """Every amendment of a package's record, anybody's: those it came with, then those of the log in its order."""
-    return [*_brought(connection, sha256), *(Amendment.of(*said) for said in _said(connection, sha256, "amendment"))]
+    from diadem.custody.brought import amendments_brought
+
+    brought = amendments_brought(sheets(connection, sha256))
+    return [*brought, *(Amendment.of(*said) for said in _said(connection, sha256, "amendment"))]
 
 
 def identifiers(connection: Connection, package_id: str) -> list[str]:
@@ -197,17 +202,9 @@ def identifiers_of(connection: Connection, sha256: str) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-class Brought(NamedTuple):
-    """A sheet with which a package came: its corrections proven when it was stated, its judgements when asked for."""
-
-    sheet: CorrectionSheet
-    names: Mapping[str, str]  # what this node called the nodes in it
-    before: bool  # the package had come from the node that signed it
-    own: str  # this node's id
-
-
 def sheets(connection: Connection, package_id: str) -> list[Brought]:
     """The sheets of corrections with which a package came, the oldest first."""
+    from diadem.custody.brought import Brought
     from diadem.custody.corrections import CorrectionSheet
 
     found = []
@@ -219,71 +216,17 @@ def sheets(connection: Connection, package_id: str) -> list[Brought]:
     return found
 
 
-def newest_judgements(sheets: Iterable[Brought], *, said: bool = True) -> dict[str, ProvenJudgements]:
-    """What each node that a package came from says of its data now, by the node's id: what it knew most lately.
-
-    Unless `said`, without what its people say.
-    """
-    found: dict[str, ProvenJudgements] = {}
-    for brought in sheets:
-        for one in brought.sheet.nodes():
-            if one.judged is not None and one.node != brought.own:  # it may come back
-                proven = one.judgements(said=said)
-                if one.node not in found or proven.known > found[one.node].known:
-                    found[one.node] = proven
-    return found
-
-
-def _judged_elsewhere(connection: Connection, sha256: str) -> list[Assessment]:
-    """How other nodes judge a package that came from there."""
-    from diadem.custody.judgements import assessments_called
-
-    came = sheets(connection, sha256)
-    names = _names(came)
-    found = [
-        one
-        for node, proven in reversed(newest_judgements(came).items())  # the nodes that had it first come first
-        for one in assessments_called(proven.said, node, names[node])
-    ]
-    found.sort(key=lambda one: one.time)  # of different logs: before all that is said here
-    return [replace(one, order=number - len(found)) for number, one in enumerate(found)]
-
-
-def _names(came: Sequence[Brought]) -> dict[str, str]:
-    """What this node calls the nodes of some sheets: as it did most lately."""
-    return {one.node: brought.names.get(one.node, one.node[:12]) for brought in came for one in brought.sheet.nodes()}
-
-
 def doubts_told(connection: Connection, packages: Sequence[str]) -> dict[str, list[tuple[str, str, Inherited]]]:
     """By the ids of packages, what other nodes said of their sources when they came: node, its name here, and that."""
+    from diadem.custody.brought import doubts_brought
+
     rule = (among_texts(_subjects.sha256, [one.removeprefix(PREFIX) for one in packages]),)
     rows = select(_subjects.sha256).where(*rule, _subjects.kind == "corrections").distinct()
     found: dict[str, list[tuple[str, str, Inherited]]] = {}
     for sha256 in connection.scalars(rows).all():
-        came = sheets(connection, sha256)
-        names = _names(came)
-        told = [
-            (node, names[node], one)
-            for node, proven in newest_judgements(came, said=False).items()
-            for one in proven.inherited
-        ]
-        if told:
+        if told := doubts_brought(sheets(connection, sha256)):
             found[PREFIX + sha256] = told
     return found
-
-
-def _brought(connection: Connection, sha256: str) -> list[Amendment]:
-    """What owners at other nodes said: all of it stands before what is said here."""
-    found: dict[str, tuple[Entry, dict[str, Any]]] = {}
-    for sheet, names, before, _ in sheets(connection, sha256):
-        for entry, of in sheet.all():
-            user = str(entry.statement.predicate["by"]).rpartition("@")[0]
-            by = f"{user}@{names.get(of.node, of.node[:12])}"
-            found.setdefault(entry.statement_id, (entry, {"by": by, "node": of.node, "before": before}))
-    return [
-        Amendment.of(entry.statement_id, number - len(found), entry.statement.predicate, **more)
-        for number, (entry, more) in enumerate(found.values())
-    ]
 
 
 # Whose packages are, now that some have retired: a package keeps the name of the one for whom it was archived; who has

@@ -40,8 +40,7 @@ _TEXT_TABLE: Final = (
 _BETWEEN, _NOWHERE, _KEYED = "\ue000", "\ue001", 0xE100
 #: Bytes that the write-ahead log may keep on the disk after a large transaction.
 _LOG = 64 << 20
-_BUSY: Final = f"busy_timeout = {BUSY_SECONDS * 1000}"
-_SHARED: Final = (_BUSY, f"cache_size = -{_CACHE}", "foreign_keys = ON", "temp_store = 2")
+_SHARED: Final = (f"cache_size = -{_CACHE}", "foreign_keys = ON", "temp_store = 2")
 #: A catalogue can be made anew, so a commit need not reach the disk before the next; it is never half a one.
 _OWN: Final = ("synchronous = NORMAL", f"journal_size_limit = {_LOG}")
 #: A snapshot may come from a store that anyone writes: its schema calls no function that reaches outside.
@@ -169,15 +168,14 @@ class SqliteDatabase(Database):
             closing(sqlite3.connect(_uri(draft._path, "ro"), uri=True)) as source,
             closing(sqlite3.connect(_uri(self._path, "rwc"), uri=True, timeout=BUSY_SECONDS)) as target,
         ):
-            target.execute(f"PRAGMA {_BUSY}").close()
             source.backup(target)
             write_ahead(target, BUSY_SECONDS)
         draft.discard()
 
     def snapshot(self, path: Path) -> bool:
         """Copy the file: the copy is compact, and nobody needs a lock to read it."""
-        with self.translated(), closing(sqlite3.connect(_uri(self._path, "ro"), uri=True)) as source:
-            source.execute(f"PRAGMA {_BUSY}").close()
+        uri = _uri(self._path, "ro")
+        with self.translated(), closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as source:
             source.execute("VACUUM INTO ?", (str(path),)).close()
         return True
 

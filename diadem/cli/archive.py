@@ -18,14 +18,13 @@ from diadem.cli.options import (
     Node,
     NodeAt,
     Option,
-    Package,
     Quiet,
     StoreOf,
     Strict,
 )
-from diadem.cli.output import duration_text, print_json, progress, tell_all
+from diadem.cli.output import aside, duration_text, print_json, progress, tell_all
 from diadem.cli.packages import plan_lines, read_object
-from diadem.cli.verb import Answer, Commands, opened
+from diadem.cli.verb import Answer, Commands, is_id, opened
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text, query_text, quoted, size_text
 
@@ -161,6 +160,8 @@ def archived_lines(document: Mapping[str, Any]) -> Iterator[str]:
     package = document["package"]
     yield f"{what:16} {package['path']}"
     yield f"package          {package['id']}"
+    if document["what"] == "taken":
+        yield "                 it was a package already, and keeps its id"
     if document["predecessor"]:
         yield f"continues        {document['predecessor'][:19]}…  (only the new and changed files were archived)"
     datasets, files = count_text(document["datasets"], "dataset"), count_text(document["files"], "file")
@@ -300,14 +301,17 @@ def _left_lines(source: Path | None, sessions: Sequence[PlannedSession]) -> Iter
 @root.verb()
 def export(
     listener: Listener,
-    package: Package,
+    package: Annotated[str, Argument("Which package; with --as, also a folder or ZIP of it that no node has.")],
     path: Annotated[
         str, Argument("A new file OUT.zip; with --to, a folder on a disk; with --as, as that wants it.", metavar="OUT")
     ],
-    for_: Annotated[str, Option('Who gets it: "Marie Curie <m@x.org>". Kept in the log.')] = "",
+    for_: Annotated[str, Option('Who gets it: "Marie Curie <m@x.org>". Required for a ZIP; kept in the log.')] = "",
     only: Annotated[str | None, Option("raw: the instrument's files alone. record: the metadata alone.")] = None,
     redact: Annotated[bool, Option("Remove people's names; list where that was not possible.")] = False,
     chain: Annotated[bool, Option("All packages of the session, if it has several.")] = False,
+    custody: Annotated[
+        bool, Option("Say in the ZIP who had the package until now; it names people.", "--custody/--no-custody")
+    ] = True,
     to: Annotated[str, Option("For a person at another node, on a disk: marie@nmi")] = "",
     as_: Annotated[
         str, Option("In another form, or to a service, by the name of an exporter (see: diadem plugins).")
@@ -327,22 +331,28 @@ def export(
     With --as, in another form (nxem, eln, datacite, site), or to a service (zenodo). With --to, a disk for a person at
     another node: offered to them, sealed for their node alone.
     """
-    if as_:
+    if as_ not in ("", "zip"):
         options = [*(option or ()), *(["publish=true"] if publish else ())]
-        if to or only or redact or chain:
+        if to or only or redact or chain or not custody:
             raise UsageError(
-                "a form is made of the whole package", next="Leave out --to, --only, --redact and --chain."
+                "a form is made of the whole package",
+                next="Leave out --to, --only, --redact, --chain and --no-custody.",
             )
-        with opened(node, user) as at:
+        if not (search or is_id(package)):
+            return _alone(package, path, as_, dataset, options, listener, named=bool(for_ or dry_run))
+        with opened(node, user) as at, aside():
             made = at.export(
                 package, path, form=as_, for_=for_, dataset=dataset, search=search, options=options, dry_run=dry_run,
                 listener=listener,
             ).to_dict()  # fmt: skip
-        return Answer(made, _form_lines(made))
+            by = at.user
+        return Answer(made, _form_lines(made, by), bool(made["unopened"]))
     if dataset or search or option or publish:
         raise UsageError("--dataset, --search, --option and --publish are for a form", next="Name one: --as FORM")
-    if to and (for_ or only or redact or chain):
-        raise UsageError("a disk holds one whole package", next="Leave out --for, --only, --redact and --chain.")
+    if to and (for_ or only or redact or chain or not custody):
+        raise UsageError(
+            "a disk holds one whole package", next="Leave out --for, --only, --redact, --chain and --no-custody."
+        )
     if only not in (None, "raw", "record"):
         raise UsageError(f"'{only}' is not a part of a package", next="Write raw or record.")
     with opened(node, user) as at:
@@ -362,10 +372,25 @@ def export(
                 "on the other side: diadem import FOLDER",
             ]
             return Answer(disk, lines)
+        by = at.user
         document = at.export(
-            package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
-        ).to_dict()
-    return Answer(document, _exported_lines(document), not document["ok"])
+            package, path, for_=for_, only=only, redact=redact, chain=chain, custody=custody, dry_run=dry_run,
+            listener=listener,
+        ).to_dict()  # fmt: skip
+    return Answer(document, _exported_lines(document, by, custody=custody), not document["ok"])
+
+
+def _alone(
+    package: str, path: str, form: str, dataset: str, options: Sequence[str], listener: Listener, *, named: bool
+) -> Answer:
+    """Export what no node has."""
+    import diadem
+
+    if named:
+        raise UsageError("no node has it, so no log says who gets it", next="Leave out --for and --dry-run.")
+    with aside():
+        made = diadem.open(package).export(form, path, dataset=dataset, options=options, listener=listener).to_dict()
+    return Answer(made, _form_lines(made, ""))
 
 
 @root.verb(user=True)
@@ -379,18 +404,27 @@ def site(
     dry_run: Annotated[bool, Option("Show what would be written; write nothing.")] = False,
 ) -> Answer:
     """Write a searchable catalogue as a folder. Any browser shows it, from a disk, without a server or a network."""
-    made = node.site(
-        path, query_text(query or []), packages=packages, for_=for_, dry_run=dry_run, listener=listener
-    ).to_dict()
-    return Answer(made, _form_lines(made))
+    with aside():
+        made = node.site(
+            path, query_text(query or []), packages=packages, for_=for_, dry_run=dry_run, listener=listener
+        ).to_dict()
+    return Answer(made, _form_lines(made, node.user), bool(made["unopened"]))
 
 
-def _form_lines(document: Mapping[str, Any]) -> Iterator[str]:
+def _form_lines(document: Mapping[str, Any], by: str) -> Iterator[str]:
     packages = document["packages"]
     what = f"{document['dataset']} of {packages[0]}" if document["dataset"] else packages[0]
     what = what if len(packages) == 1 else count_text(len(packages), "package")
     if not document["done"]:
         yield f"would export     {what} as {document['form']} to {document['path']}; nothing was written"
+        have = "it has" if len(packages) == 1 else "they have"
+        yield f"{'':16} whether {have} all that {document['form']} needs is seen when it is made"
+        for one in document["unopened"][:_SHOWN]:
+            yield f"CANNOT BE READ   {one['package']}: {one['reason']}"
+        if len(document["unopened"]) > _SHOWN:
+            yield f"CANNOT BE READ   and {len(document['unopened']) - _SHOWN:,} more; all with --json"
+        if document["unopened"]:
+            yield "next             diadem status; nothing of the search leaves while one of them cannot be read"
         return
     took = duration_text(document["seconds"])
     yield f"exported         {what} as {document['form']} in {took}; what was read was proven"
@@ -404,22 +438,33 @@ def _form_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{label:16} {text}" for label, text in document["told"].items())
     for store in document["damaged"]:
         yield f"DAMAGED          the copy in {store}; the bytes came from another: diadem repair"
-    yield f"given to         {document['to']}: recorded in your log, see: diadem custody {packages[0][7:19]}"
+    if document["to"]:
+        yield _given_line(document, by)
 
 
-def _exported_lines(document: Mapping[str, Any]) -> Iterator[str]:
+def _given_line(document: Mapping[str, Any], by: str) -> str:
+    from diadem.custody.statements import takes_out
+
+    whom = f"taken out by     {by}" if takes_out(document["to"], by) else f"given to         {document['to']}"
+    return f"{whom}: recorded in your log, see: diadem custody {document['packages'][0][7:19]}"
+
+
+def _exported_lines(document: Mapping[str, Any], by: str, *, custody: bool) -> Iterator[str]:
     amount = f"{count_text(document['files'], 'file')}, {size_text(document['content_bytes'])}"
     if document["done"]:
         yield f"exported         {amount} in {duration_text(document['seconds'])}, every byte proven"
         yield f"ZIP              {document['path']} ({size_text(document['bytes'])})"
         yield f"SHA-256          {document['sha256']}"
-        custody = f"diadem custody {document['packages'][0][7:19]}"
-        yield f"given to         {document['to']}: recorded in your log, see: {custody}"
+        yield _given_line(document, by)
     else:
         yield f"would export     {amount} to {document['path']}; nothing was written"
     redaction = document["redaction"]
     word = "package" if redaction is None and document["only"] is None else "taken from"
     yield from (f"{word:16} {package}" for package in document["packages"])
+    if document["custody"]:
+        yield "custody          enclosed: it names those to whom it was given before, and --no-custody leaves it out"
+    elif word == "package" and custody:
+        yield "custody          NOT enclosed: the chain is larger than anybody reads"
     if document["others"]:
         more = count_text(document["others"], "more package")
         yield f"not in it        {more} of this session: --chain includes them"
@@ -470,12 +515,14 @@ def import_(
 
 
 def _imported_lines(document: Mapping[str, Any], folder: Path) -> Iterator[str]:
-    from diadem.cli.transfers import landed_lines, transfer_line
+    from diadem.cli.transfers import behind_lines, landed_lines, transfer_line
 
     transfer = document["transfer"]
     if transfer is None:
         for one in document["packages"]:
             yield from archived_lines(one)
+            came = f"diadem custody {one['package']['id'][7:19]}"
+            yield f"next             {came}   (who had it before, as far as that came with it)"
         for one in () if document["done"] else document["found"]:
             yield f"{'here already' if one in document['here'] else 'would import':16} {one}, proven whole"
     elif not document["done"] and transfer["state"] in ("received", "closed"):
@@ -489,3 +536,7 @@ def _imported_lines(document: Mapping[str, Any], folder: Path) -> Iterator[str]:
         if transfer["error"]:
             yield f"ERROR            {transfer['error']}"
             yield f"next             {transfer['next']}"
+    words = {"corrections": "correction", "judgements": "judgement", "doubts": "doubt"}
+    if brought := [count_text(count, words[what]) for what, count in document["brought"].items() if count]:
+        yield f"brought          {' and '.join(brought)}"
+    yield from behind_lines(document["behind"])

@@ -161,8 +161,8 @@ def _pairs(pairs: Sequence[str]) -> dict[str, str | None]:
 def _amendment_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"record of        {document['package']}"
     for one in document["amendments"]:
-        mark = "corrected" if one["effective"] else "by others"
         for change in one["changes"]:
+            mark = "by others" if not one["effective"] else "replaced" if change["replaced"] else "corrected"
             where = f" of {change['dataset']}" if change["dataset"] else ""
             yield f"{mark:16} {change['field']}{where}: {_value(change)}   {one['by']}, {one['time'][:10]}"
         if one["reason"]:

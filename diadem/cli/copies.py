@@ -50,7 +50,7 @@ def scrub(
     """Read every byte of every copy and compare it. Can be interrupted and resumed."""
     from diadem.workers.executors import executor_of
 
-    with executor_of(jobs=jobs, dask=dask) as executor:
+    with executor_of(jobs=jobs, dask=dask) as executor, node.tell.beside():
         document = node.scrub(
             store,
             part=part,

@@ -29,6 +29,9 @@ _OPERATOR = (
     " the operating system needs no grant."
 )
 
+#: Names of chains that are of hubs, and not of the package.
+_ROUTE = re.compile(r"-(hub|permit)-\d+(\.[^.]*)?\Z")
+
 # -- custody ---------------------------------------------------------------------------------------------------------
 
 
@@ -62,7 +65,9 @@ def custody(
             relays = [str(one) for one in at.export_relays(what[0], export)]
             written = {"written": str(path), "relays": relays, "node": at.id}
             lines = [f"written          {path}"]
-            lines += [f"written          {one}   (of its route through a hub)" for one in relays]
+            for one in relays:
+                whose = "of its route through a hub" if _ROUTE.search(one) else "of another node that had it"
+                lines.append(f"written          {one}   ({whose})")
             files = " ".join([str(path), *relays])
             lines.append(f"next             diadem custody verify {files}   (anywhere, offline)")
             advice = "(give it to the reader by another channel, such as the phone)"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from diadem.cli.options import Argument, As, Node, NodeAt, Option
-from diadem.cli.output import minute
+from diadem.cli.output import minute, on_node
 from diadem.cli.verb import Answer, Commands, opened
 from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.plain_text import count_text, query_text, size_text
@@ -31,6 +31,7 @@ def status(node: Node) -> Answer:
         # of a store that is read from another PC, nothing is known of transfers and ways
         ("transfers", lambda at: at.transfers.look() if at.context.writable else {"text": ""}, {"text": ""}),
         ("peers", lambda at: [one.to_dict() for one in at.peers.routes()] if at.context.writable else [], []),
+        ("tell", lambda at: [one.to_dict() for one in at.tell] if at.context.writable else [], []),
         ("hub", lambda at: seen.to_dict() if (seen := at.hub()) is not None else None, None),
     ]
     for name, look, nothing in looks:
@@ -46,7 +47,8 @@ def status(node: Node) -> Answer:
 def _status_lines(document: Mapping[str, Any]) -> Iterator[str]:
     from diadem.policy.status import shows_marks, status_text
 
-    yield from status_text(document, ascii_only=not shows_marks()).split("\n")
+    steps = [{**step, "command": on_node(step["command"])} for step in document["steps"]]  # before they are folded
+    yield from status_text({**document, "steps": steps}, ascii_only=not shows_marks()).split("\n")
     if document["watch"]:
         from diadem.cli.watch import watch_lines
 
@@ -57,6 +59,8 @@ def _status_lines(document: Mapping[str, Any]) -> Iterator[str]:
         from diadem.cli.peers import ways_lines
 
         yield from ways_lines(document["peers"])
+    if failed := [one for one in document["tell"] if one["words"]]:
+        yield from ("", *(f"NOT TOLD   {one['name']}: {one['words']}" for one in failed))
     if document["hub"]:
         yield from ("", *_hub_lines(document["hub"]))
     for fault in document["faults"]:

@@ -31,7 +31,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "rule",
     ),
     "Network": ("peer", "serve", "login", "key"),
-    "Operation": ("page", "watch", "instruments", "jobs", "doctor", "plugins", "extract"),
+    "Operation": ("page", "watch", "service", "tell", "instruments", "jobs", "doctor", "plugins", "extract"),
 }
 #: Names that commands had before; they go on working, and no help lists them.
 FORMER: Final[Mapping[str, str]] = {"judgement": "assessment", "transfers": "transfer"}
@@ -50,6 +50,7 @@ _VALUES: Final = {
         "ID": "--package --pin --recipient --replaces --stop",
         "NODE": "--node",
         "PERSON": "--to",
+        "ADDRESS": "--from",
         "URL": "--dask --url",
         "HOST:PORT": "--listen --metrics",
         "RATE": "--max-rate",

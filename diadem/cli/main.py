@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -36,6 +37,8 @@ FILES: Final = {
     "peers": "peer login key",
     "transfers": "send inbox accept decline transfer rule",
     "watch": "watch",
+    "tell": "tell",
+    "services": "service",
     "operation": "serve page jobs doctor instruments plugins",
 }
 
@@ -108,6 +111,8 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interruption)
     gc.set_threshold(_COLLECTED)
+    if not sys.warnoptions:  # those of libraries are for who writes programs
+        warnings.filterwarnings("ignore", module=r"(?!diadem\.)")
     with screens():
         code = _code_of(arguments, as_json=as_json)
     try:

@@ -9,8 +9,9 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import Any, Final, TextIO, cast
 
 from diadem.errors import DiademError
 from diadem.model.plain_text import printable, size_text
@@ -20,6 +21,9 @@ from diadem.model.ports import Listener, Progress, silent
 _INTERVAL = 0.1
 #: Of why something is waited for, what is another at each look.
 _FIGURES = re.compile(r"\d+ \w+")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+#: The node that ``--node`` names; "" where it names none.
+named_node: Final = ContextVar("named_node", default="")
 
 
 class Screen:
@@ -51,10 +55,32 @@ def screens() -> Iterator[None]:
     for stream in before:  # a name that the console cannot show must not end the command
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     sys.stdout, sys.stderr = (cast("TextIO", Screen(stream)) for stream in before)
+    token = named_node.set("")
     try:
         yield
     finally:
+        named_node.reset(token)
         sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """What libraries print and log meanwhile goes to standard error: standard output is the answer's alone."""
+    with redirect_stdout(cast("TextIO", _Aside(sys.stderr))):
+        yield
+
+
+class _Aside:
+    """A stream to another one, without the colours that a library gives to what it logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_COLOUR.sub("", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def draw(text: str, stream: TextIO) -> None:
@@ -79,9 +105,18 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
+def on_node(text: str) -> str:
+    """A text with commands that act on the node that this one acts on."""
+    if not (place := named_node.get()) or "diadem " not in text:
+        return text
+    from diadem.api.terminal import node_option, with_node
+
+    return with_node(text, node_option(place))
+
+
 def tell(text: str) -> None:
     """Print one line in which words of others stand."""
-    print(plain(text), flush=True)  # into a pipe too it comes when it is said, not when the command ends
+    print(plain(on_node(text)), flush=True)  # into a pipe too it comes when it is said, not when the command ends
 
 
 def tell_all(lines: Iterable[str]) -> None:
@@ -102,11 +137,11 @@ def print_error(error: DiademError, *, as_json: bool) -> None:
     if as_json:
         print_json({"error": error.to_dict()})
         return
-    print(f"diadem: {error.message}", file=sys.stderr)
+    print(f"diadem: {on_node(error.message)}", file=sys.stderr)
     if error.where:
         print(f"  where: {error.where}", file=sys.stderr)
     if error.next:
-        print(textwrap.indent(f"next:  {error.next}", " " * 9)[7:], file=sys.stderr)
+        print(textwrap.indent(f"next:  {on_node(error.next)}", " " * 9)[7:], file=sys.stderr)
 
 
 @contextmanager

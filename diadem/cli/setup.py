@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import click
 
 from diadem.cli.options import Argument, Json, Node, NodeAt, Option, Reason
-from diadem.cli.output import print_error
+from diadem.cli.output import named_node, print_error
 from diadem.cli.verb import RECOVERY_VARIABLE, Answer, Commands, new_passphrase, opened, recovery_passphrase
 from diadem.errors import DiademError, UsageError
 from diadem.model.plain_text import count_text, quoted, size_text, slug
@@ -79,10 +79,13 @@ def init(
         key_passphrase=key,
         catalogue=catalogue,
     ) as made:
-        made.remember()
+        before = made.remember()
         document = made.to_dict()
+    named_node.set(document["path"])
     protected = "protected by its passphrase" if passphrase else "NOT protected by a passphrase"
-    lines = _made_lines(document, "protected as it was when it was made" if begun else protected)
+    lines = list(_made_lines(document, "protected as it was when it was made" if begun else protected))
+    if before not in ("", document["path"]):
+        lines.insert(0, f"default          this node, where no --node is given; it was {before}")
     note = "note             the node was there already, from a run with the same options; nothing was lost"
     return Answer(document, [note, *lines] if begun else lines)
 
@@ -169,6 +172,7 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None) -> Ans
     with Node.recover(folder, store, recovery_file=recovery_file, passphrase=passphrase) as made:
         document = made.to_dict() | {"recovered": made.recovered.to_dict() if made.recovered else {}}
         made.remember()
+    named_node.set(document["path"])
     recovered, place = document["recovered"], f"node             {document['name']}, in {document['path']}"
     if not made.recovered or not (made.recovered.brought or made.recovered.rebuild):
         return Answer(document, [f"{place}: nothing is missing, nothing was changed", "next             diadem status"])
@@ -290,7 +294,7 @@ def add_user(
         made = at.users.add(name, full_name=full_name, protection=protect, passphrase=secret)
         address = f"{made.name}@{at.name}"
     held = "only its user can open it" if made.custody == "user-held" else "the node keeps it"
-    lines = [f"user             {address}  {made.full_name}", f"key              {made.key}  ({held})"]
+    lines = [f"user             {address}  {made.full_name}".rstrip(), f"key              {made.key}  ({held})"]
     return Answer({"user": {**made.to_dict(), "address": address}}, lines)
 
 

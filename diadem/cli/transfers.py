@@ -35,23 +35,31 @@ def send(
     from diadem.model.measures import read_duration
 
     done = node.send(package, to, expires=read_duration(expires), comment=comment, route=route)
-    unsent, way = _on_the_way(node, done.id)
+    unsent, way, _, custody = _on_the_way(node, done.id)
     lines = [
         f"offered          {done.title} to {done.recipient}, until {done.expires:%Y-%m-%d}",
         f"transfer         {done.id}",
         *([f"route            {way}"] if way else []),
         *([f"FAILED           {done.error}"] if done.error else []),
+        *([f"custody          {_CUSTODY}"] if custody else []),
         *(f"waits            {line}; the offer is delivered once the two nodes are in contact" for line in unsent),
         f"next             diadem transfer show {done.id[:8]}",
     ]
     return Answer({"transfer": {**done.to_dict(), "unsent": list(unsent), "way": way}}, lines, bool(done.error))
 
 
-def _on_the_way(node: Any, transfer: str) -> tuple[Sequence[str], str]:
-    """What the other side does not have yet of a transfer, and its way; from a laptop the node itself tells that."""
+def _on_the_way(node: Any, transfer: str) -> tuple[Sequence[str], str, Sequence[Mapping[str, str]], bool]:
+    """What the other side does not have yet of a transfer, its way, and to whom else what came with it is to go.
+
+    And whether the other node is told who had the package.
+
+    From a laptop the node itself tells that.
+    """
     transfers = getattr(node, "transfers", None)
-    details = transfers.show(transfer) if transfers is not None else None
-    return (details.unsent, details.way) if details is not None else ((), "")
+    details = transfers.show(transfer).to_dict() if transfers is not None else None
+    if details is None:
+        return (), "", (), False
+    return details["unsent"], details["way"], details["behind"], details["custody"]
 
 
 @root.verb(user=True)
@@ -102,7 +110,8 @@ def accept(
 ) -> Answer:
     """Accept an offer and fetch the package. Every byte is proven before it is kept."""
     done = node.accept(offer, store=store, wait=wait, max_rate=max_rate, listener=listener).to_dict()
-    return _transfer({**done, "way": _on_the_way(node, done["id"])[1]})
+    _, way, behind, _ = _on_the_way(node, done["id"])
+    return _transfer({**done, "way": way, "behind": list(behind)})
 
 
 @root.verb(user=True)
@@ -114,7 +123,7 @@ def decline(node: Node, offer: Id, reason: Reason = "") -> Answer:
 def _transfer(done: Mapping[str, Any]) -> Answer:
     """A transfer that something was done with."""
     lines = [transfer_line(done), *([f"route            {done['way']}"] if done.get("way") else [])]
-    lines += landed_lines(done)
+    lines += landed_lines(done) + behind_lines(done.get("behind", ()))
     if done["error"]:
         lines.append(f"ERROR            {done['error']}")
         lines.append("next             " + (done["next"] or f"diadem transfer show {done['id'][:8]}"))
@@ -186,6 +195,7 @@ _ARROWS: Final = {"out": "to", "in": "from", "local": "to"}
 _TITLE: Final = 40
 #: What people call statements that have another name in JSON.
 _STATEMENTS: Final = {"closure": "confirmation"}
+_CUSTODY: Final = "who had it until now is told too, which names people; policy.toml can leave it out"
 
 
 def transfer_line(transfer: Mapping[str, Any]) -> str:
@@ -207,6 +217,14 @@ def landed_lines(transfer: Mapping[str, Any]) -> list[str]:
     if transfer["direction"] != "in" or transfer["state"] not in ("received", "closed"):
         return []
     return ["page             the sender's own; whether it shows what is in the files was not checked"]
+
+
+def behind_lines(behind: Sequence[Mapping[str, str]], width: int = 17) -> list[str]:
+    """To whom a package went on from here before what came now was said of it, and how that gets there."""
+    return [
+        f"{'sent on':{width}}{one['to']} has it without the corrections and assessments that came since: {one['next']}"
+        for one in behind
+    ]
 
 
 def _state(of: Mapping[str, Any]) -> str:
@@ -249,6 +267,8 @@ def _details_lines(details: Mapping[str, Any]) -> list[str]:
     ]
     lines += [f"  not told    {line}" for line in details["unsent"]]
     lines += [f"  route       {details['way']}"] if details["way"] else []
+    lines += [f"  custody     {_CUSTODY}"] if details["custody"] else []
+    lines += [f"  {line}" for line in behind_lines(details["behind"], 12)]
     lines += [f"  next        {details['next']}"] if details["next"] else []
     return lines
 

@@ -15,7 +15,7 @@ import click
 
 from diadem.cli.help import Command
 from diadem.cli.options import As, Json, NodeAt, Quiet
-from diadem.cli.output import plain, print_json, progress, tell_all
+from diadem.cli.output import named_node, plain, print_json, progress, tell_all
 from diadem.errors import Refused
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def _made(name: str, function: Callable[..., Answer | int], *, user: bool, sick:
     options = [one for name, one in own.items() if name not in common] + [*common.values()]
 
     def command(**given: Any) -> int:
+        named_node.set(given.get("node") or "")
         words = {name: given[name] or own[name].default if given[name] == () else given[name] for name in own}
         with ExitStack() as stack:
             if on_node:
@@ -129,6 +130,7 @@ def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> 
     """The node that a command works on, here or over the network; with `sick` also where its catalogue is damaged."""
     from diadem.api.nodes import NODE_VARIABLE, connect, open_node
 
+    named_node.set(node or "")
     where = node or os.environ.get(NODE_VARIABLE, "")
     if where.startswith("https://"):  # it has the verbs that can be used from elsewhere, and says so of the others
         found = cast("Node", connect(where, user, ask=ask_passphrase))

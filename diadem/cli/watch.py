@@ -49,7 +49,7 @@ def run(
     """Watch. A session is archived once nothing in it changes; nothing is moved, changed or deleted."""
     code, documents = 0, []
     lines = json and not (once or dry_run)
-    with unattended(quiet=quiet), opened(node, user) as at:
+    with unattended(quiet=quiet), opened(node, user) as at, at.tell.beside(unless=dry_run):
         folders = folder is not None or bool(at.context.settings.watched)
         told = at.watch(
             folder,

@@ -45,6 +45,8 @@ MAX_ITEMS: Final = 100_000
 MAX_CHECKPOINTS: Final = 1000
 #: Hashes of a proof: a tree has at most as many levels as an index has bits; consistency takes twice as many.
 MAX_PROOF: Final = 128
+#: A chain is long texts in few brackets. JSON of nothing but brackets would take thirty times its bytes of memory.
+_FEW, _SPARSE = 10_000, 12
 _ADVICE: Final = "Ask its sender for the file again."
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _MEMBERS: Final = ("format", "node", "origin", "subject", "keys", "checkpoints", "statements", "head")
@@ -125,6 +127,8 @@ class Chain:
         """
         if len(data) > MAX_BYTES:
             _refuse(f"{len(data):,} bytes are more than the {MAX_BYTES:,} that are read", "file")
+        if sum(map(data.count, (b"[", b"{", b","))) > _FEW + len(data) // _SPARSE:
+            _refuse("it has more parts than a chain of this size", "file")
         document = _parsed(data)
         if not isinstance(document, dict) or document.keys() != set(_MEMBERS):
             _refuse(f"an object with {', '.join(_MEMBERS)} is expected", "file")
@@ -145,6 +149,11 @@ class Chain:
             at = next((at for at, (one, two) in enumerate(zip(again, data, strict=False)) if one != two), len(again))
             _refuse(f"byte {at} is not what DIADEM writes there", _where(data, at))
         return chain
+
+
+def begins_chain(data: bytes) -> bool:
+    """Whether a file claims to be a chain: others may have the same name."""
+    return data.startswith(f'{{"format":"{FORMAT}"'.encode())
 
 
 def _member(name: str, value: Any) -> bytes:

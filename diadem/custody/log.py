@@ -260,6 +260,10 @@ class Ledger(Closing):
         """Everything that the log says about a subject, or what some kinds do, of all epochs, oldest first."""
         return [self._parsed(row) for row in self._file.rows_about(sha256, kinds)]
 
+    def bytes_about(self, sha256: str) -> int:
+        """Bytes of everything that the log says about a subject."""
+        return self._file.bytes_about(sha256)
+
     def of_access(self, start: int = 0) -> list[Entry]:
         """Every entry from a place (`Entry.place`) on that says which key is whose or who may what, oldest first."""
         return [self._parsed(row) for row in self._file.rows_of_access(start)]

@@ -201,6 +201,11 @@ class LogFile(SqliteFile):
         marks = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         return self._all(_row, f"{_ABOUT}{marks} ORDER BY place", bytes.fromhex(sha256), *kinds)
 
+    def bytes_about(self, sha256: str) -> int:
+        """Bytes of every entry about a subject, none of which is read."""
+        query = "SELECT total(length(line)) FROM entries WHERE place IN (SELECT place FROM subjects WHERE sha256 = ?)"
+        return int(self._one(lambda row: _columns(row, float)[0], query, bytes.fromhex(sha256)) or 0)
+
     def rows_of_keys(self) -> list[Row]:
         """Every entry that says which key is whose, oldest first."""
         return self._all(_row, f"{_of_kinds(KEY_KINDS)} ORDER BY place", 0)

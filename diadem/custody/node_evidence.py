@@ -238,11 +238,19 @@ class NodeEvidence:
     def steps(self) -> Iterator[CustodyStep]:
         """What does not hold of keys and checkpoints; each subject with its end; and whether there is one log."""
         yield from self._faults
+        told = set[tuple[str | None, Verdict]]()  # what is about a package and its transfer is one step
         for subject in dict.fromkeys(file.chain.subject.sha256 for file in self._files):
             files = [file for file in self._files if file.chain.subject.sha256 == subject]
             judged = [item for file in files for item in self._judged[file.file]]
             made = strand(self.node, subject, judged, self._recoveries)
-            yield from self._with_recoveries(list(steps_of(made)))
+            for step in self._with_recoveries(list(steps_of(made))):
+                if (
+                    not step.statement_id
+                    or step.verdict is Verdict.MISSING
+                    or (step.statement_id, step.verdict) not in told
+                ):
+                    yield step
+                told.add((step.statement_id, step.verdict))
             for file in files:
                 yield from self._end(file, made)
         yield from self._recovered()

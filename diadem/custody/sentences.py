@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from diadem.custody.corrections import CorrectionSheet
 from diadem.custody.log_entry import Entry
-from diadem.custody.statements import HANDED_OVER
+from diadem.custody.statements import HANDED_OVER, takes_out
 from diadem.errors import DocumentError
 from diadem.model.plain_text import count_text, one_line, size_text
 from diadem.model.sample_custody import event_text
@@ -38,10 +38,13 @@ _ROLES: Final[Mapping[str, str]] = {
     "online": "key for what it says",
     "log": "key for its log",
 }
+#: Nothing of a package was handed over but what is said of it, in another form.
+DESCRIPTION: Final = "description"
 #: What of a package was handed over.
 _PARTS: Final[Mapping[str, str]] = {
     "raw": "the instrument's files of the package, without its metadata,",
     "record": "the metadata of the package, without the instrument's files,",
+    DESCRIPTION: "a description of the package",
 }
 _JUDGED: Final[Mapping[str, str]] = {
     "accept": "accepted",
@@ -146,7 +149,7 @@ def _ingest(said: Predicate) -> str:
         return f"{files} {were} {said['source']} and entered for {said['owner']}; who put them there is not stated"
     if said["source"].startswith(HANDED_OVER):
         return (
-            f"{files} were {said['source']}, proven whole, {how} and entered for {said['owner']};"
+            f"{files} {were} {said['source']}, proven whole, {how} and entered for {said['owner']};"
             " who made it is not stated"
         )
     text = f"{files} from {said['source']} {were} {how} for {said['owner']}"
@@ -209,11 +212,12 @@ def _handover(said: Predicate) -> str:
         what = f"dataset {said['dataset']} of {what}"
     where = f", at {said['where']}" if said.get("where") else ""
     called = f", where it is called {', '.join(map(str, said['identifiers']))}" if said.get("identifiers") else ""
-    given = f"{said.actor} gave {what} to {said['to']}"
-    if said["to"] == said.get("by"):
-        given = f"{said.actor} took {what} out of the archive"
-    given += f" ({said['form']}{size}{where}){called}{left_out}"
-    return f"{given}; that it arrived is not attested by anyone else"
+    about = f" ({said['form']}{size}{where}){called}{left_out}"
+    own = takes_out(said["to"], said.get("by", ""))
+    if own and not where:
+        return f"{said.actor} took out {what}{about}"
+    given = f"exported {what}" if own else f"gave {what} to {said['to']}"
+    return f"{said.actor} {given}{about}; that it arrived is not attested by anyone else"
 
 
 def _key(said: Predicate) -> str:

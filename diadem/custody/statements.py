@@ -112,6 +112,10 @@ def replicate(
     return Draft("replicate", _packages([package_id]), {**said, **(more or {})})
 
 
+#: Packages that one `fixity` names at most: all of it stands in the chain of each of them, as often as they are read.
+CHECKED_TOGETHER: Final = 16
+
+
 def fixity(
     packages: Sequence[str],
     *,
@@ -122,7 +126,10 @@ def fixity(
     findings: Sequence[Mapping[str, Any]] = (),
     part: str = "",
 ) -> Draft:
-    """That copies in one store were read: which are proven, and what is wrong with the others (`copy_fault`)."""
+    """That copies in one store were read: which are proven, and what is wrong with the others (`copy_fault`).
+
+    Of more packages than `CHECKED_TOGETHER` several are stated at once.
+    """
     said: dict[str, Any] = {**store.members(), "level": level, "proven": list(proven), "checked": dict(checked or {})}
     said |= {"findings": list(findings), **_given(slice=part)}
     return Draft("fixity", _packages(packages), said)
@@ -199,6 +206,11 @@ def handover(
     said = {"to": to, "form": form, "redacted": redacted, "by": by, **(file or {})}
     about = (*_packages(packages), transfer_subject(transfer)) if transfer else _packages(packages)
     return Draft("handover", about, said | _given(payload_id=payload_id, only=only, transfer=transfer))
+
+
+def takes_out(to: str, by: str) -> bool:
+    """Whether a package is for the one who gives it out, as the node calls them: ``alice``, or with ``@hu-berlin``."""
+    return to in (by, by.rpartition("@")[0])
 
 
 # -- what users say of packages ----------------------------------------------------------------------------------------
@@ -463,6 +475,7 @@ def receipt(
         ended=time_text(ended),
         by=transfer.recipient,
         software=software,
+        custody=True,
     )
 
 

@@ -99,18 +99,20 @@ def _forked(made: Strand, ordered: Sequence[Judged], recoveries: Mapping[int, En
         by_prev.setdefault(item.entry.statement.prev[made.subject], []).append(item)
         by_place.setdefault(item.entry.place, []).append(item)
     marked = {id(item): item for item in ordered}
+    for item in ordered:
+        if _is_lost(item.entry, recoveries):
+            made.lost.add(item.entry.statement_id)
+            reason = "the node lost it when its log was restored; another copy of the log kept it"
+            marked[id(item)] = item.judged(Verdict.CLAIMED, reason)
     for group in (group for group in by_prev.values() if len(group) > 1):
         for item in group:
-            others = [other for other in group if other is not item]
-            after = [other for other in others if _lost_before(item.entry, other.entry, recoveries)]
-            if after:
-                made.lost.add(item.entry.statement_id)
-                reason = "the node lost it when its log was restored; another copy of the log kept it"
-                marked[id(item)] = item.judged(Verdict.CLAIMED, reason)
-            elif not any(_lost_before(other.entry, item.entry, recoveries) for other in others):
-                both = f"{item.where} and {others[0].where}"
-                reason = f"{both} both follow the same statement: the log was rewritten or forked"
-                marked[id(item)] = item.judged(Verdict.CONTRADICTED, reason)
+            for other in (other for other in group if other is not item):
+                first, last = sorted((item.entry, other.entry), key=lambda entry: entry.epoch)
+                if first.epoch == last.epoch or first.statement_id not in made.lost:
+                    both = f"{item.where} and {other.where}"
+                    reason = f"{both} both follow the same statement: the log was rewritten or forked"
+                    marked[id(item)] = item.judged(Verdict.CONTRADICTED, reason)
+                    break
     for group in (group for group in by_place.values() if len(group) > 1):
         for item in group:
             other = next(other for other in group if other is not item)
@@ -119,17 +121,15 @@ def _forked(made: Strand, ordered: Sequence[Judged], recoveries: Mapping[int, En
     return list(marked.values())
 
 
-def _lost_before(lost: Entry, after: Entry, recoveries: Mapping[int, Entry]) -> bool:
-    """Whether an entry is one that a recovery could not read, so that another could take its place in the chain."""
-    if after.epoch <= lost.epoch:
-        return False
-    began = recoveries.get(lost.epoch + 1)
+def _is_lost(entry: Entry, recoveries: Mapping[int, Entry]) -> bool:
+    """Whether an entry is one that a recovery could not read: it stands behind the end from which the log went on."""
+    began = recoveries.get(entry.epoch + 1)
     if began is None:
         return False
     text = began.statement.predicate.get("previous")  # the last checkpoint that it could read; its second line: entries
     lines = text.split("\n", 2) if isinstance(text, str) else []
     size = int(lines[1]) if len(lines) > 1 and lines[1].isdecimal() and len(lines[1]) < 16 else 0
-    return size <= lost.index
+    return size <= entry.index
 
 
 def steps_of(made: Strand) -> Iterator[CustodyStep]:

@@ -42,7 +42,8 @@ def verify_chains(
     checkpoints : sequence of str
         Earlier checkpoints (signed notes) that the reader kept: the logs must still begin with what they saw.
     own : bool
-        The chain is the node's own, for its own eyes: that it has no head is not held against it.
+        It is a node that looks, at its own chain, which needs no head, and at what came of others at other times: that
+        one side of a transfer is not there yet is no fault then, nor what a node says that it does not trust.
 
     Returns
     -------
@@ -70,9 +71,14 @@ def verify_chains(
     seen = tuple(NodeSeen(one.node, one.ring.name, None if pins is None else one.node in pins) for one in nodes)
     foreign = {one.id for one in seen if one.pinned is False}
     for one in nodes:
-        steps += [_relative(step, [one.node], foreign) for step in one.steps()]
+        told = [_relative(step, [one.node], foreign) for step in one.steps()]
+        if one.node in foreign and called_so[one.ring.name] > 1:
+            another = f"said by another node that calls itself {one.ring.name}, {one.node[:12]}…"
+            told = [replace(step, reason=f"{another}: {step.reason}" if step.reason else another) for step in told]
+        steps += told
     for step, sides in (*transfer_steps(nodes), *relay_steps(nodes)):
-        steps.append(_relative(step, sides, foreign))
+        counted = _relative(step, sides, foreign)
+        steps.append(_between(counted, sides, foreign) if own else counted)
     for text in checkpoints:
         steps += _held_against(text, nodes)
     subjects = tuple(dict.fromkeys(file.chain.subject.name for file in loaded))
@@ -93,6 +99,15 @@ def _relative(step: CustodyStep, nodes: Collection[str], foreign: Collection[str
     if step.verdict is not Verdict.PROVED or not any(node in foreign for node in nodes):
         return step
     return replace(step, verdict=Verdict.CLAIMED, reason="the node's id is not one of those that you trust")
+
+
+def _between(step: CustodyStep, nodes: Collection[str], foreign: Collection[str]) -> CustodyStep:
+    """What is wrong between nodes, for a node that has their chains as they came: of several times, from anybody."""
+    if step.verdict is Verdict.MISSING:
+        return replace(step, verdict=Verdict.CLAIMED, reason=f"{step.reason}; what came here may be older")
+    if step.verdict is Verdict.CONTRADICTED and not set(foreign).isdisjoint(nodes):
+        return replace(step, verdict=Verdict.CLAIMED, reason=f"{step.reason}; one of them you do not trust")
+    return step
 
 
 def _held_against(text: str, nodes: Sequence[NodeEvidence]) -> Iterator[CustodyStep]:

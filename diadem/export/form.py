@@ -1,42 +1,23 @@
-"""Another form of packages, as a plugin's exporter writes it: beside its place, forced to disk, then given its name.
-
-Nothing half-written ever has the name that the user asked for. What a run that was killed left is removed by the next
-that writes to the same place.
-"""
+"""Another form of packages: which exporter of a plugin, its options, what it is called to do, and what came of it."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError, Interrupted, PluginError, UsageError
-from diadem.export.zip import refuse_existing
+from diadem.errors import DiademError, PluginError, UsageError
+from diadem.export import stage
 from diadem.hooks.exporters import ExportSource, ExportTarget
 from diadem.hooks.offers import ExporterOffer, target
 from diadem.model.display import Display
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import first_of
-from diadem.model.ports import Listener, Progress
-from diadem.store.stage import remove_tree
-from diadem.store.system import flush_file, flush_folder, long_path, move, translated
-from diadem.store.whole import give_name
-
-_BLOCK = 4 << 20
-_NOTHING = "nothing was exported"
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What was written: its bytes, how many files, and a SHA-256; of a folder that of its list of digests."""
-
-    bytes: int = 0
-    files: int = 0
-    sha256: str = ""
+from diadem.model.ports import Listener
+from diadem.store.system import translated
+from diadem.terms.dates import is_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +46,8 @@ class ExportedForm(Display):
         What the exporter says.
     damaged : sequence of str
         Stores whose copy turned out to be damaged; the bytes came from another.
+    unopened : sequence of (PackageId, reason)
+        Packages that a dry run could not open: with them nothing would be exported.
     done : bool
         False for a dry run.
     seconds : float
@@ -83,13 +66,19 @@ class ExportedForm(Display):
     statements: Sequence[str] = ()
     told: Sequence[tuple[str, str]] = ()
     damaged: Sequence[str] = ()
+    unopened: Sequence[tuple[PackageId, str]] = ()
     done: bool = True
     seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of it left, or would leave: what cannot be exported raises."""
+        return not self.unopened
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         return {
-            "ok": True,  # what cannot be exported raises
+            "ok": self.ok,
             "done": self.done,
             "form": self.form,
             "path": self.place,
@@ -103,6 +92,7 @@ class ExportedForm(Display):
             "statement": self.statements[0] if self.statements else "",
             "told": dict(self.told),
             "damaged": list(self.damaged),
+            "unopened": [{"package": str(one), "reason": reason} for one, reason in self.unopened],
             "seconds": round(self.seconds, 3),
         }
 
@@ -126,17 +116,22 @@ def checked_options(offer: ExporterOffer, options: Mapping[str, Any] | Sequence[
     if unknown := sorted(given.keys() - offer.options.keys()):
         known = first_of(sorted(offer.options), 20) or "none"
         raise UsageError(f"'{offer.name}' has no option '{unknown[0]}'", next=f"It has {known}.")
+    formats = jsonschema.FormatChecker(("date",))
+    formats.checks("moment")(lambda text: not isinstance(text, str) or is_moment(text))
     for name, value in given.items():
-        error = next(jsonschema.Draft202012Validator(dict(offer.options[name])).iter_errors(value), None)
-        if error is not None:
-            about = str(offer.options[name].get("description", ""))
-            raise UsageError(f"option '{name}' of '{offer.name}': {error.message[:300]}", next=about)
+        schema = dict(offer.options[name])
+        errors = jsonschema.Draft202012Validator(schema, format_checker=formats).iter_errors(value)
+        if (error := next(errors, None)) is not None:
+            about, kind = str(schema.get("description", "")), error.validator_value
+            said = f"{value!r} is not a possible {kind}" if error.validator == "format" else error.message
+            said = f"{value!r} is not {_KINDS.get(str(kind), kind)}" if error.validator == "type" else said
+            raise UsageError(f"option '{name}' of '{offer.name}': {said[:300]}", next=about)
     defaults = {name: schema["default"] for name, schema in offer.options.items() if "default" in schema}
     return {**defaults, **given}
 
 
 def _options_of(offer: ExporterOffer, texts: Sequence[str]) -> dict[str, Any]:
-    """Options as people write them: ``files=true``, ``publish``, ``atom_types=Si,O`` for a list."""
+    """Options as people write them: ``files=true``, ``publish``, ``atom_types=Si,O`` (a list; or with semicolons)."""
     found: dict[str, Any] = {}
     for text in texts:
         name, given, value = text.partition("=")
@@ -145,103 +140,22 @@ def _options_of(offer: ExporterOffer, texts: Sequence[str]) -> dict[str, Any]:
         try:
             found[name] = _READ.get(kind, str)(value.strip() if given else "true")
         except (KeyError, ValueError):
-            raise UsageError(f"option '{name}' of '{offer.name}' is a {kind}, not '{value}'") from None
+            about = str(offer.options.get(name, {}).get("description", ""))
+            meant = _KINDS.get(kind, kind)
+            raise UsageError(f"option '{name}' of '{offer.name}' is {meant}, not '{value}'", next=about) from None
     return found
 
 
+#: What the types of JSON Schema are called to people.
+_KINDS: Mapping[str, str] = {
+    "array": "a list", "boolean": "true or false", "integer": "a whole number", "number": "a number", "string": "a text"
+}  # fmt: skip
 _READ: Mapping[str, Callable[[str], Any]] = {
     "boolean": lambda text: {"true": True, "yes": True, "false": False, "no": False}[text.lower()],
     "integer": int,
     "number": float,
-    "array": lambda text: [part.strip() for part in text.split(",") if part.strip()],
+    "array": lambda text: [part.strip() for part in text.split(";" if ";" in text else ",") if part.strip()],
 }
-
-
-class FormStage:
-    """The place beside its last one where a file or folder is written. One process alone is at a place: see `alone`.
-
-    Raises `Refused` where something has the name, `StoreError` where nothing can be written.
-    """
-
-    def __init__(self, offer: ExporterOffer, last: Path) -> None:
-        self.last = last
-        self._is_folder = offer.writes == "folder"
-        self._require_free()
-        self._folder = last.with_name(f".{last.name}.part")
-        with translated(str(last.parent), _NOTHING):
-            remove_tree(self._folder)
-            os.mkdir(long_path(self._folder))
-        self.path = self._folder / f"export{offer.suffix}"
-        if self._is_folder:
-            self.path.mkdir()
-
-    def finish(self, read: Callable[[int], None]) -> Finished:
-        """Force everything to disk, and read it back; `read` is told how many bytes each block has.
-
-        Raises `PluginError` where the exporter wrote something else than it said.
-        """
-        with translated(str(self.last), _NOTHING):
-            if self.path.is_symlink() or not self.path.exists():
-                raise PluginError("the exporter wrote nothing", where=str(self.last))
-            if self.path.is_file():
-                flush_file(long_path(self.path))
-                size, digest = _digest(self.path, read)
-                return Finished(size, 1, digest)
-            total, count, listed = 0, 0, hashlib.sha256()
-            for folder, folders, files in os.walk(long_path(self.path)):
-                folders.sort()
-                for name in sorted(files):
-                    path = Path(folder, name)
-                    if path.is_symlink():
-                        raise PluginError("the exporter wrote a link, which leads nowhere elsewhere", where=name)
-                    flush_file(str(path))
-                    size, digest = _digest(path, read)
-                    total, count = total + size, count + 1
-                    relative = os.path.relpath(path, long_path(self.path)).replace(os.sep, "/")
-                    listed.update(f"{digest}  {relative}\n".encode("utf-8", "surrogateescape"))
-                flush_folder(folder)
-            return Finished(total, count, listed.hexdigest())
-
-    def publish(self) -> None:
-        """Give it its name. Raises `Refused` where something else has taken that."""
-        with translated(str(self.last), _NOTHING):
-            if self._is_folder:
-                self._require_free()
-                if is_empty_folder(self.last):
-                    os.rmdir(long_path(self.last))
-                move(self.path, self.last)
-            elif not give_name(self.path, self.last):
-                refuse_existing(self.last)
-            with contextlib.suppress(OSError):  # it is there, whatever becomes of the folder's own entry
-                flush_folder(long_path(self.last.parent))
-                remove_tree(self._folder)
-
-    def _require_free(self) -> None:
-        """Raise `Refused` where something has the name; where a folder is to be written an empty one may have it."""
-        if not (self._is_folder and is_empty_folder(self.last)):
-            refuse_existing(self.last)
-
-    def discard(self) -> bool:
-        """Remove what was written; False where it has its name already, and stays."""
-        there = os.path.lexists(long_path(self.path))
-        with contextlib.suppress(OSError):
-            remove_tree(self._folder)
-        return there
-
-
-def is_empty_folder(path: Path) -> bool:
-    """Whether a folder, and no link to one, is there and holds nothing."""
-    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
-
-
-def _digest(path: Path, read: Callable[[int], None]) -> tuple[int, str]:
-    size, digest = 0, hashlib.sha256()
-    with open(long_path(path), "rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
-            read(len(block))
-    return size, digest.hexdigest()
 
 
 def write(
@@ -250,26 +164,17 @@ def write(
     path: Path,
     options: Mapping[str, Any],
     listener: Listener,
-    *,
-    state: Callable[[Finished], None] = lambda _written: None,
-    withdraw: Callable[[BaseException], None] = lambda _error: None,
+    **said: Callable[..., None],
 ) -> dict[str, Any]:
-    """Write a file or folder whole or not at all: ``files``, ``bytes``, ``sha256``, ``told``.
-
-    `state` is called when all of it lies on the disk and before it has its name, `withdraw` where it never gets that.
-    """
-    stage = FormStage(offer, path)
-    try:
-        told = run(offer, source, ExportTarget(stage.path, name=path.name), options)
-        written = stage.finish(lambda count: listener(Progress("read back", count, count, path.name)))
-        state(written)
-        stage.publish()
-    except BaseException as error:
-        if stage.discard():
-            withdraw(error)
-        if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("stopped; nothing was exported", where=str(path)) from error
-        raise
+    """Write a file or folder whole or not at all: ``files``, ``bytes``, ``sha256``, ``told``. `said`: see `stage`."""
+    written, told = stage.write(
+        path,
+        lambda draft: run(offer, source, ExportTarget(draft, name=path.name), options),
+        listener,
+        suffix=offer.suffix,
+        folder=offer.writes == "folder",
+        **said,
+    )
     return {"files": written.files, "bytes": written.bytes, "sha256": written.sha256, "told": told}
 
 
@@ -277,7 +182,7 @@ def run(
     offer: ExporterOffer, source: ExportSource, goal: ExportTarget, options: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
     """Call an exporter; what it tells the user. A failure of its own is a `PluginError` that names it."""
-    with _attributed(offer), translated(goal.url or str(goal.path), _NOTHING):
+    with _attributed(offer), translated(goal.url or str(goal.path), stage.NOTHING):
         said = target(offer.export)(source, goal, **options)
         return [(str(label), str(text)) for label, text in dict(said or {}).items()]
 

@@ -27,8 +27,10 @@ from diadem.package.zips import picture_kind
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-#: Name of the page; and of the owners' signed corrections beside it, one sheet a line (`diadem.custody`).
-README, CORRECTIONS = "READ ME FIRST.html", "corrections.jsonl"
+#: Names of the page, and beside it of the owners' signed corrections, one sheet a line, and of the first chain of
+#: custody; further ones are ``chain-2.json`` and so on (`diadem.custody`).
+README, CORRECTIONS, CHAIN = "READ ME FIRST.html", "corrections.jsonl", "chain.json"
+_CHAINS = re.compile(r"chain(-[1-9][0-9]{0,6})?\.json")
 #: What was exported: packages, the instrument's files alone, metadata alone.
 WHOLE, RAW, RECORD = "package", "raw", "record"
 #: Bytes that the previews' data addresses take together at most; those beyond are left out, and their number told.
@@ -119,7 +121,7 @@ class ReadMe:
     whether people's names were taken out, `others` how many packages of the same session are not enclosed. `renamed`
     are files that have another name here than they had: both names, the one here first. `corrected` is what the owner
     corrected since, in words: what, before, now, by; "" where nothing was stated before, or is now. `doubts` are
-    warnings about the data and their sources, a sentence each.
+    warnings about the data and their sources, a sentence each. `custody` says whether chains are enclosed.
     """
 
     facts: PackageFacts
@@ -133,6 +135,17 @@ class ReadMe:
     renamed: Sequence[tuple[str, str]] = ()
     corrected: Sequence[tuple[str, str, str, str]] = ()
     doubts: Sequence[str] = ()
+    custody: bool = False
+
+
+def chain_name(number: int) -> str:
+    """The name of one of the chains of custody beside packages, counted from 1."""
+    return CHAIN if number == 1 else f"{CHAIN.removesuffix('.json')}-{number}.json"
+
+
+def lies_beside(name: str) -> bool:
+    """Whether an export puts a file of this name beside packages."""
+    return name in (README, CORRECTIONS) or _CHAINS.fullmatch(name) is not None
 
 
 def readme_html(readme: ReadMe) -> bytes:
@@ -141,7 +154,7 @@ def readme_html(readme: ReadMe) -> bytes:
     name = readme.facts.name.strip() or "Untitled session"
     title = f"{name}: read me first"
     return render_page(
-        "readme.html", values | page_values(readme.facts), name=name, title=title, CORRECTIONS=CORRECTIONS
+        "readme.html", values | page_values(readme.facts), name=name, title=title, CORRECTIONS=CORRECTIONS, CHAIN=CHAIN
     )
 
 

@@ -1,4 +1,4 @@
-"""Writing ZIP files: one that appears under its name when it is complete, and one that is made while it is sent.
+"""Writing ZIP files: one on a disk, and one that is made while it is sent.
 
 ZIP64 throughout, so that neither a file nor the whole has a limit that a microscope reaches. No data descriptors in
 what is written to a disk: sizes and checksums stand before each file, which every program of every system can read.
@@ -7,24 +7,21 @@ what is written to a disk: sizes and checksums stand before each file, which eve
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import os
 import stat
 import struct
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
-from diadem.errors import IntegrityError, Refused
+from diadem.errors import IntegrityError
 from diadem.export.names import target_names
+from diadem.export.stage import NOTHING
 from diadem.model.manifest import FileEntry
-from diadem.store.system import flush_folder, long_path, patiently, translated
-from diadem.store.whole import give_name
+from diadem.store.system import long_path, translated
 
 _BLOCK = 4 << 20
 #: Bytes that are read and sent at once.
@@ -36,7 +33,6 @@ _LEVEL = 1
 _PROBES, _PROBE_SIZE, _WORTHWHILE = 3, 64 << 10, 0.2
 #: A ZIP knows the years from 1980 to 2107, its extended timestamp 32 bits of seconds.
 _FIRST, _LAST = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
-_NOTHING = "nothing was exported"
 
 
 class Content(Protocol):
@@ -50,29 +46,26 @@ class Content(Protocol):
         """Exactly the bytes that are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedZip:
-    """A complete ZIP: its bytes and their SHA-256, read back from the disk's file."""
+class ZipFileWriter:
+    """A new ZIP at a path; as a context, it is complete where nothing was raised in it. Errors name it as `called`."""
 
-    bytes: int
-    sha256: str
+    def __init__(self, path: Path, called: Path) -> None:
+        self._path, self._called = path, str(called)
 
-
-class ZipStage:
-    """A ZIP being written beside its place, `target`; no other file gives way to it.
-
-    Raises `Refused` where there is such a file, `StoreError` where nothing can be written.
-    """
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self._draft = target.with_name(f".{target.name}.part")
-        refuse_existing(target)
-        with translated(str(target.parent), _NOTHING):
-            with contextlib.suppress(FileNotFoundError):  # left by a run that was killed: the caller holds the lock
-                os.unlink(long_path(self._draft))
-            self._file = open(long_path(self._draft), "x+b", buffering=1 << 20)  # noqa: SIM115
+    def __enter__(self) -> Self:
+        with translated(self._called, NOTHING):
+            self._file = open(long_path(self._path), "xb", buffering=1 << 20)
         self._zip = zipfile.ZipFile(self._file, "w", allowZip64=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            with translated(self._called, NOTHING):
+                self._zip.close()
+                self._file.close()
+        for end in (self._zip.close, self._file.close):
+            with contextlib.suppress(Exception):  # it may want to write its end on a full disk
+                end()
 
     def add(self, name: str, content: Content, *, mtime_ns: int, read: Callable[[int], None] | None = None) -> None:
         """Write one file, ``/`` between the parts of its name; `read` is told how many bytes each block has."""
@@ -81,7 +74,7 @@ class ZipStage:
         if _is_worth_deflating(content):
             info.compress_type = zipfile.ZIP_DEFLATED
             info._compresslevel = _LEVEL  # type: ignore[attr-defined]  # noqa: SLF001  no public name before 3.13
-        with translated(str(self.target), _NOTHING), self._zip.open(info, "w") as sink:
+        with translated(self._called, NOTHING), self._zip.open(info, "w") as sink:
             for offset in range(0, content.size, _BLOCK):
                 block = content.read_at(offset, min(_BLOCK, content.size - offset))
                 if len(block) != min(_BLOCK, content.size - offset):
@@ -94,48 +87,8 @@ class ZipStage:
         """Note a folder that holds nothing."""
         info = zipfile.ZipInfo(name.rstrip("/") + "/", _FIRST)
         info.external_attr = (stat.S_IFDIR | 0o755) << 16 | 0x10  # 0x10: MS-DOS, directory
-        with translated(str(self.target), _NOTHING):
+        with translated(self._called, NOTHING):
             self._zip.writestr(info, b"")
-
-    def finish(self, read: Callable[[int], None] | None = None) -> FinishedZip:
-        """Write the end, force everything to the disk, and read it back."""
-        with translated(str(self.target), _NOTHING):
-            self._zip.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            size, digest = self._file.tell(), hashlib.sha256()
-            self._file.seek(0)
-            while block := self._file.read(_BLOCK):
-                digest.update(block)
-                if read is not None:
-                    read(len(block))
-            self._file.close()
-        return FinishedZip(size, digest.hexdigest())
-
-    def publish(self) -> None:
-        """Give it its name. Raises `Refused` where another file has taken that."""
-        with translated(str(self.target), _NOTHING):
-            if not give_name(self._draft, self.target):
-                refuse_existing(self.target)
-            with contextlib.suppress(OSError):  # it is there, whatever becomes of the folder's own entry
-                flush_folder(long_path(self.target.parent))
-
-    def discard(self) -> bool:
-        """Remove what was written; False where it has its name already, and stays."""
-        for end in (self._zip.close, self._file.close):
-            with contextlib.suppress(Exception):  # it may want to write its end on a full disk
-                end()
-        there = os.path.lexists(long_path(self._draft))
-        with contextlib.suppress(OSError):
-            patiently(lambda: os.unlink(long_path(self._draft)))
-        return there
-
-
-def refuse_existing(target: Path) -> None:
-    """Raise `Refused` where there is something of this name."""
-    if os.path.lexists(long_path(target)):
-        what = "folder" if target.is_dir() else "file"
-        raise Refused(f"this {what} exists already", where=str(target), next=f"Name another {what}.")
 
 
 def zip_info(name: str, mtime_ns: int) -> zipfile.ZipInfo:

@@ -24,6 +24,7 @@ from diadem.errors import NotFound, PackageError, Refused
 from diadem.export.pages import README
 from diadem.model.manifest import INDEX_PATH
 from diadem.model.names import unsafe
+from diadem.model.plain_text import one_line
 from diadem.model.ports import Bundle, Listing, RangeReader
 from diadem.model.reopenable import Reopenable
 from diadem.package.tags import BAG_INFO, BAGIT
@@ -110,14 +111,15 @@ class Directory:
             infos = self._entries()
         except (*UNREADABLE, tarfile.TarError, OverflowError, IndexError, MemoryError) as error:  # sizes of a header
             raise _broken(path, str(error)) from error
-        if not all(info.filename for info in infos):
-            raise _broken(path, "a file in it has no name")
+        every, infos = infos, [info for info in infos if info.filename.strip("/")]
         if len(infos) > _MOST:
             raise _broken(path, f"it names more than {_MOST:,} files, and no more are read")
         self.top = _common_folder([info.filename for info in infos if not info.is_dir()])
         self.roots = sorted({one.filename[: -len(BAGIT)] for one in infos if _is_root(one.filename, self.top)})
         if self.top in self.roots:  # what lies in it is its own, even where it looks like a bag
             self.roots = [self.top]
+        if self.roots and len(infos) < len(every):
+            raise _nameless(path, every)
         self.infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos if self.roots else ():
             name = info.filename
@@ -197,6 +199,8 @@ class Directory:
                     while data and out.tell() <= claimed:
                         out.write(engine.decompress(data, _BLOCK))
                         data = engine.unconsumed_tail
+                if out.tell() < claimed:  # the last block was full, and the engine held back the rest of a match
+                    out.write(engine.flush())
             except zlib.error as error:
                 raise _broken(self.path, f"'{name}' cannot be unpacked: {error}") from error
             if out.tell() != claimed:
@@ -226,6 +230,17 @@ def _broken(path: Path, why: str) -> BrokenZip:
 
 def _hostile(path: Path, name: str, why: str) -> PackageError:
     return PackageError(why, where=f"{path}: {name[:200]}", next="Do not trust it; tell its sender.")
+
+
+def _nameless(path: Path, infos: Sequence[zipfile.ZipInfo]) -> PackageError:
+    """What is wrong with a list of members of which one has no name: its place in it is all that it can be told by."""
+    number = next(number for number, info in enumerate(infos) if not info.filename.strip("/"))
+    after = f", after '{one_line(infos[number - 1].filename, 200)}'," if number else ""
+    return PackageError(
+        f"this {'TAR' if is_tar(path) else 'ZIP'} is malformed: member {number + 1} of {len(infos)}{after} has no name",
+        where=str(path),
+        next="Ask its sender for another. Or unpack it, and import the folder: diadem import FOLDER",
+    )
 
 
 class ZipMember(RangeReader):

@@ -41,7 +41,8 @@ class ExportedPackage:
     record : Record
         The record as it holds now: the owner's amendments in place of what was sealed.
     facts : PackageFacts
-        The same in plain words, with previews; title, people, licence, days.
+        The same in plain words, with previews; title, people, licence; the first and last day, as `search` and `show`
+        have them.
     datasets : sequence of Dataset
         What is exported of it: all that this version understands, or the one that was asked for.
     files : sequence of FileEntry
@@ -60,6 +61,11 @@ class ExportedPackage:
         Open doubts: of its data, and of what they were made from.
     derivations : sequence of Derivation
         What it was made from, and by whom.
+    samples : sequence of mapping
+        What the node knows of the samples that the record names; none without a node. Each has ``id``, ``identifier``,
+        and ``called``, the names by which the record means it; as far as they are known ``name``, ``identifiers``
+        (``{"igsn": …}``), ``names`` (of other labs: ``name``, ``lab``), ``parents`` (``id``, ``identifier``, ``name``,
+        ``identifiers``, ``how``), ``composition``, ``elements`` and ``preparation`` (``step``, ``date``).
     bag : callable
         ``bag()`` goes through every file of the package as it was sealed, those that prove it first: its path in the
         bag, and its proven bytes, piece by piece, to be taken before the next. Written as they are, they are the
@@ -78,6 +84,7 @@ class ExportedPackage:
     corrections: Sequence[Corrected] = ()
     cautions: Sequence[Caution] = ()
     derivations: Sequence[Derivation] = ()
+    samples: Sequence[Mapping[str, Any]] = ()
     bag: Callable[[], Iterator[tuple[str, Iterator[bytes]]]] = _no_bag
 
 
@@ -131,10 +138,10 @@ class ExportTarget:
     url : str
         The service's address, as the user wrote it; "" for a file or folder.
     notes : mapping of str to object
-        What the exporter noted of the same packages and the same service before, when it was interrupted; JSON.
+        What the exporter noted of the same packages and the same service before; JSON.
     note : callable
-        ``note(mapping)`` keeps notes for the next attempt, in place of those before; on the disk when it returns. They
-        are removed when the exporter has returned.
+        ``note(mapping)`` keeps notes for the next time, whether this one is interrupted or not, in place of those
+        before; on the disk when it returns. Nothing is kept of an exporter that returned and whose notes are empty.
     leave : callable
         ``leave(where, identifiers)`` states that the packages leave for a place with these identifiers (``doi:…``).
         An exporter to a service calls it before the first byte leaves, and again if it learns more; a store holds the

@@ -421,7 +421,8 @@ class ExporterOffer:
         Of the file's name: ``.eln``. "" for others.
     options : mapping of str to mapping
         JSON Schema of each option by its name, an identifier; with ``description``, which is shown, and ``default``,
-        which the function is given where the user says nothing; an option without is left out then.
+        which the function is given where the user says nothing; an option without is left out then. Of formats
+        ``date`` counts, and ``moment``: a day, or a time of it in ISO 8601.
     """
 
     name: str
@@ -430,7 +431,7 @@ class ExporterOffer:
     takes: Sequence[str] = ("package",)
     writes: str = "file"
     suffix: str = ""
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""

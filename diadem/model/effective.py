@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, overload
 
 from diadem.model.amendments import Amendment, Change, Corrections, Decision, Stated
+from diadem.model.plain_text import date_text
+from diadem.model.quantities import quantity_text
 from diadem.model.record import Dataset, Datasets, Record
 from diadem.terms.fields import all_fields
 
@@ -19,6 +21,9 @@ from diadem.terms.fields import all_fields
 TITLE: Final = "session.title"
 DATES: Final = ("session.date", "session.end_date")
 OF_SESSION: Final = frozenset({TITLE, *DATES})
+#: What people call those.
+_OF_SESSION: Final = {TITLE: "Title", DATES[0]: "First day", DATES[1]: "Last day"}
+_DAY: Final = "sample.preparation_date"
 #: Who makes assertions of amendments: the form of the statement, whatever program has read it.
 _BY: Final = {"plugin": "amendment", "version": "1", "rule": "amendment/v1"}
 
@@ -41,8 +46,8 @@ def effective_record(record: Record, corrections: Corrections) -> Record:
         if chosen is not None and (place := _head(field)):
             section, name = place
             head[section].pop(name, None)
-            if chosen.change.value is not None:
-                head[section][name] = chosen.change.value
+            if (value := chosen.change.value) is not None:  # of a time the head of a record has the day
+                head[section][name] = str(value)[:10] if field == _DAY else value
     amended = Datasets(_Amended(record.datasets, corrections))
     return replace(
         record, datasets=amended, session=head["session"], sample=head["sample"], instrument=head["instrument"]
@@ -136,6 +141,36 @@ class Corrected:
     amendment: Amendment
     sealed: tuple[tuple[Any, str], ...]
     path: str = ""
+
+    @property
+    def what(self) -> str:
+        """The field as people call it, and of which file: ``Sample of scan.dm4``."""
+        key = self.change.field
+        field = all_fields().get(key)
+        label = field.label if field else _OF_SESSION.get(key, key)
+        return f"{label} of {self.path}" if self.path else label
+
+    @property
+    def was(self) -> str:
+        """What was sealed; "" for nothing."""
+        stated = [quantity_text(value, unit) for value, unit in self.sealed if value is not None]
+        return "; ".join([*stated[:3], *("…" for _ in stated[3:4])])
+
+    @property
+    def now(self) -> str:
+        """What holds; "" where it was withdrawn."""
+        return "" if self.change.value is None else quantity_text(self.change.value, self.change.unit)
+
+    @property
+    def who(self) -> str:
+        """Who says so, when, and why."""
+        said = self.amendment
+        return f"{said.by} on {date_text(said.time[:10])}{f': {said.reason}' if said.reason else ''}"
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one."""
+        return f"{self.what} is {self.now or 'not stated'}, was {self.was or 'not stated'} ({self.who})"
 
 
 def corrected(record: Record, corrections: Corrections) -> list[Corrected]:

@@ -338,6 +338,17 @@ class AllowedTransfer:
         "direct (straight to the receiver's node), hub (over a node that relays) or auto (the first that works).",
         "direct",
     )
+    custody: bool = _key(
+        "Whether who had the package until now is told with it, which names people: true or false.",
+        False,
+        type="boolean",
+        default=True,
+    )
+
+    def fits(self, sender: str, owner: str, to: str) -> bool:
+        """Whether it is about a package of this owner that somebody sends to somebody; all are addresses."""
+        who = self.who == "*" or (self.who == "owner" and sender == owner) or self.who == sender.partition("@")[0]
+        return who and self.to in ("*", to, f"*@{to.rpartition('@')[2]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,11 +374,16 @@ A group that moves behind a hub changes this one line.""",
         note="""\
 Who may send packages away, to whom, and by which route. The first entry that fits decides;
 where none fits, nothing is sent. who: "owner" (of the package), "*" (every user here) or a
-user's name. to: "marie@nmi", "*@nmi" or "*". route: "direct", "hub" or "auto" (as above).""",
+user's name. to: "marie@nmi", "*@nmi" or "*". route: "direct", "hub" or "auto" (as above).
+custody = false: they are not told who had the package until now.""",
         type="array",
         items={"$ref": "#/$defs/allowed"},
         default=[{"who": "owner", "to": "*", "route": "auto"}],
     )
+
+    def permission(self, sender: str, owner: str, to: str) -> AllowedTransfer | None:
+        """The entry that decides whether somebody may send a package of an owner to somebody; all are addresses."""
+        return next((entry for entry in self.allow if entry.fits(sender, owner, to)), None)
 
 
 @dataclass(frozen=True, slots=True)

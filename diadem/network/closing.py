@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from diadem.custody import statements
+from diadem.custody.chain import load
 from diadem.custody.corrections import CorrectionSheet
-from diadem.errors import IntegrityError, Refused
+from diadem.errors import DiademError, IntegrityError, Refused
+from diadem.model.canonical import encode
+from diadem.model.manifest import PackageId
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.model.transfers import Counts, State, Transfer, new_id
 from diadem.network.desk import Desk, outgoing
 from diadem.network.evidence import own_chain
-from diadem.network.messages import CLOSURE, MAX_CORRECTIONS, RECEIPT, Message
+from diadem.network.limits import MAX_MESSAGE
+from diadem.network.messages import CLOSURE, MAX_CHAINS, MAX_CORRECTIONS, MAX_CUSTODY, RECEIPT, Message
 from diadem.network.relay_book import relay_book
+from diadem.node.custody_chains import enclosed_chains
 from diadem.node.quality.amend import brought, came_from, sheet_of
+from diadem.node.take.chains_beside import keep_chain
 
 
 def say_received(
@@ -95,12 +103,12 @@ def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str
     return desk.book.step(transfer.id, State.CLOSED, desk.now, statement=said, closure=said)
 
 
-def closure_message(desk: Desk, transfer: Transfer) -> Message:
-    """The message that a transfer is closed."""
+def closure_message(desk: Desk, transfer: Transfer, *, name: str = "", seen: str = "") -> Message:
+    """The message that a transfer is closed, by the id `name` or a new one; see `with_custody`."""
     theirs, ours = desk.book.checkpoints(transfer.peer)
-    chain = own_chain(desk.context, transfer.id, seen=ours)
+    chain = own_chain(desk.context, transfer.id, seen=seen or ours)
     about = {**({"seen": theirs} if theirs else {}), **corrections_now(desk, transfer.package)}
-    return Message(new_id(), CLOSURE, transfer.id, desk.node, transfer.peer, time_text(desk.now), chain, about)
+    return Message(name or new_id(), CLOSURE, transfer.id, desk.node, transfer.peer, time_text(desk.now), chain, about)
 
 
 def corrections_of(desk: Desk, package: str) -> dict[str, str]:
@@ -132,6 +140,41 @@ def corrections_now(desk: Desk, package: str) -> dict[str, str]:
         return {}
 
 
+def tells_custody(desk: Desk, transfer: Transfer) -> bool:
+    """Whether the policy lets the other node of a transfer know who had the package until now.
+
+    Under the name that it had when the transfer began, and under that of now; not where nobody can read the policy.
+    """
+    catalogue, user = desk.context.catalogue, transfer.recipient.rpartition("@")[0]
+    owner = catalogue.get(transfer.package).owner if catalogue.has(transfer.package) else ""
+    names = (transfer.recipient, f"{user}@{desk.peer_name(transfer.peer)}")
+    with suppress(DiademError):
+        rules = desk.context.policy.transfer
+        found = [rules.permission(transfer.sender, owner, name) for name in names]
+        return all(permission is not None and permission.custody for permission in found)
+    return False
+
+
+def custody_of(desk: Desk, transfer: Transfer, *, room: int) -> list[str]:
+    """The chains of a package that go with its closure, in so many bytes of it: this node's own, and those that came.
+
+    None for a node whose receipt does not ask for them, such as one of an earlier version, which would refuse the
+    closure; and none where the policy leaves them out.
+    """
+    kept = desk.shelf.get(transfer.id, transfer.peer)
+    said = [one.entry.statement for one in load(transfer.peer, kept).statements if one.entry] if kept else []
+    if not any(one.kind == RECEIPT and one.predicate.get("custody") is True for one in said):
+        return []
+    found: list[str] = []
+    packages = [PackageId(transfer.package)] if tells_custody(desk, transfer) else []
+    for chain in enclosed_chains(desk.context, packages, most=room):
+        size = len(encode(text := chain.decode("utf-8"), where="custody")) + 1
+        if size <= room and len(found) < MAX_CHAINS:
+            found.append(text)
+            room -= size
+    return found
+
+
 def brought_with(desk: Desk, transfer: Transfer, about: Mapping[str, object]) -> list[Draft]:
     """The statement of the corrections that a message brought; none where there is nothing new.
 
@@ -151,3 +194,20 @@ def brought_with(desk: Desk, transfer: Transfer, about: Mapping[str, object]) ->
     before = came_from(desk.context, transfer.package) in ("", sheet.node)
     said = brought(desk.context, transfer.package, sheet, names, before=before)
     return [said] if said is not None else []
+
+
+def with_custody(desk: Desk, closure: Mapping[str, Any]) -> dict[str, Any]:
+    """A closure as it goes: with the custody of its package, which no answer that is kept holds a second time."""
+    room = min(MAX_CUSTODY, MAX_MESSAGE - len(encode(closure, where="message")) - len(',"custody":[]'))
+    chains: list[str] = []
+    with suppress(DiademError, OSError):  # what cannot be read, or is known no more: it is answered all the same
+        chains = custody_of(desk, desk.book.get(str(closure["transfer"])), room=room)
+    return {**closure, "about": {**closure["about"], "custody": chains}} if chains else dict(closure)
+
+
+def custody_came(desk: Desk, transfer: Transfer, about: Mapping[str, Any]) -> list[str]:
+    """Keep the custody that a closure brought, as what lies beside a package in a ZIP; why some of it is not kept."""
+    package = PackageId(transfer.package)
+    known = {package: came_from(desk.context, transfer.package) != transfer.peer}
+    said = [keep_chain(desk.context, chain.encode("utf-8"), known) for chain in about.get("custody", ())]
+    return [why for why in said if why]

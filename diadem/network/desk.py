@@ -16,10 +16,10 @@ from diadem.model.peers import Peer, PeerState
 from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer, new_id
 from diadem.network.book import TransferBook
-from diadem.network.book_file import FOLDER, network_book
-from diadem.network.evidence import ChainShelf
+from diadem.network.book_file import network_book
 from diadem.network.link import Link
 from diadem.network.outbox import Outbox, Outgoing, outbox_of
+from diadem.node.chain_shelf import ChainShelf
 from diadem.node.context import Context
 from diadem.node.peers.book import peer_book
 from diadem.trust.keys import PublicKey
@@ -52,7 +52,7 @@ class Desk:
     @classmethod
     def open(cls, context: Context) -> Self:
         """The desk of a node."""
-        return cls(context, TransferBook(network_book(context)), ChainShelf(context.folder / FOLDER / "chains"))
+        return cls(context, TransferBook(network_book(context)), ChainShelf(context.folder))
 
     def close(self) -> None:
         """What it uses is closed with the node."""

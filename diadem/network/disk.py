@@ -16,8 +16,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
@@ -291,6 +291,11 @@ class Imported(Display):
         Their ids.
     here : sequence of str
         Ids of those that a dry run found to be in a store of this node already.
+    brought : mapping of str to int
+        How many ``corrections``, ``judgements``, and ``doubts`` about sources came with it that were not all here.
+    behind : sequence of (str, str)
+        People to whom a package of it was sent from here before, and who were not sent corrections or
+        assessments that came since; each with the command that does it.
     """
 
     offered: Transfer | None
@@ -298,6 +303,8 @@ class Imported(Display):
     packages: Sequence[Archived] = ()
     found: Sequence[str] = ()
     here: Sequence[str] = ()
+    brought: Mapping[str, int] = field(default_factory=dict)
+    behind: Sequence[tuple[str, str]] = ()
 
     @property
     def transfer(self) -> Transfer:
@@ -307,13 +314,15 @@ class Imported(Display):
         return self.offered
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object: ``transfer``, ``done``, ``packages``, ``found``, ``here``."""
+        """A JSON object: ``transfer``, ``done``, ``packages``, ``found``, ``here``, ``brought``, ``behind``."""
         return {
             "transfer": None if self.offered is None else self.offered.to_dict(),
             "done": self.done,
             "packages": [one.to_dict() for one in self.packages],
             "found": list(self.found),
             "here": list(self.here),
+            "brought": dict(self.brought),
+            "behind": [{"to": to, "next": command} for to, command in self.behind],
         }
 
 

@@ -1,16 +1,9 @@
-"""What two nodes prove to each other about a transfer: chains of ``transfer:<id>``, kept, compared, and held together.
-
-::
-
-    <node>/network/chains/<transfer>/<node id>.json     the newest chain of the other side
-    <node>/network/network.sqlite                       the newest checkpoint of each peer's log
-"""
+"""What two nodes prove to each other about a transfer: chains of ``transfer:<id>``, compared, and held together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.custody.log_entry import Entry
@@ -19,9 +12,6 @@ from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peers import Unproven
 from diadem.model.statements import Subject
 from diadem.node.context import Context
-from diadem.node.mirrors import MIRRORED
-from diadem.store.system import translated
-from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
     from diadem.custody.report import CustodyReport
@@ -189,38 +179,3 @@ def _require_sound(report: CustodyReport, seen: str) -> None:
         )
     if seen and any(step.kind is None and step.verdict is not Verdict.PROVED for step in report.steps if not step.file):
         raise Unproven("the chain does not show that the other node's log still begins as it did", seen)
-
-
-class ChainShelf:
-    """The chains of other nodes that are kept, one a transfer and node.
-
-    Parameters
-    ----------
-    folder : Path
-        ``<node>/network/chains``.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def get(self, transfer: str, node: str) -> bytes | None:
-        """The chain that was kept, or None. Raises `StoreError` where the disk does not give it."""
-        path = self._path(transfer, node)
-        with translated(str(path), "the message waits"):
-            try:
-                return path.read_bytes()
-            except FileNotFoundError:
-                return None
-
-    def keep(self, transfer: str, node: str, chain: str) -> None:
-        """Keep a chain in the place of the one before, which it was compared with. Raises `StoreError`."""
-        path = self._path(transfer, node)
-        with translated(str(path), "the message waits"):
-            for folder in (self._folder, path.parent):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            (self._folder / MIRRORED).unlink(missing_ok=True)  # the stores do not have it yet
-            write_whole(path, chain.encode("utf-8"), mode=0o600)
-            (self._folder / MIRRORED).unlink(missing_ok=True)
-
-    def _path(self, transfer: str, node: str) -> Path:
-        return self._folder / transfer / f"{node}.json"

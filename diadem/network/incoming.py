@@ -17,10 +17,11 @@ from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
 from diadem.network import messages
 from diadem.network.accepting import accept_offer, require_allowed
-from diadem.network.closing import brought_with, close_received, closure_message
+from diadem.network.closing import brought_with, close_received, closure_message, custody_came, with_custody
 from diadem.network.desk import Desk
 from diadem.network.evidence import Contradicted, Evidence, Proven, is_own_checkpoint, weigh
-from diadem.network.messages import Message
+from diadem.network.limits import MAX_ANSWER
+from diadem.network.messages import MAX_ERROR, Message
 from diadem.network.outbox import Outgoing
 from diadem.network.relay.requesting import know_relay, take_wanted
 from diadem.network.relay_book import relay_book
@@ -68,7 +69,7 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
     if message.sender != node or message.recipient != desk.node:
         raise Refused("the message is not from the node that sent it, or not for this one", next=_DISTRUST)
     if (known := desk.book.answered(message.id, node)) is not None:
-        return known
+        return _told(desk, known)
     try:
         with desk.turn(message.transfer):
             answer = _ANSWERS[message.kind](desk, peer, message)
@@ -85,7 +86,15 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
     written = _written(answer)
     if message.kind != messages.PROGRESS:  # it changes nothing to hear that again, and there is a lot of it
         desk.book.answer(message.id, node, written, desk.now)
-    return written
+    return _told(desk, written)
+
+
+def _told(desk: Desk, answer: bytes) -> bytes:
+    """An answer that is kept, as it goes: a closure in it with the custody of the package as it is now."""
+    found = canonical.decode(answer, where="answer", limit=MAX_ANSWER)
+    if "messages" not in found:
+        return answer
+    return _written({**found, "messages": [with_custody(desk, closure) for closure in found["messages"]]})
 
 
 def _written(answer: Answer) -> bytes:
@@ -104,7 +113,7 @@ def _weighed(desk: Desk, peer: Peer, message: Message) -> Evidence:
     seen = str(message.about.get("seen", ""))
     ours = seen if seen and is_own_checkpoint(desk.context, seen) else ""
     if desk.book.find(message.transfer) is not None:  # an offer that is refused takes no room here
-        desk.shelf.keep(message.transfer, peer.id, message.chain)
+        desk.shelf.keep(message.transfer, peer.id, message.chain.encode())
     desk.book.see(peer.id, theirs=evidence.checkpoint, ours=ours)
     return evidence
 
@@ -187,7 +196,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
     )
     about = {name: value for name, value in message.about.items() if name != "seen"}
     brought_with(desk, transfer, about)  # what does not hold is refused before a byte moves
-    desk.shelf.keep(message.transfer, peer.id, message.chain)
+    desk.shelf.keep(message.transfer, peer.id, message.chain.encode())
     desk.book.add(transfer, TransferEvent(State.OFFERED, time_text(desk.now), offer.id), about=about)
     peer_book(desk.context).seen_confirmed(peer.id)  # else it could not offer anything
     return _state(_accepted_by_rule(desk, transfer, record))
@@ -228,7 +237,9 @@ def _closed(desk: Desk, peer: Peer, message: Message) -> Answer:
     if transfer.state is State.RECEIVED:
         if said := brought_with(desk, transfer, message.about):  # what was corrected while it travelled
             desk.context.say(said)
-        transfer = desk.book.step(transfer.id, State.CLOSED, desk.now, statement=closure.id, closure=closure.id)
+        told = "; ".join(f"custody not taken over: {why}" for why in custody_came(desk, transfer, message.about))
+        words, at = one_line(told, MAX_ERROR), desk.now
+        transfer = desk.book.step(transfer.id, State.CLOSED, at, statement=closure.id, words=words, closure=closure.id)
     return _state(transfer)
 
 

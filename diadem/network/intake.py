@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from diadem.model.manifest import DIGEST_SIZE, leaf_count
+from diadem.model.manifest import DIGEST_SIZE, FileEntry, leaf_count
 from diadem.network.arrival import Arrival
 from diadem.network.limits import PORTION
 from diadem.network.memory import TRANSFERS, Memory
@@ -161,8 +161,8 @@ class Follower:
     def lend(self, number: int, leaf: int, data: memoryview, held: list[bytearray]) -> _Lent | None:
         """Have leaves of a file hashed in the buffer held, which is exchanged for another; None where it is not.
 
-        They are proven, and hashed once they are `written`. What comes too early is not taken. Where the hashing of the
-        file is behind, it is waited for, a little: the end would wait for it, and to read them again costs more.
+        They are proven, and hashed once they are on the disk. What comes too early is not taken. Where the hashing of
+        the file is behind, it is waited for, a little: the end would wait for it, and to read them again costs more.
         """
         marks, first = self._arrival.marks, self._arrival.manifest.entries[number].first_leaf
         ahead = _AHEAD // self._arrival.leaves.size
@@ -259,7 +259,7 @@ class Follower:
             with self._lock:
                 digest = self._digests.setdefault(number, _Digest())
             while digest.leaf < count:
-                if self._stopped.is_set() or not (self._hash(digest) or self._hash_again(number, digest)):
+                if self._stopped.is_set() or not (self._hash(entry, digest) or self._hash_again(number, digest)):
                     return
             right = digest.sha256.hexdigest() == entry.sha256
             with self._lock:
@@ -272,16 +272,20 @@ class Follower:
                 if not right and digest.memory:
                     self._digests[number] = _Digest(lendable=False)
 
-    def _hash(self, digest: _Digest) -> bool:
-        """Hash the next leaves where they are in memory, and written; whether they are."""
+    def _hash(self, entry: FileEntry, digest: _Digest) -> bool:
+        """Hash the next leaves where they are in memory, and on the disk too; whether they are."""
         with self._lock:
             lent = digest.waiting.get(digest.leaf)
-        if lent is None or not lent.written:
+        if lent is None:
+            return False
+        end = digest.leaf + leaf_count(len(lent.data), self._arrival.leaves.size)
+        # not whether who lent them is back: the disk may be flushed after they were marked
+        if 0 in self._arrival.marks.proven[entry.first_leaf + digest.leaf : entry.first_leaf + end]:
             return False
         digest.sha256.update(lent.data)
         digest.memory = True
         with self._lock:
-            self._pass(digest, digest.leaf + leaf_count(len(lent.data), self._arrival.leaves.size))
+            self._pass(digest, end)
         return True
 
     def _hash_again(self, number: int, digest: _Digest) -> bool:

@@ -9,11 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, DocumentError
 from diadem.model.transfers import LOCAL, MOVING
 from diadem.network.desk import Desk, desk_of
 from diadem.network.errands import Errands
@@ -22,6 +23,7 @@ from diadem.network.hub.hub import hub_of
 from diadem.network.mail.delivery import deliver_all, introduce_all
 from diadem.network.mail.pickup import collect, pick_up
 from diadem.network.notes_told import tell_notes
+from diadem.network.open_ends import tell_verbs
 from diadem.network.peer_verbs import PeerVerbs
 from diadem.network.pull import FetchOptions
 from diadem.network.relay.carriers import clear, to_clear
@@ -34,6 +36,7 @@ from diadem.node.context import Context
 from diadem.node.mirrors import mirror
 from diadem.node.peers.book import peer_book
 from diadem.node.peers.notes import own_hubs
+from diadem.node.tell.verbs import EVERY
 
 #: Below the listener's, whose lines go to standard error.
 _LOG: Final = logging.getLogger("diadem.network.http.jobs")
@@ -241,6 +244,7 @@ def jobs(context: Context) -> list[Job]:
         Job("notes", partial(_notes, context), every=60.0),
         Job("mirrors", partial(_mirrors, context), every=60.0),
         Job("datasets", partial(_datasets, context)),
+        Job("tell", partial(_tell, context), every=EVERY),
         *hub,
     ]
 
@@ -268,6 +272,13 @@ def _mirrors(context: Context, _: threading.Event) -> bool:
 def _datasets(context: Context, _: threading.Event) -> bool:
     """Of what was pushed here, or was left by a process that was killed."""
     context.follower.enter_owed()
+    return False
+
+
+def _tell(context: Context, _: threading.Event) -> bool:
+    with suppress(DocumentError):  # somebody is editing settings or policy: what was known stays known
+        context.refresh()
+    tell_verbs(context).now()
     return False
 
 

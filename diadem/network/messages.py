@@ -29,6 +29,9 @@ MAX_PREVIEW_BYTES: Final = 64 << 10
 MAX_RECORD_BYTES: Final = 64 << 10
 #: Bytes of a sheet of corrections: some 500 of them.
 MAX_CORRECTIONS: Final = 1 << 20
+#: Bytes, as they stand in a message, of all chains of custody that it brings; and how many these are.
+MAX_CUSTODY: Final = 512 << 10
+MAX_CHAINS: Final = 100
 #: Letters of what went wrong.
 MAX_ERROR: Final = 1000
 
@@ -138,9 +141,10 @@ class Offered(About, frozen=True):
 
 
 class Closed(About, frozen=True):
-    """What a closure brings with it."""
+    """What a closure brings with it; the custody of the package, chains that prove themselves, to who asked for it."""
 
     corrections: _Corrections = ""
+    custody: Annotated[tuple[str, ...], Meta(max_length=MAX_CHAINS)] = ()
 
 
 class Progress(About, frozen=True):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from diadem.network.rules import RuleVerbs
     from diadem.network.transfer_verbs import TransferVerbs
     from diadem.node.context import Context
+    from diadem.node.tell.verbs import TellVerbs
 
 StrPath = str | os.PathLike[str]
 
@@ -50,6 +51,13 @@ class NetworkVerbs:
         from diadem.network.rules import RuleVerbs
 
         return RuleVerbs(self.context)
+
+    @property
+    def tell(self) -> TellVerbs:
+        """Who is told what changes, by mail and otherwise: iterate over them, `add`, `ls`, `rm`, `test`, `now`."""
+        from diadem.network.open_ends import tell_verbs
+
+        return tell_verbs(self.context)
 
     def hub(self) -> HubStatus | None:
         """What waits here for others if this node is a hub; None if it is not and never was."""
@@ -264,10 +272,13 @@ class NetworkVerbs:
         IntegrityError
             The disk is damaged or was altered. What is sound is kept; nothing was stored.
         """
+        from diadem.custody.log_entry import place_of
         from diadem.export.zip_bag import packages_below, packages_in
         from diadem.network.desk import desk_of
         from diadem.network.disk import HEADER, import_disk, import_packages
         from diadem.network.rounds import tell, then_entered
+        from diadem.network.sent_on import behind
+        from diadem.node.quality.amend import brought_since
 
         path = Path(folder).absolute()
         on_disk = (path / HEADER).exists()
@@ -276,8 +287,8 @@ class NetworkVerbs:
             raise NotFound(
                 "there is no complete package in this file",
                 where=str(path),
-                next=f"What it is: diadem verify {quoted(path)}   (If it is compressed otherwise: unpack it, import "
-                "the folder.)",
+                next=f"What is wrong with a ZIP of a package: diadem verify {quoted(path)}   (What is compressed "
+                f"otherwise: unpack it, import the folder.) Any other file: diadem archive {quoted(path)}",
             )
         if path.is_dir() and not packages and not on_disk:
             packages = packages_below(path)
@@ -289,12 +300,18 @@ class NetworkVerbs:
                 where=str(path),
                 next="Name the folder that export made; or the ZIP, TAR or folder of a package, or its parent.",
             )
+        desk, ledger = desk_of(self.context), self.context.ledger
+        place = place_of(ledger.epoch, ledger.size)
         if packages:
-            return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
-        desk = desk_of(self.context)
+            done = import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
+            came = brought_since(self.context, done.found, place)
+            return replace(done, brought=came, behind=[lack for one in done.found for lack in behind(desk, one)])
         with then_entered(desk, listener):
             done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
-            return replace(done, offered=tell(desk, done.transfer))
+            done = replace(done, offered=tell(desk, done.transfer))
+            package = done.transfer.package
+            came = brought_since(self.context, [package], place)
+            return replace(done, brought=came, behind=behind(desk, package))
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
         """Decline an offer; the sender sees the reason.

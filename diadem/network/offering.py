@@ -17,7 +17,7 @@ from diadem.model import canonical
 from diadem.model.carriers import via
 from diadem.model.manifest import PackageId
 from diadem.model.plain_text import one_line
-from diadem.model.policy import AllowedTransfer, Policy
+from diadem.model.policy import Policy
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
@@ -274,7 +274,7 @@ def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str)
     """
     if wished not in _ROUTES and not via(wished):
         raise UsageError(f"'{wished}' is not a route", next="Use auto, direct, hub, or via: and a carrier's name.")
-    rule = next((rule for rule in policy.transfer.allow if _fits(rule, sender, owner, to)), None)
+    rule = policy.transfer.permission(sender, owner, to)
     advice = "See [transfer] and [[transfer.allow]] in policy.toml."
     if rule is None:
         raise Refused(f"the policy does not let {sender} send this package to {to}", next=advice)
@@ -282,11 +282,6 @@ def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str)
     if named not in ("auto", wished) and wished != "auto":
         raise Refused(f"the policy allows only the route '{named}' to {to}", next=advice)
     return named if wished == "auto" else wished
-
-
-def _fits(rule: AllowedTransfer, sender: str, owner: str, to: str) -> bool:
-    who = rule.who == "*" or (rule.who == "owner" and sender == owner) or rule.who == sender.partition("@")[0]
-    return who and rule.to in ("*", to, f"*@{to.rpartition('@')[2]}")
 
 
 def package_bytes(package: Package) -> int:

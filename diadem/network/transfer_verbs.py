@@ -33,6 +33,11 @@ class TransferDetails(Display):
         Kinds of messages that the other side does not have yet, and why.
     way : str
         By which route the bytes go, and why, in one sentence.
+    behind : sequence of (str, str)
+        Of a package that came here: people to whom it was sent from here before, and who were not sent
+        corrections or assessments that came since; each with the command that does it.
+    custody : bool
+        Of a package that is on its way to another node: whether that one is told who had it until now.
     """
 
     transfer: Transfer
@@ -40,6 +45,8 @@ class TransferDetails(Display):
     peer_name: str
     unsent: Sequence[str]
     way: str = ""
+    behind: Sequence[tuple[str, str]] = ()
+    custody: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: the transfer's members, and the others."""
@@ -49,6 +56,8 @@ class TransferDetails(Display):
             "peer_name": self.peer_name,
             "unsent": list(self.unsent),
             "way": self.way,
+            "behind": [{"to": to, "next": command} for to, command in self.behind],
+            "custody": self.custody,
         }
 
 
@@ -111,9 +120,11 @@ class TransferVerbs(DisplayList):
 
     def show(self, transfer: str) -> TransferDetails:
         """Show a transfer with all its steps. Raises `NotFound`."""
+        from diadem.network.closing import tells_custody
         from diadem.network.receiving import go_on
         from diadem.network.rounds import fetches
         from diadem.network.routing import way_of
+        from diadem.network.sent_on import behind
 
         found = self.desk.refreshed(self.desk.book.get(transfer))
         if found.direction == IN and found.state in MOVING and not found.next and fetches(self.desk, found):
@@ -124,7 +135,10 @@ class TransferVerbs(DisplayList):
             if message.transfer == found.id
         ]
         events, name = self.desk.book.events(found.id), self.desk.peer_name(found.peer)
-        return TransferDetails(self._seen(found), events, name, unsent, way_of(self.desk, found))
+        lack = behind(self.desk, found.package) if found.direction == IN else []
+        goes = found.direction == OUT and found.peer != self.desk.node and found.state not in OVER
+        told = goes and tells_custody(self.desk, found)
+        return TransferDetails(self._seen(found), events, name, unsent, way_of(self.desk, found), lack, told)
 
     def inbox(self) -> list[Offer]:
         """List the offers to the current user that wait for an answer, newest first."""

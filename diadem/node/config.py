@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final, TypeVar
@@ -160,6 +160,47 @@ class CarrierSettings(_Row):
 
 
 @dataclass(frozen=True, slots=True)
+class TellSettings(_Row):
+    """Who is told what changes: a table ``[[tell]]``. Passwords are never in it, for every store has a copy of it.
+
+    Attributes
+    ----------
+    name : str
+        What it is called here.
+    url : str
+        A mail server, ``smtp://mail.example.org:587`` (STARTTLS) or ``smtps://…`` (TLS from the beginning); a web
+        address that takes JSON, ``https://…``; or a file for Prometheus, ``/var/lib/node_exporter/diadem.prom``.
+    to : sequence of str
+        Addresses of a mail.
+    sender : str
+        From whom a mail is; "" for `login` where that is an address, else for the first of `to`.
+    login : str
+        Who logs in at the mail server; "" for nobody.
+    signed : bool
+        Whether what is sent to a web address is signed with a secret that both know.
+    plain : bool
+        Without TLS: a mail server on this machine, or in a net that is trusted.
+    about : sequence of str
+        Of `TOPICS`; empty for all.
+    """
+
+    name: str
+    url: str
+    to: Sequence[str] = ()
+    sender: str = ""
+    login: str = ""
+    signed: bool = False
+    plain: bool = False
+    about: Sequence[str] = ()
+
+    @property
+    def kind(self) -> str:
+        """What is done: ``mail``, ``webhook`` or ``file``."""
+        scheme = self.url.partition("://")[0].lower() if "://" in self.url else ""
+        return {"smtp": "mail", "smtps": "mail", "http": "webhook", "https": "webhook"}.get(scheme, "file")
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
     """Everything in `node.toml`."""
 
@@ -185,6 +226,9 @@ class NodeSettings:
     watched: Sequence[WatchSettings] = ()
     server: ServerSettings = ServerSettings()
     carriers: Sequence[CarrierSettings] = ()
+    tell: Sequence[TellSettings] = ()
+    #: What is wrong with other tables ``[[tell]]``: it stops nothing but telling, and they are left as they stand.
+    tell_faults: Sequence[DocumentError] = ()
 
     @property
     def short_id(self) -> str:
@@ -292,12 +336,16 @@ def parse_settings(text: str, *, where: str) -> NodeSettings:
     found = str(document.get("format", ""))
     if found.startswith("diadem-node/") and found != FORMAT:
         raise Refused(f"{FILE} is of format '{found}', not {FORMAT}", where=where, next="Update DIADEM.")
-    try:
-        return _settings_of(document)
-    except _Bent as bent:
+
+    def told(bent: _Bent) -> DocumentError:
         line = line_of(text, bent.path)
         place = f"line {line}: " if line else ""
-        raise DocumentError(f"{place}{bent.message}", where=where, next=f"Correct it: {bent.rule}.") from None
+        return DocumentError(f"{place}{bent.message}", where=where, next=f"Correct it: {bent.rule}.")
+
+    try:
+        return _settings_of(document, told)
+    except _Bent as bent:
+        raise told(bent) from None
 
 
 #: A path of Windows as people type it: in double quotes TOML makes a line feed of ``\n``, a tab of ``\t``.
@@ -319,10 +367,11 @@ class _Bent(Exception):
         self.path, self.message, self.rule = path, message, rule
 
 
-def _settings_of(document: dict[str, Any]) -> NodeSettings:
+def _settings_of(document: dict[str, Any], told: Callable[[_Bent], DocumentError]) -> NodeSettings:
     if document.get("format") != FORMAT:
         raise _Bent(("format",), "the file does not say that it is one of a node", f'format = "{FORMAT}"')
     recovery = _table(document, "recovery")
+    tell, wrong = _tell_of(document)
     settings = NodeSettings(
         **{key: _text(document, (key,)) for key in ("name", "id", "machine", "created")},
         stores=tuple(_rows(document, "stores", StoreSettings)),
@@ -332,6 +381,8 @@ def _settings_of(document: dict[str, Any]) -> NodeSettings:
         watched=tuple(_rows(document, "watch", WatchSettings)),
         server=_row(ServerSettings, _table(document, "server"), ("server",)),
         carriers=tuple(_rows(document, "carrier", CarrierSettings)),
+        tell=tuple(tell),
+        tell_faults=tuple(map(told, wrong)),
     )
     if not re.fullmatch(r"[0-9a-f]{64}", settings.id):
         raise _Bent(
@@ -350,11 +401,34 @@ def _settings_of(document: dict[str, Any]) -> NodeSettings:
     for what, rows in (("stores", settings.stores), ("users", settings.users)):
         names = [row.name for row in rows]
         for number, name in enumerate(names):
-            if not NAME.fullmatch(name) or name in names[:number]:
-                problem = "is there twice" if name in names[:number] else "cannot be a name"
-                rule = "each has a name of its own, of letters a-z, digits, dots, hyphens and underscores"
-                raise _Bent((what, number, "name"), f"[[{what}]]: '{name[:80]}' {problem}", rule)
+            _require_name(what, number, name, names[:number])
     return settings
+
+
+def _require_name(what: str, number: int, name: str, before: Collection[str]) -> None:
+    if not NAME.fullmatch(name) or name in before:
+        problem = "is there twice" if name in before else "cannot be a name"
+        rule = "each has a name of its own, of letters a-z, digits, dots, hyphens and underscores"
+        raise _Bent((what, number, "name"), f"[[{what}]]: '{name[:80]}' {problem}", rule)
+
+
+def _tell_of(document: dict[str, Any]) -> tuple[list[TellSettings], list[_Bent]]:
+    """Who is to be told, and what is wrong with others: no archive stands still for a mail."""
+    rows: list[TellSettings] = []
+    wrong: list[_Bent] = []
+    try:
+        tables = _tables(document, "tell")
+    except _Bent as bent:
+        return [], [bent]
+    for number, table in enumerate(tables):
+        try:
+            row = _row(TellSettings, table, ("tell", number))
+            _require_name("tell", number, row.name, [one.name for one in rows])
+        except _Bent as bent:
+            wrong.append(bent)
+        else:
+            rows.append(row)
+    return rows, wrong
 
 
 def _require_store(store: StoreSettings, path: _Place) -> None:
@@ -390,11 +464,15 @@ def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _rows(document: dict[str, Any], name: str, kind: type[_Kind]) -> Iterator[_Kind]:
+def _tables(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     found = document.get(name, [])
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise _Bent((name,), f"{name} is not a list of tables", f"[[{name}]]")
-    for number, row in enumerate(found):
+    return found
+
+
+def _rows(document: dict[str, Any], name: str, kind: type[_Kind]) -> Iterator[_Kind]:
+    for number, row in enumerate(_tables(document, name)):
         yield _row(kind, row, (name, number))
 
 
@@ -449,11 +527,12 @@ def settings_text(settings: NodeSettings, before: str = "") -> str:
             "users": ("name", [_values(row) for row in settings.users]),
             "watch": ("folder", [_values(row) for row in settings.watched]),
             "carrier": ("name", [_values(row) for row in settings.carriers]),
+            **({} if settings.tell_faults else {"tell": ("name", [_values(row) for row in settings.tell])}),
         },
     )
 
 
-_BEGIN: Final = "# A DIADEM node. The commands store, user, watch and peer change it; the rules are in policy.toml.\n"
+_BEGIN: Final = "# A DIADEM node. Commands change it: store, user, watch, peer, tell; the rules are in policy.toml.\n"
 
 
 def _values(row: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from diadem.node.context import POLICY_FILE, Context
 from diadem.node.jobs import jobs
 from diadem.node.keys import TLS_KEY
 from diadem.node.mirrors import policy_back
+from diadem.node.tell.verbs import tellings
 from diadem.node.watch.verbs import WatchVerbs
 from diadem.policy.commands import CONFIRM_RECOVERY, DOCTOR
 from diadem.policy.node_rules import POLICY_AGAIN
@@ -85,6 +86,7 @@ def _checks(context: Context) -> Iterator[Check]:
         ("watch", _watch),
         ("jobs", _jobs),
         ("network", _network),
+        ("tell", _tell),
         ("access", _access),
     )
     for name, look in looks:
@@ -310,6 +312,17 @@ def _network(context: Context) -> Iterator[Check]:
     if not (context.keys.folder / TLS_KEY).exists():
         yield Check("network", "note", "the node was never served: it has no TLS key yet", "diadem serve")
     yield from judge_sending(tcp_settings())
+
+
+def _tell(context: Context) -> Iterator[Check]:
+    """Whether those who are to be told of changes can be."""
+    for one in tellings(context):
+        if one.state == "wrong":
+            yield Check("tell", "wrong", one.words, "diadem tell ls")
+        elif one.words:
+            yield Check("tell", "wrong", f"{one.name} was not told: {one.words}", f"diadem tell test {one.name}")
+        else:
+            yield Check("tell", "ok", f"{one.name} ({one.kind}) is told what changes")
 
 
 #: Where Linux shows how it sends.

@@ -41,7 +41,7 @@ WRITTEN: Final = (QUERIES_FILE, INSTRUMENTS_FILE, PLAN_FILE)
 KEPT_CHAINS: Final = "network/chains"
 #: The same in a store, with its bytes in the key: of two chains the one with more bytes says more (ADR 0024).
 _CHAINS: Final = "chains"
-_CHAIN: Final = re.compile(r"([0-9a-f-]{8,64})/([0-9a-f]{64})-([1-9][0-9]{0,11})\.json")
+_CHAIN: Final = re.compile(r"([0-9a-f-]{8,80})/([0-9a-f]{64})-([1-9][0-9]{0,11})\.json")
 #: Beside them in the node's folder: the stores that were given all of them. A chain that comes removes it.
 MIRRORED: Final = "mirrored.json"
 SNAPSHOT = "catalogue.sqlite"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from diadem.catalogue.results import Named, Opener, id_of
 from diadem.errors import NotFound, Refused
 from diadem.model.display import Display, Document, Rows
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, quoted
 from diadem.model.ports import Closing, Listener
 from diadem.model.progress_bar import progress_bar
 from diadem.model.reopenable import Reopenable
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from diadem.node.repair import Repaired
     from diadem.node.samples.verbs import SampleVerbs
     from diadem.node.saved_searches import QueryVerbs
+    from diadem.node.services.verbs import ServiceVerbs
     from diadem.node.store_verbs import StoreVerbs
     from diadem.node.take.archive_many import SessionResult
     from diadem.node.take.arrival import Archived
@@ -179,6 +180,13 @@ class Node(Closing, Reopenable, Display):
         from diadem.node.watch.verbs import WatchVerbs
 
         return WatchVerbs(self.context)
+
+    @property
+    def services(self) -> ServiceVerbs:
+        """What the operating system runs for this node: iterate over it, `install`, `status`, `remove`."""
+        from diadem.node.services.verbs import ServiceVerbs
+
+        return ServiceVerbs(self.context)
 
     @property
     def jobs(self) -> list[JobState]:
@@ -589,6 +597,7 @@ class Node(Closing, Reopenable, Display):
         only: str | None = None,
         redact: bool = False,
         chain: bool = False,
+        custody: bool = True,
         dry_run: bool = False,
         listener: Listener = progress_bar,
     ) -> Exported:
@@ -604,6 +613,7 @@ class Node(Closing, Reopenable, Display):
             only=only or "package",
             redact=redact,
             chain=chain,
+            custody=custody,
             dry_run=dry_run,
             listener=listener,
         )
@@ -617,7 +627,7 @@ class Node(Closing, Reopenable, Display):
         if search:
             found = self.search(package, limit=MOST_EXPORTED)
             if not len(found):
-                raise NotFound(f"nothing is found by '{package}'", next="Try it: diadem search QUERY")
+                raise NotFound(f"nothing is found by '{package}'", next=f"Try it: diadem search {quoted(package)}")
             ids = [row.id for row in found]
         else:
             ids = [self.context.catalogue.get(package).id]
@@ -1270,7 +1280,7 @@ class Node(Closing, Reopenable, Display):
         return export_custody(self.context, package, Path(path), since=since)
 
     def export_relays(self, package: str, path: StrPath) -> list[Path]:
-        """Write what hubs stated of a package's route, and what this node permitted them, beside its chain.
+        """Write beside a package's chain what hubs stated of its route, and what came with it of other nodes.
 
         Parameters
         ----------
@@ -1282,7 +1292,7 @@ class Node(Closing, Reopenable, Display):
         Returns
         -------
         list of Path
-            None where no hub carried the package.
+            None where no hub carried the package, and it came with no custody of other nodes.
 
         Raises
         ------
@@ -1348,10 +1358,10 @@ class Node(Closing, Reopenable, Display):
         mirror_settings(self.context)
         self.context.ledger.mirrors.push()
 
-    def remember(self) -> None:
-        """Use this node where none is named."""
+    def remember(self) -> str:
+        """Use this node where none is named; the folder of the one that was used before, or ""."""
         self.context.require_writable()
-        remember_node(self.path)
+        return remember_node(self.path)
 
     def close(self) -> None:
         """Leave a snapshot of the catalogue in the stores if something changed, and release everything."""

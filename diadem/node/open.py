@@ -381,8 +381,10 @@ def default_node() -> str:
         return ""
 
 
-def remember_node(folder: Path) -> None:
-    """Use this node where none is named. An account without a home simply has none."""
+def remember_node(folder: Path) -> str:
+    """Use this node where none is named; the one before, or "". An account without a home simply has none."""
+    before = default_node()
     with suppress(OSError, DiademError):
         _default_file().parent.mkdir(parents=True, exist_ok=True)
         write_whole(_default_file(), f"{folder}\n".encode())
+    return before

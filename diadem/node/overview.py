@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from diadem.archive.overview import ARCHIVED, NAME, Overview, SessionDays, overview
+from diadem.archive.overview import ARCHIVED, NAME, Overview, SessionDays, correction_facts, overview
 from diadem.model.effective import corrected
+from diadem.model.record import Record
 from diadem.model.replicas import DROPPED
 from diadem.node.context import Context
 from diadem.node.quality.assess import assessments
@@ -23,7 +24,7 @@ def node_overview(context: Context, package: Package) -> Overview:
     row = catalogue.get(package.id)
     seen = overview(
         package,
-        corrected=corrected(package.sealed_record, catalogue.corrections(package.id)),
+        corrections=corrections(context, package.id, package.sealed_record),
         title=row.title,
         owner=row.owner,
         continued_by=tuple(catalogue.continuations(package.id)),
@@ -37,6 +38,11 @@ def node_overview(context: Context, package: Package) -> Overview:
     # A package of an earlier version lies by a date that it does not state itself; search goes by the same.
     source = seen.days.source if row.date is None or seen.days.source != ARCHIVED else NAME
     return replace(seen, days=SessionDays(row.date, row.until, source))
+
+
+def corrections(context: Context, package: str, sealed: Record) -> tuple[dict[str, Any], ...]:
+    """What its owners corrected: of each field what it was, what it is, and who says so."""
+    return tuple(map(correction_facts, corrected(sealed, context.catalogue.corrections(package))))
 
 
 def _copies(context: Context, package: str) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.catalogue.database import chunks
 from diadem.custody import statements
 from diadem.errors import Refused, UsageError
 from diadem.model.display import Display, DisplayList, Rows
@@ -371,7 +372,10 @@ def _say_missing(context: Context, name: str, packages: Sequence[PackageState], 
     from diadem.node.follow.package_log import COPY_MISSING
 
     store = context.settings.stated_store(name)
-    for first in range(0, len(packages), _BATCH):
-        ids = [package.id for package in packages[first : first + _BATCH]]
-        faults = [statements.copy_fault(one, COPY_MISSING, why) for one in ids]
-        context.say([statements.fixity(ids, store=store, level="quick", findings=faults)])
+    faults = [statements.copy_fault(package.id, COPY_MISSING, why) for package in packages]
+    for several in chunks(faults, _BATCH):
+        drafts = [
+            statements.fixity([one["package"] for one in some], store=store, level="quick", findings=some)
+            for some in chunks(several, statements.CHECKED_TOGETHER)
+        ]
+        context.say(drafts)

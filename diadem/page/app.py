@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from diadem.api.terminal import with_node
 from diadem.errors import DiademError
 from diadem.page import (
     copies,
@@ -38,7 +39,6 @@ from diadem.page import (
 from diadem.page.guard import UPLOAD, Guard, Keys
 from diadem.page.html import error_page, status_of
 from diadem.page.state import ASKED, PageState
-from diadem.page.terminal import with_node
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node

@@ -60,7 +60,7 @@ def give(state: PageState, request: Request) -> Response:
     """Show what would be in the ZIP; nothing is written yet."""
     package, form = request.path_params["package"], Form(request)
     part: Any = form.text("only") or None
-    redact, chain = form.flag("redact"), form.flag("chain")
+    redact, chain, custody = form.flag("redact"), form.flag("chain"), not form.flag("no_custody")
     try:
         for_ = form.needed("for", "For whom")
         title, ending = slug(state.title(package))[:60] or "session", "-redacted.zip" if redact else ".zip"
@@ -76,6 +76,7 @@ def give(state: PageState, request: Request) -> Response:
             only=part,
             redact=redact,
             chain=chain,
+            custody=custody,
             dry_run=True,
         )
         would = None if redact else rehearse()
@@ -84,7 +85,9 @@ def give(state: PageState, request: Request) -> Response:
 
     def really(size: int, listener: Listener) -> Outcome:
         with nullcontext(target) if target is not None else state.parcels.making(name, size) as path:
-            done = state.node.export(package, path, for_=for_, only=part, redact=redact, chain=chain, listener=listener)
+            done = state.node.export(
+                package, path, for_=for_, only=part, redact=redact, chain=chain, custody=custody, listener=listener
+            )
         said = f"{count_text(done.files, 'file')}, {size_text(done.bytes)}, every byte proven. The log records it."
         lines = [f"SHA-256 {done.sha256}", *_account(done)]
         if part is None and not redact:
@@ -100,6 +103,9 @@ def give(state: PageState, request: Request) -> Response:
             ("in it", f"{count_text(would.files, 'file')}, {size_text(would.content_bytes)}: {words}"),
             ("written to", str(target) if target is not None else "a download, which is removed once it was fetched"),
         ]
+        if would.custody:
+            who = "enclosed: it names those to whom it was given before, and where it was archived from"
+            facts.insert(2, ("custody", who))
         return DryRun(
             "Give a ZIP",
             "A ZIP would be made, with a page that explains it. The log records who it is for.",

@@ -303,7 +303,8 @@ def _line(session: Session) -> str:
 
 def take_in(node: Node, proposal: Proposal, listener: Listener) -> Outcome:
     """Take in the packages that lie in a source, each under its own id."""
-    lines = []
+    lines: list[str] = []
+    left: list[str] = []
     try:
         for path in proposal.packages:
             if path in proposal.taken:
@@ -318,7 +319,8 @@ def take_in(node: Node, proposal: Proposal, listener: Listener) -> Outcome:
                 proposal.taken[path] = f"/session/{taken.package.id.removeprefix('diadem:')}"
                 said = "was there already" if taken.what == "already" else "archived, every byte proven"
                 lines.append(f"{path}: {said}")
+                left += [f"{path}: {name}: {why}" for name, why in taken.outcome.flagged]
     finally:
         proposal.settle()
     single = next(iter(proposal.taken.values())) if len(proposal.taken) == 1 else f"/take-in/{proposal.id}"
-    return Outcome(f"{count_text(len(lines), 'package')} looked at", single, tuple(lines))
+    return Outcome(f"{count_text(len(lines), 'package')} looked at", single, (*lines, *left))

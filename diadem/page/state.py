@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from diadem.api.staging import Parcels, Staging
+from diadem.api.terminal import node_option
 from diadem.errors import DiademError
 from diadem.model.plain_text import count_text
 from diadem.model.vendor import tree_of
@@ -25,7 +26,6 @@ from diadem.page.dry_runs import DryRuns
 from diadem.page.html import link, page
 from diadem.page.jobs import Jobs, PageJob, Work
 from diadem.page.proposals import Proposals
-from diadem.page.terminal import node_option
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -201,7 +201,10 @@ class PageState:
     @property
     def at(self) -> str:
         """What a command in a terminal needs to act on this node."""
-        return node_option(self.node)
+        if (place := getattr(self.node, "url", None)) is None:
+            context = self.node.context  # of a store that is read from elsewhere the folder is a cache
+            place = context.folder if context.writable else context.settings.stores[0].url
+        return node_option(str(place), elsewhere=True)
 
     def light(self) -> Light:
         """How the archive stood a short while ago; nobody waits for it."""

@@ -59,7 +59,7 @@ def unreachable(case: Case) -> Answer:
                 longest = duration_words(case.policy.stores.unseen)
                 message = f"has not answered since {state.answered:%Y-%m-%d %H:%M} UTC; the policy allows {longest}"
                 severity, counts = Severity.ERROR, "cannot be seen"
-            message = f"{name} {message} ({state.url}); its {held} {counts}"
+            message = f"{name} {message} ({state.url})" + (f"; its {held} {counts}" if store.packages else "")
             found.append(finding(severity, message, command=commands.move_store(name), store=name))
         elif not store.known and not state.reachable and store.packages:  # what went with a lost store is not recorded
             are, do = ("is", "does") if store.packages == 1 else ("are", "do")

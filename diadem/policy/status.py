@@ -465,5 +465,9 @@ def _steps(document: Mapping[str, Any], width: int) -> str:
     command_width = max(len(step["command"]) for step in steps)
     lines = ["What to do now"]
     for number, step in enumerate(steps, 1):
-        lines += _hanging(f"  {number}. {step['command']:{command_width}}  ", [_shown(step["reason"])], width)
+        head = f"  {number}. {step['command']:{command_width}}  "
+        if len(head) > width - _NARROWEST:  # a long place in it: the reason stands below
+            lines.append(head.rstrip())
+            head = " " * 5
+        lines += _hanging(head, [_shown(step["reason"])], width)
     return "\n".join(lines)

@@ -220,6 +220,11 @@ def iso(text: Any) -> dt.datetime | None:
         return None
 
 
+def is_moment(text: str) -> bool:
+    """Whether the calendar has a day, or a time of it in ISO 8601; a leap second is one."""
+    return iso(text.replace(":60", ":59") if "T" in text else f"{text}T00:00:00") is not None
+
+
 def exif(text: Any) -> dt.datetime | None:
     """A local time of TIFF and Exif: ``2022:02:10 13:00:35``."""
     try:

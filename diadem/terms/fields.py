@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from diadem.errors import UsageError
+from diadem.terms.dates import is_moment
 
 _GLOSSARY = "https://purls.helmholtz-metadaten.de/emg/"
 #: Parts of a record whose fields stand at its head, too.
@@ -98,8 +99,8 @@ class Field:
         return f"It is {within}{unit}." if within else ""
 
     def admits(self, value: Any) -> bool:
-        """Whether the field can hold a value: its type, range and pattern."""
-        return bool(_validator(self.key).is_valid(value))
+        """Whether the field can hold a value: its type, range and pattern, and a day that the calendar has."""
+        return bool(_validator(self.key).is_valid(value)) and (self.type != "time" or is_moment(value))
 
 
 @cache
@@ -181,7 +182,7 @@ def require_known(key: str, known: Collection[str]) -> None:
     """Raise `UnknownField` for a key outside `known`, naming close matches."""
     if key not in known:
         near = close_matches(key, known)
-        advice = f"Did you mean {' or '.join(near)}?" if near else "diadem.terms.fields.field_keys() lists every field."
+        advice = f"Did you mean {' or '.join(near)}?" if near else "docs/fields.md lists every field."
         raise UnknownField(f"there is no field '{key}'", next=advice)
 
 
@@ -220,4 +221,4 @@ def _field(key: str, told: Mapping[str, Any]) -> Field:
 def _validator(key: str) -> Any:
     import jsonschema_rs
 
-    return jsonschema_rs.validator_for(field(key).schema)
+    return jsonschema_rs.validator_for(field(key).schema, validate_formats=True)

@@ -27,6 +27,8 @@ class Meaning(NamedTuple):
 _SAME_LETTERS: Final = str.maketrans(
     {"µ": "u", "μ": "u", "\N{ANGSTROM SIGN}": "Å", "\N{SUPERSCRIPT MINUS}": "-", "¹": "1"}
 )
+#: A quantity with its unit in brackets, as the standards of spectra have it: ``Energy Loss (eV)``.
+_OF_QUANTITY: Final = re.compile(r"[A-Za-z][A-Za-z -]* \(([^()-]+)\)\Z")
 _RECIPROCAL: Final = re.compile(r"1\s*/\s*\(?(.+?)\)?\Z|(.+?)\s*\^?\(?-1\)?\Z")
 #: Units that an axis of the record can have, of those that differ from another by a factor alone.
 _OF_AXES: Final = ("m", "1/m", "eV", "s", "rad", "deg", "V", "A", "Pa", "px")
@@ -73,12 +75,13 @@ def _spellings(kind: str) -> Mapping[str, str]:
 
 
 def meanings(written: str) -> tuple[Meaning, ...]:
-    """What a unit may be, in any of its spellings: ``um``, ``µm``, ``microns``, ``1/nm``, ``1 / nm``, ``nm^-1`` …
+    """What a unit may be, in any of its spellings: ``um``, ``µm``, ``micron``, ``1 / nm``, ``nm^-1``, ``Energy (EV)`` …
 
     There are several where the kind of quantity decides: ``A`` is an ångström of a length and an ampere of a current;
     none where it is not understood.
     """
     text = " ".join(written.translate(_SAME_LETTERS).split())
+    text = named[1].strip() if (named := _OF_QUANTITY.match(text)) else text
     inverse = _RECIPROCAL.match(text)
     text = (inverse[1] or inverse[2]) if inverse else text
     text = _spellings("symbols").get(text) or _spellings("words").get(text.casefold()) or text
@@ -126,6 +129,13 @@ def to_si(written: Any) -> tuple[str, float]:
     if not found or (len(found) > 1 and found[0] not in _ANGSTROMS):
         return "", 1.0
     return found[0].unit, float(found[0].factor)
+
+
+def symbol(written: Any) -> str:
+    """An axis' unit as programs of others read it: ``keV`` for ``KEV``, ``angstrom`` for ``A``; "" as for `to_si`."""
+    meant = to_si(written)
+    names = (name for name, one in _table() if (one.unit, float(one.factor)) == meant and " " not in name)
+    return next(names, "").replace("Å", "angstrom")
 
 
 #: CODATA 2018: Planck constant (J s), electron mass (kg), elementary charge (C), speed of light (m/s).

@@ -108,8 +108,9 @@ def test_a_file_that_will_never_be_whole_is_told_with_a_way_out(
     time.sleep(1.1)
     text = said("archive", session, *node, code=4)
     assert text.count("tilt.mrc") == 1
-    assert pasted(text, "broken for good") == ["archive", str(session), "--now"]
-    assert pasted(said("watch", "--once", *node), "broken for good") == ["archive", str(session), "--now"]
+    again = ["archive", *map(str, node), str(session), "--now"]
+    assert pasted(text, "broken for good") == again
+    assert pasted(said("watch", "--once", *node), "broken for good") == again
 
     def stop(_: float) -> None:
         raise KeyboardInterrupt

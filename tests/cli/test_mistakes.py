@@ -89,7 +89,7 @@ def test_the_advice_about_several_sessions_can_be_pasted(lab: Lab) -> None:
     for number, name in enumerate(("2026-03-14 ZnO", "2026-03-15 GaN"), 1):
         write_small_images(folder / name, number, seed=number)
     text = said("archive", folder, "--now", "--node", lab.node.path, code=4)
-    assert pasted(text, "--split") == ["archive", str(folder), "--split"]
+    assert pasted(text, "--split") == ["archive", "--node", str(lab.node.path), str(folder), "--split"]
     assert f"diadem scan {shlex.quote(str(folder))} --plan" in text
 
 
@@ -236,3 +236,10 @@ def test_nothing_that_is_printed_commands_a_terminal_or_turns_what_is_read(
         assert not {letter for letter in text if not letter.isprintable()} - {"\n"}, arguments
         if options:
             json.loads(text)
+
+
+def test_a_second_node_says_that_commands_act_on_it_now(lab: Lab) -> None:
+    first = made(lab.root / "one", "--store", lab.root / "s1")
+    second = made(lab.root / "two", "--store", lab.root / "s2")
+    assert "default " not in first
+    assert f"it was {lab.root / 'one'}" in second

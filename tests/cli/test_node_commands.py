@@ -24,7 +24,9 @@ from diadem.network.transfer_verbs import TransferVerbs
 from diadem.node.key_verbs import KeyVerbs
 from diadem.node.quality.judgement_sheet import JudgementVerbs
 from diadem.node.samples.verbs import SampleVerbs
+from diadem.node.services.verbs import ServiceVerbs
 from diadem.node.store_verbs import StoreVerbs
+from diadem.node.tell.verbs import TellVerbs
 from diadem.node.users import UserVerbs
 from diadem.node.watch.verbs import WatchVerbs
 from tests.cli.inside import said, said_json
@@ -68,13 +70,15 @@ def test_every_verb_is_a_method_of_the_same_name() -> None:
         "sample": SampleVerbs,
         "assessment": JudgementVerbs,
         "watch": WatchVerbs,
+        "service": ServiceVerbs,
         "peer": PeerVerbs,
         "peer carrier": CarrierVerbs,
         "key": KeyVerbs,
         "transfer": TransferVerbs,
         "rule": RuleVerbs,
+        "tell": TellVerbs,
     }
-    called = {"watch": "watched", "assessment": "judgements"}
+    called = {"watch": "watched", "assessment": "judgements", "tell": "tell"}
     plain = {"grant add": "grant", "grant ls": "grants", "grant why": "why"}
     for name, _ in commands():
         group, _, verb = name.rpartition(" ")
@@ -119,6 +123,7 @@ def test_every_public_method_has_its_command() -> None:
         "peers": ("peer ls", "--node"),
         "keys": ("key rotate", "--node"),
         "samples": ("sample ls", "--node"),
+        "services": ("service status", "--node"),
         "facets": ("search", "--facets"),
         "forms": ("export", "--as"),
         "queries": ("search", "--saved"),
@@ -130,6 +135,7 @@ def test_every_public_method_has_its_command() -> None:
         "why": ("grant why", "--node"),
         "transfers": ("transfer ls", "--node"),
         "rules": ("rule ls", "--node"),
+        "tell": ("tell ls", "--node"),
         "hub": ("status", "--node"),
     }
     inner = {
@@ -358,6 +364,11 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("jobs",), 0, "jobs"),
         (("instruments",), 0, "instruments"),
         (("doctor",), 0, "checks"),
+        (("tell", "add", "figures", tmp_path / "diadem.prom"), 0, "tell"),
+        (("tell", "now"), 0, "tell"),
+        (("tell", "rm", "figures"), 0, "removed"),
+        (("service", "install", "--dry-run"), 0, "services"),
+        (("service", "status"), 0, "promises"),
         (("watch", "--once"), 0, "incoming"),
         (("watch", "add", tmp_path / "packed" / "..", "--new-only"), 4, "error"),
         (("watch", "add", session), 0, "folder"),

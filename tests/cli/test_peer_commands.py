@@ -61,9 +61,9 @@ def test_peers_are_invited_confirmed_renamed_and_dropped(town: Town) -> None:
     words = town.peers("nmi").join(ticket).words
 
     listed = said("peer", "ls", "--node", hu)
-    assert f"words: {words}   then: diadem peer confirm nmi" in listed
+    assert f"words: {words}   then: diadem peer confirm --node {hu} nmi" in listed
     assert "was used by nmi" in listed
-    assert "nmi is to be confirmed: diadem peer confirm nmi" in said("transfer", "sync", "--node", hu)
+    assert f"nmi is to be confirmed: diadem peer confirm --node {hu} nmi" in said("transfer", "sync", "--node", hu)
     assert "not used yet" in listed
     assert "has not confirmed this node yet" in said("peer", "ls", "--node", nmi)
     asked = said("peer", "confirm", "nmi", "--node", hu, code=2)

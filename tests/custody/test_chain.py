@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -164,3 +165,15 @@ def test_proofs_imply_the_subtrees_of_the_tree(size: int, data: st.DataObject) -
     implied = dict(implied_subtrees(leaves[index], index, size, proof))
     assert all(hash_ == root_of(leaves[start:stop]) for (start, stop), hash_ in implied.items())
     assert implied or size == 1
+
+
+def test_a_file_of_nothing_but_brackets_takes_no_more_memory_than_a_chain() -> None:
+    data = b'{"format":"diadem-chain/1",\n"node":[' + b"[]," * 1_000_000 + b"[]]}\n"
+    tracemalloc.start()
+    try:
+        report = verify_chains([data])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not report.ok
+    assert peak < 8 * len(data)

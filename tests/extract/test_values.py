@@ -47,7 +47,8 @@ def test_evidence_and_agreement_of_signals() -> None:
     ("unit", "expected"),
     [("nm", ("m", 1e-9)), ("µm", ("m", 1e-6)), ("μm", ("m", 1e-6)), ("Å", ("m", 1e-10)), ("1 / nm", ("1/m", 1e9)),
      ("nm^-1", ("1/m", 1e9)), ("1 / Å", ("1/m", 1e10)), ("keV", ("eV", 1e3)), ("mrad", ("rad", 1e-3)),
-     ("pix", ("px", 1.0)), ("MeV", ("eV", 1e6)), ("Energy (EV)", ("", 1.0)), ("", ("", 1.0)), (None, ("", 1.0))],
+     ("pix", ("px", 1.0)), ("MeV", ("eV", 1e6)), ("Energy (EV)", ("eV", 1.0)), ("Energy", ("", 1.0)),
+     ("", ("", 1.0)), (None, ("", 1.0))],
 )  # fmt: skip
 def test_spellings_of_units(unit: Any, expected: tuple[str, float]) -> None:
     assert to_si(unit) == expected

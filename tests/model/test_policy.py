@@ -54,7 +54,7 @@ def test_a_policy_is_plain_json() -> None:
     assert json.loads(json.dumps(document)) == document
     assert document["copies"] == {"minimum": 2, "kinds": {"offsite": 1}, "adopted_counts": True}
     assert document["scrub"]["interval"] == 90 * 86400
-    assert document["transfer"]["allow"] == [{"who": "owner", "to": "*", "route": "auto"}]
+    assert document["transfer"]["allow"] == [{"who": "owner", "to": "*", "route": "auto", "custody": True}]
 
 
 @pytest.mark.parametrize("level", ["written", "server", "read-back", "leaves", "full"])

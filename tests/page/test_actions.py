@@ -134,11 +134,15 @@ NOT_HERE = {
     "recovered": "what recovering found, told by the command that does it",
     "remember": "says which node commands go to when none is named: no matter of a page",
     "remirror": "done by whatever changes the log; by hand only where a store was away, which status says",
+    "tell": "a mail server, its user and where its password is: set up once, in the terminal",
     "to_dict": "for programs",
     "judgements.export": "a sheet for Excel, edited and taken in again by the command",
     "judgements.import_": "the same",
     "keys.rotate": "needs the recovery file, which lies away from this machine",
     "samples.import_": "an edited sheet, whose changes are agreed to line by line in the terminal",
+    "services.install": "writes what this account's system starts, as the one that types it: a command",
+    "services.remove": "the same",
+    "services.status": "the same; what matters of it, that somebody watches and scrubs, is among the rules",
     "site": "of many sessions: a command; of one, the button for every form",
     "stores.lose": "gives up every copy in a store at once: said in the terminal, where it is asked for twice",
     "transfers.look": "for status",
@@ -150,7 +154,19 @@ NOT_HERE = {
 #: Values that are no verbs.
 VALUES = {"again", "id", "name", "path", "user", "context", "desk", "connect", "patience"}
 #: Groups of verbs.
-GROUPS = ("judgements", "keys", "peers", "queries", "rules", "samples", "stores", "transfers", "users", "watched")
+GROUPS = (
+    "judgements",
+    "keys",
+    "peers",
+    "queries",
+    "rules",
+    "samples",
+    "services",
+    "stores",
+    "transfers",
+    "users",
+    "watched",
+)
 #: Forms that are the page's own.
 OWN = {
     "POST /jobs/{job}/stop": "long work of the page",

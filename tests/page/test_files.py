@@ -136,3 +136,11 @@ def test_a_page_ends_though_a_picture_never_comes(tmp_path: Path) -> None:
                     os.kill(reader, signal.SIGKILL)
         assert (status, headers["content-type"], b"ending" in content) == (409, "image/svg+xml", True)
         assert "Traceback" not in served.process.stderr.read()  # type: ignore[union-attr]
+
+
+def test_who_gives_a_zip_reads_that_it_names_those_who_had_the_package(served: Served) -> None:
+    hand = Hand(served, enter(served))
+    place = f"{hand.link('/', '/session/').partition('?')[0]}/give"
+    asked = hand.done(place, for_="Marie", where="download")
+    assert "names those to whom it was given before" in asked
+    assert "names those to whom" not in hand.done(place, for_="Marie", where="download", only="record")

@@ -347,13 +347,17 @@ def test_a_zip_for_somebody(lab: tuple[Path, str, Hand], tmp_path: Path) -> None
     status, _, text = hand.post(page, for_=for_, where="folder", folder=str(home / "store"))
     assert (status, "inside the archive" in text) == (409, True)
     status, sure, _ = hand.post(page, for_=for_, where="folder", folder=str(tmp_path))
-    assert "Nothing was done yet" in hand.read(sure)
+    told = hand.read(sure)
+    assert "Nothing was done yet" in told
+    assert "names those to whom it was given before" in told
     assert list(tmp_path.iterdir()) == []
     assert "every byte proven" in hand.done(sure)
     (written,) = tmp_path.iterdir()
     assert diadem.verify(written).ok
+    assert "given before" not in hand.read(hand.post(page, for_="Marie", where="download", no_custody="yes")[1])
     status, sure, _ = hand.post(page, for_="Marie", where="download", only="raw")
-    assert "the instrument's files alone" in hand.read(sure)
+    told = hand.read(sure)
+    assert ("the instrument's files alone" in told, "given before" in told) == (True, False)
     status, job, _ = hand.post(sure)
     hand.ended(job)
     parcel = hand.link(job, "/parcel/")

@@ -22,6 +22,7 @@ import pytest
 
 import diadem
 from diadem.testing.samples import write_session, write_small_images
+from tests.node.verbs.test_custody_in_exports import changed
 from tests.page.conftest import Served, ask, serve
 from tests.page.hand import BOUNDARY, Page, body, upload
 from tests.page.window import Seen, fits, let_in, serious
@@ -364,6 +365,17 @@ def test_one_file_and_a_package_that_was_given(page: Page, home: Path, tmp_path:
             "frame_00000.tif",
             "frame_00001.tif",
         ]
+
+
+def test_custody_that_was_not_taken_over_with_a_package_is_told(page: Page, tmp_path: Path) -> None:
+    with diadem.Node.create(tmp_path / "else", name="boblab", user="bob", store=str(tmp_path / "theirs")) as node:
+        write_small_images(tmp_path / "their session", 2, seed=34)
+        node.export(node.archive(tmp_path / "their session", now=True).package.id, tmp_path / "given.zip", for_="Anna")
+    spoilt = tmp_path / "spoilt.zip"
+    changed(tmp_path / "given.zip", spoilt, lambda name, data: data[:-9] if name == "chain.json" else data)
+    told = page.ended(page.post(f"{page.looked(spoilt)}/take-in"))
+    assert "archived, every byte proven" in told
+    assert "chain.json: not taken over" in told
 
 
 def test_folders_are_watched(page: Page, home: Path, tmp_path: Path) -> None:

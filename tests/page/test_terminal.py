@@ -25,6 +25,7 @@ pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
 def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("DIADEM_NODE", raising=False)
     for name in ("it is shown", "default"):
         place = tmp_path / name
@@ -38,6 +39,7 @@ def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypat
     policy.write_text(re.sub(r"quiet = .*", 'quiet = "1 s"', policy.read_text("utf-8")), "utf-8")
     with diadem.open_node(shown) as node:
         node.watched.add(tmp_path / "instrument")
+        node.samples.add("S-1")
     for served in serve(shown):
         hand = Hand(served, enter(served), start="/people")
         said = re.search(r"<code>(diadem archive[^<]*)</code>", hand.get("/")[1].decode())
@@ -55,11 +57,15 @@ def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypat
         assert (len(node.search().rows), len(other.search().rows)) == (1, 0)
     for served in serve(tmp_path / "default" / "node"):
         assert "--node" not in Hand(served, enter(served)).read("/"), "there it is the one that is meant anyway"
+    store = tmp_path / "it is shown" / "store"
+    for served in serve(store):
+        sheet = html.unescape(Hand(served, enter(served)).get("/samples")[1].decode())
+        assert f"diadem sample import --node {shlex.quote(str(store))} FILE" in sheet, sheet
 
 
 def test_every_command_on_a_node_is_known() -> None:
+    from diadem.api.terminal import NODE_COMMANDS
     from diadem.cli.main import command_line
-    from diadem.page.terminal import NODE_COMMANDS
 
     def names(group: Any, before: str = "") -> Iterator[str]:
         for name, command in group.commands.items():
@@ -69,4 +75,4 @@ def test_every_command_on_a_node_is_known() -> None:
                 yield f"{before}{name}"
 
     known = {" ".join(one.split()) for one in NODE_COMMANDS.split(",")}
-    assert known - {"grant", "watch"} == set(names(command_line())) - {"init", "serve", "page"}
+    assert known - {"grant", "watch", "init --confirm-recovery"} == set(names(command_line())) - {"init", "page"}

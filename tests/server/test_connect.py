@@ -149,6 +149,11 @@ def test_what_is_granted_is_found_read_and_given_back(laptop: Laptop, tmp_path: 
         laptop.node.amend(zno, {"sample.name": "ZnO nanorods"})
         again = node.get(zno)
         assert (again.record.sample["name"], again.sealed_record.sample.get("name")) == ("ZnO nanorods", None)
+        laptop.node.amend(zno, {"sample.identifier": "S-7", "session.date": "2024-03-05"}, reason="mixed up")
+        seen, here = node.show(zno), laptop.node.show(zno)
+        assert (seen.corrections, seen.days) == (here.corrections, here.days)
+        assert "[was: zno]" in str(seen)
+        assert "sample.identifier   zno → S-7" in str(seen)
         with pytest.raises(Refused, match="needs the machine of the node") as elsewhere:
             node.archive(tmp_path)
         assert "diadem.open_node().archive" in str(elsewhere.value)

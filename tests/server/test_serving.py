@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -645,6 +646,10 @@ def test_numbers_and_log_tell_no_secrets(served: Served, client: PeerClient) -> 
         time.sleep(0.1)
     assert wanted in numbers
     assert 'diadem_refused_total{reason="query"}' in numbers
+    for figure in ('store_reachable{store="main"} 1', 'store_free_bytes{store="main"} ', "watchers 0"):
+        assert f"\ndiadem_{figure}" in numbers
+    # Other tests of this process may have archived here before.
+    assert re.search(r"^diadem_packages \d+$", numbers, re.MULTILINE)
     log = served.log.read_text()
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     line = next(one for one in lines if one["route"].startswith("GET probe/{transfer}"))

@@ -22,6 +22,8 @@ SPELLINGS = (
     ("1/Å", "1/m", 1e10), ("A^-1", "1/m", 1e10), ("1/pm", "1/m", 1e12), ("1/µm", "1/m", 1e6),
     ("mV", "V", 1e-3), ("MV", "V", 1e6), ("kV", "V", 1e3), ("KV", "V", 1e3), ("volts", "V", 1.0),
     ("eV", "eV", 1.0), ("KeV", "eV", 1e3), ("kev", "eV", 1e3), ("meV", "eV", 1e-3), ("MeV", "eV", 1e6),
+    ("EV", "eV", 1.0), ("KEV", "eV", 1e3), ("Energy (EV)", "eV", 1.0), ("Energy Loss (eV)", "eV", 1.0),
+    ("1/NM", "1/m", 1e9), ("X-ray energy (KeV)", "eV", 1e3), ("Position (nm)", "m", 1e-9),
     ("msec", "s", 1e-3), ("Secs", "s", 1.0), ("us", "s", 1e-6), ("uSec", "s", 1e-6),
     ("pA", "A", 1e-12), ("nA", "A", 1e-9), ("mPa", "Pa", 1e-3), ("MPa", "Pa", 1e6), ("mbar", "Pa", 1e2),
     ("MBAR", "Pa", 1e2), ("min", "s", 60.0), ("MIN", "s", 60.0), ("Minutes", "s", 60.0), ("hour", "s", 3600.0),

@@ -95,7 +95,7 @@ def test_the_inbox_says_whose_offers_cannot_come_yet(town: Town) -> None:
     told = said("inbox", *there)
     assert "hu-berlin has not confirmed this node yet" in told
     assert joined.words in told
-    assert "nmi is to be confirmed: diadem peer confirm nmi" in said("inbox", *here)
+    assert f"nmi is to be confirmed: diadem peer confirm --node {here[1]} nmi" in said("inbox", *here)
     (advice,) = re.findall(r"diadem (peer confirm .*?)   ", told)
     said(*shlex.split(advice), "--words", joined.words, *here)
     assert "nmi" not in said("inbox", *here)

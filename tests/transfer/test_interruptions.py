@@ -361,6 +361,24 @@ def test_what_an_earlier_run_wrote_is_hashed_as_the_disk_gives_it_back(
     again.arrival.remove()
 
 
+def test_what_is_marked_before_who_lent_it_comes_back_is_not_read_again(
+    packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival, data = arrive(packed, tmp_path).arrival, (packed.bag / "data" / "c.bin").read_bytes()
+    number = next(at for at, entry in enumerate(arrival.manifest) if entry.name == "c.bin")
+    follower, read = Follower(arrival, Memory(1 << 30)), read_again(monkeypatch)
+    for leaf in range(3):  # who lends it flushes the disk at the end of its put, and is not back yet
+        held = [bytearray(data[leaf * LEAF : (leaf + 1) * LEAF])]
+        part = memoryview(held[0])
+        assert follower.lend(number, leaf, part, held) is not None
+        arrival.put(number, leaf, part)
+        follower.written(number, part)
+    assert follower.finish() == set()
+    assert arrival.marks.hashed[number]
+    assert sum(read) == 0
+    arrival.remove()
+
+
 def test_a_buffer_is_used_again_only_when_who_lent_it_has_written_it(packed: Packed, tmp_path: Path) -> None:
     arrival, data = arrive(packed, tmp_path).arrival, (packed.bag / "data" / "a.bin").read_bytes()
     number = next(at for at, entry in enumerate(arrival.manifest) if entry.name == "a.bin")

@@ -16,8 +16,11 @@ from msgspec import structs
 import diadem
 from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import QualityWarning
+from diadem.model.ports import silent
 from diadem.model.transfers import State
 from diadem.network.messages import OFFER, Message
+from diadem.network.push import push_package
+from diadem.network.source import Sources
 from diadem.node.quality.amend import sheet_of
 from tests.cli.inside import said, said_json
 from tests.transfer.pair import Pair
@@ -49,6 +52,26 @@ def doubted(pair: Pair) -> str:
     return package
 
 
+@pytest.mark.parametrize("way", ["a ZIP", "a disk"])
+def test_an_import_says_how_much_was_said_of_its_package(pair: Pair, tmp_path: Path, way: str) -> None:
+    package, place = doubted(pair), tmp_path / ("out.zip" if way == "a ZIP" else "disk")
+    plain = pair.a.archived("plain", files={"notes.txt": b"notes"})
+    there, here = ("--node", pair.a.node.path), ("--node", pair.b.node.path)
+    whom = ("--for", "Marie") if way == "a ZIP" else ("--to", "marie@nmi")
+    said("export", package, place, *whom, *there)
+    assert "brought" not in said("import", place, "--dry-run", *here)
+    told = said("import", place, *here)
+    assert "brought          2 corrections and 2 judgements" in told, told
+    again = said_json("import", place, *here)["brought"]
+    assert again == {"corrections": 0, "judgements": 0, "doubts": 0}, "all of it was here"
+    pair.a.node.amend(package, {"sample.name": "EMSA-3"})
+    said("export", package, place.with_name("newer.zip"), "--for", "Marie", *there)
+    newer = said_json("import", place.with_name("newer.zip"), *here)["brought"]
+    assert newer == {"corrections": 3, "judgements": 2, "doubts": 0}
+    said("export", plain, place.with_name("plain.zip"), "--for", "Marie", *there)
+    assert "brought" not in said("import", place.with_name("plain.zip"), *here)
+
+
 def test_open_doubts_come_with_a_package_and_stay_their_senders(pair: Pair) -> None:
     package = doubted(pair)
     given(pair, package)
@@ -74,6 +97,21 @@ def test_open_doubts_come_with_a_package_and_stay_their_senders(pair: Pair) -> N
     here.reindex()
     assert judged(here, package) == [*expected, ("marie@nmi", "limited", "imaging")]
     assert [one.node for one in here.assessments(package)] == [pair.a.id, pair.a.id, ""]
+
+
+def test_with_a_package_that_is_pushed_they_come_too(pair: Pair) -> None:
+    package = doubted(pair)
+    transfer = pair.b.node.accept(pair.a.node.send(package, "marie@nmi").id, wait=False)
+    pair.a.node.assess(package, "limited", purpose="EELS")
+    push_package(pair.a.desk, Sources(pair.a.desk), transfer.id, listener=silent)
+    assert pair.b.node.transfers.show(transfer.id).transfer.state is State.RECEIVED
+    expected = [("alice@hu-berlin", "accept", "imaging"), ("bob@hu-berlin", "reject", "imaging")]
+    assert judged(pair.b.node, package) == expected
+    assert pair.b.node.get(package).record.sample["name"] == "EMSA-REF"
+    pair.b.node.transfers.resume()
+    assert pair.b.node.transfers.show(transfer.id).transfer.state is State.CLOSED
+    assert sorted(judged(pair.b.node, package)) == sorted([*expected, ("alice@hu-berlin", "limited", "EELS")])
+    assert {one.node for one in pair.b.node.assessments(package)} == {pair.a.id}
 
 
 def test_what_is_judged_anew_is_told_when_the_two_talk_again(pair: Pair) -> None:

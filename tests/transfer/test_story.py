@@ -114,6 +114,9 @@ def test_over_a_hub_and_on_a_disk_it_reads_as_one_story_offline(fjord: Fjord, tm
         "hu-berlin-hub-1.json",
         "nmi-permit-1.json",
         "nmi-hub-2.json",
+        "nmi-2.json",
+        "lab-2.json",
+        "lab-3.json",
     }
     pins = [node.id for node in (berlin, nmi, oslo, carla)]
     report = diadem.verify_custody(*files, pins=pins)

@@ -30,6 +30,7 @@ from diadem.network.tag_parts import tag_files, tag_part
 from diadem.node.access.askers import not_found, require, visible
 from diadem.node.context import Context
 from diadem.node.keep.copies import PackageCopies
+from diadem.node.overview import corrections
 from diadem.node.quality.amend import effective
 from diadem.node.quality.assess import assessments
 from diadem.node.saved_searches import QueryVerbs, expanded
@@ -79,11 +80,13 @@ def facts(request: Request, services: Services) -> Response:
     row = context.catalogue.get(package)
     following = context.catalogue.continuations(row.id)
     doubts = context.catalogue.cautions([row.id]).get(row.id, [])
+    amended = bool(context.catalogue.corrections(row.id).fields)
     return Response.json(
         {
             "package": _told(row, asker, visible(context, asker)).to_dict(),
             "continued_by": [one for one in following if _may_find(context, asker, one)],
-            "amended": bool(context.catalogue.corrections(row.id).fields),
+            "amended": amended,
+            "corrections": corrections(context, row.id, shelf_of(context).record(package)) if amended else (),
             "assessments": assessments(context, row.id).to_dict(),
             "warnings": [_doubt(context, asker, one).to_dict() for one in doubts],
         }

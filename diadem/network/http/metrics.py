@@ -9,13 +9,14 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 from diadem.errors import Refused
 from diadem.network.http.address import Address
+from diadem.node.tell.figures import FIGURES, Row, label_text, prometheus_text
 from diadem.store.whole import write_whole
 
 #: Upper bounds of the histogram, in seconds.
@@ -23,7 +24,7 @@ BOUNDS: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 #: Seconds between two writings of a worker's numbers.
 EVERY: Final = 2.0
 _TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_HELP: Final[Mapping[str, tuple[str, str]]] = {
+_HELP: Final[dict[str, tuple[str, str]]] = {
     "requests_total": ("counter", "Requests that were answered, by route and status."),
     "request_seconds": ("histogram", "Seconds from the head of a request to the head of its answer."),
     "received_bytes_total": ("counter", "Bytes of bodies that came in."),
@@ -53,21 +54,21 @@ class Counts:
     def add(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to a number."""
         with self._lock:
-            self._values[name, _labels(labels)] += amount
+            self._values[name, label_text(labels)] += amount
             self._changed = True
 
     def request(self, route: str, status: int, *, seconds: float, received: int, sent: int) -> None:
         """Count one request."""
         with self._lock:
             values = self._values
-            values["requests_total", _labels({"route": route, "status": str(status)})] += 1
+            values["requests_total", label_text({"route": route, "status": str(status)})] += 1
             values["received_bytes_total", ""] += received
             values["sent_bytes_total", ""] += sent
             for bound in (*BOUNDS, "+Inf"):
                 within = bound == "+Inf" or seconds <= float(bound)
-                values["request_seconds_bucket", _labels({"route": route, "le": str(bound)})] += int(within)
-            values["request_seconds_count", _labels({"route": route})] += 1
-            values["request_seconds_sum", _labels({"route": route})] += seconds
+                values["request_seconds_bucket", label_text({"route": route, "le": str(bound)})] += int(within)
+            values["request_seconds_count", label_text({"route": route})] += 1
+            values["request_seconds_sum", label_text({"route": route})] += seconds
             self._changed = True
 
     def rows(self) -> list[tuple[str, str, float]]:
@@ -85,35 +86,17 @@ class Counts:
         write_whole(path, json.dumps(self.rows()).encode())
 
 
-def metrics_text(counts: Counts, folder: Path, more: Callable[[], Iterable[tuple[str, float]]] = tuple) -> str:
+def metrics_text(counts: Counts, folder: Path, more: Callable[[], Iterable[Row]] = tuple) -> str:
     """All numbers in Prometheus's text format: those given, what workers left in a folder, and `more`."""
-    sums: dict[tuple[str, str], float] = defaultdict(float)
-    sums |= {(name, ""): value for name, value in more()}
-    for name, labels, value in (*counts.rows(), *_left(folder)):
-        sums[name, labels] += value
-    lines = []
-    for name, (kind, words) in _HELP.items():
-        found = {key: value for key, value in sums.items() if key[0] == name or key[0].startswith(f"{name}_")}
-        lines += [f"# HELP diadem_{name} {words}", f"# TYPE diadem_{name} {kind}"] if found else []
-        lines += [f"diadem_{key}{labels} {_number(value)}" for (key, labels), value in found.items()]
-    return "\n".join(lines) + "\n"
+    return prometheus_text(_HELP | dict(FIGURES), [*more(), *counts.rows(), *_left(folder)])
 
 
-def _left(folder: Path) -> Iterable[tuple[str, str, float]]:
+def _left(folder: Path) -> Iterable[Row]:
     for path in folder.glob("*.json"):
         try:
             yield from ((str(name), str(labels), float(value)) for name, labels, value in json.loads(path.read_bytes()))
         except (OSError, ValueError):
             continue  # it is being replaced, or its worker ended
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    inner = ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
-    return f"{{{inner}}}" if inner else ""
 
 
 class MetricsServer:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,12 +31,15 @@ from diadem.network.http.worker import Worker, numbers_folder
 from diadem.network.hub.book import has_hub
 from diadem.network.hub.hub import hub_of
 from diadem.network.jobs import Job, JobRunner, jobs
+from diadem.network.open_ends import tell_verbs
 from diadem.node.context import Context
 from diadem.node.key_verbs import TlsFiles, tls_files
 from diadem.node.locks import SERVE_LOCK, node_lock
 from diadem.node.node import Node
 from diadem.node.peers.book import FOLDER, peer_book
 from diadem.node.peers.notes import own_hubs, relays
+from diadem.node.tell.figures import Row
+from diadem.node.tell.verbs import EVERY
 from diadem.store.system import use_one_heap
 from diadem.store.whole import write_whole
 
@@ -201,7 +204,7 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Annou
         folder.mkdir(mode=0o700)
         if has_hub(context) and (tidied := hub_of(context).tidy()):  # before the first request
             _HUB_LOG.warning("hub tidied: %s", tidied)
-        shown = partial(metrics_text, counts, folder, more=lambda: _hub_numbers(context))
+        shown = partial(metrics_text, counts, folder, more=_Numbers(context))
         numbers = MetricsServer(plan.metrics, shown) if plan.metrics else None
         nonces = Nonces.open(context.folder / FOLDER)
         work = JobRunner(
@@ -235,10 +238,20 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Annou
                 numbers.stop()
 
 
-def _hub_numbers(context: Context) -> Iterable[tuple[str, float]]:
-    """What the hub holds, in numbers."""
-    held = hub_of(context).mailboxes.held() if has_hub(context) else {}
-    return [(f"hub_{name}", float(value)) for name, value in held.items()]
+class _Numbers:
+    """What the hub holds, and how the archive stands, in numbers; at the archive is looked once a minute at most."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._lock = context, threading.Lock()
+        self._found, self._until = list[Row](), 0.0
+
+    def __call__(self) -> list[Row]:
+        held = hub_of(self._context).mailboxes.held() if has_hub(self._context) else {}
+        with self._lock:
+            if (began := time.monotonic()) >= self._until:
+                self._found = list(tell_verbs(self._context).figures())
+                self._until = time.monotonic() + max(EVERY, 20 * (time.monotonic() - began))
+        return [*((f"hub_{name}", "", float(value)) for name, value in held.items()), *self._found]
 
 
 def _require_nobody_pushes(context: Context) -> None:

@@ -20,14 +20,14 @@ from diadem.model.routes import DIRECT
 from diadem.model.tickets import FOR_PEER, Ticket
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import new_id
-from diadem.network.closing import corrections_now
+from diadem.network.closing import closure_message, corrections_now, with_custody
 from diadem.network.desk import Desk
 from diadem.network.envelope import Answer, Content, Mail, seal_mail
 from diadem.network.evidence import is_own_checkpoint, own_chain
 from diadem.network.incoming import never_proven, note_refusal, receive
 from diadem.network.limits import MAX_ANSWER, MAX_INVITATIONS, MAX_SENDERS
 from diadem.network.link import Link
-from diadem.network.messages import OFFER, UNSIGNED, Message
+from diadem.network.messages import CLOSURE, OFFER, UNSIGNED, Message
 from diadem.network.outbox import Outgoing, PendingIntroduction, Put, outbox_of
 from diadem.network.route_book import route_book
 from diadem.network.routing import AUTO, no_way, through, ways
@@ -171,11 +171,15 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
     Unreachable
         What was said last is in no store yet: it stays in the outbox.
     """
+    known = desk.book.find(outgoing.transfer)
+    if outgoing.kind == CLOSURE and known is not None:
+        closure = closure_message(desk, known, name=outgoing.id, seen=seen)
+        return Message.of(with_custody(desk, closure.to_dict()))
     theirs, ours = desk.book.checkpoints(outgoing.peer)
     chain = "" if outgoing.kind in UNSIGNED else own_chain(desk.context, outgoing.transfer, seen=seen or ours)
     about = {**outgoing.about, **({"seen": theirs} if theirs else {})}
-    if outgoing.kind == OFFER and (offered := desk.book.find(outgoing.transfer)) is not None:
-        about |= corrections_now(desk, offered.package)
+    if outgoing.kind == OFFER and known is not None:
+        about |= corrections_now(desk, known.package)
     return Message(
         outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, time_text(desk.now), chain, about
     )

@@ -57,5 +57,5 @@ def keep_hub_chain(desk: Desk, transfer: str, relay: str, hub: str, chain: bytes
     text = chain.decode("utf-8", "surrogateescape")
     kept = desk.shelf.get(transfer, hub)
     found = weigh(transfer, hub, text, kept=kept, seen="", about=relay_subject(relay))
-    desk.shelf.keep(transfer, hub, text)
+    desk.shelf.keep(transfer, hub, chain)
     return found

@@ -193,6 +193,7 @@ class RemoteNode(Closing, Reopenable, Display):
             owner=facts.row.owner,
             continued_by=tuple(map(str, facts.continued_by)),
             judgements=tuple(said),
+            corrections=facts.corrections,
             at_node=True,
         )
 

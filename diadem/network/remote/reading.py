@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from msgspec import field as member
+from msgspec import to_builtins
+
 from diadem.catalogue.results import PackageRow, SearchResult
 from diadem.errors import DocumentError, UsageError
 from diadem.model.assessments import Assessment, current, disputes
@@ -34,6 +37,8 @@ class PackageFacts:
         Packages that add to it.
     amended : bool
         Whether its record was corrected.
+    corrections : tuple of dict
+        What was corrected, as `diadem.archive.overview.Overview` has it.
     assessments : Assessments
         What was said of it.
     warnings : tuple of Caution
@@ -43,6 +48,7 @@ class PackageFacts:
     row: PackageRow
     continued_by: tuple[PackageId, ...]
     amended: bool
+    corrections: tuple[dict[str, Any], ...]
     assessments: Assessments
     warnings: tuple[Caution, ...]
 
@@ -64,6 +70,19 @@ class _Doubt(Document, frozen=True, forbid_unknown_fields=False):
     way: tuple[str, ...]
 
 
+class _Correction(Document, frozen=True, forbid_unknown_fields=False):
+    """What a field was, and what it is."""
+
+    field: str
+    was: list[str]
+    by: str
+    value: str = member(name="is")
+    dataset: str = ""
+    path: str = ""
+    time: str = ""
+    reason: str = ""
+
+
 class _Facts(Document, frozen=True, forbid_unknown_fields=False):
     """`PackageFacts` as they are told."""
 
@@ -72,6 +91,7 @@ class _Facts(Document, frozen=True, forbid_unknown_fields=False):
     amended: bool
     assessments: _Judged
     warnings: tuple[_Doubt, ...]
+    corrections: tuple[_Correction, ...] = ()  # nodes of earlier versions do not tell
 
 
 def read_facts(document: Mapping[str, Any], url: str) -> PackageFacts:
@@ -85,6 +105,7 @@ def read_facts(document: Mapping[str, Any], url: str) -> PackageFacts:
         row=_named(said.package, url),
         continued_by=said.continued_by,
         amended=said.amended,
+        corrections=tuple(to_builtins(one) for one in said.corrections),
         assessments=Assessments(said.assessments.package, judged, counting, tuple(disputes(counting)), paths),
         warnings=tuple(
             Caution(one.package, one.path, _assessment(one.assessment, 0, url), one.disputed, one.way)

@@ -1,90 +1,69 @@
-"""A package for someone without DIADEM: one ZIP with a page that explains it, and a signed statement that it was given.
-
-The ZIP is written beside its place and read back; then the statement is logged, and must be durable in one store; then
-the ZIP gets its name. So there is never a ZIP of this name that the log does not know of. Where it does not get its
-name after all, the log says that too.
-"""
+"""A package for someone without DIADEM: one ZIP with a page that explains it, stated before it has its name."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.custody import statements
-from diadem.custody.log_entry import Entry
-from diadem.errors import DiademError, Interrupted, Refused, Unreachable, UsageError
-from diadem.export.pages import CORRECTIONS, RAW, README, RECORD, WHOLE, ReadMe, readme_html
-from diadem.export.zip import Content, FinishedZip, ZipStage, refuse_existing
-from diadem.model.display import Display
+from diadem.errors import UsageError
+from diadem.export.form import ExportedForm
+from diadem.export.pages import CHAIN, RAW, README, RECORD, WHOLE, ReadMe, readme_html
+from diadem.export.stage import Finished, write
+from diadem.export.zip import Content, ZipFileWriter
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.give.export_contents import Contents, ExportedPackages, Member
+from diadem.node.give.handover import Handover, alone, file_of, full_name, require_mirror, require_place
 from diadem.node.give.redact import Redaction
-from diadem.node.locks import node_lock
-from diadem.node.separation import IS, LIES_IN, relation_of, stores_of
 from diadem.node.take.package_chain import Lacking, session_of
-from diadem.store.system import long_path
 
 
 @dataclass(frozen=True, slots=True)
-class Exported(Display):
-    """What was given out.
+class Exported(ExportedForm):
+    """A ZIP that was given out: an `ExportedForm`, of which `files` are those of the instruments, or of metadata.
 
     Attributes
     ----------
-    path : Path
-        The ZIP.
-    to : str
-        For whom.
-    packages : sequence of PackageId
-        What is in it.
-    files, content_bytes : int
-        What was exported: files of the instruments, or of metadata, and their bytes.
+    content_bytes : int
+        Their bytes; `bytes` are those of the ZIP.
     only : str
-        What of them: ``package``, ``raw`` or ``record``.
-    bytes, sha256
-        Of the ZIP; 0 and "" for a dry run.
-    statement_id : str
-        The `handover` in the log; "" for a dry run.
+        What of the packages: ``package``, ``raw`` or ``record``.
     others : int
         Packages of the session that are not in it.
     lacking : sequence of Lacking
         Packages of the session that are gone.
     redaction : Redaction or None
         What was taken out, and what could not be.
-    damaged : sequence of str
-        Stores whose copy turned out to be damaged; the bytes came from another.
-    done : bool
-        False for a dry run.
-    seconds : float
-        How long it took.
+    renamed : sequence of (name, original)
+        Files that have another name in it than they had.
+    custody : bool
+        Whether it says who had the packages before; of a dry run, whether it would.
     """
 
-    path: Path
-    to: str
-    packages: Sequence[PackageId]
-    files: int
-    content_bytes: int
-    only: str
-    bytes: int = 0
-    sha256: str = ""
-    statement_id: str = ""
+    content_bytes: int = 0
+    only: str = WHOLE
     others: int = 0
     lacking: Sequence[Lacking] = ()
     redaction: Redaction | None = None
-    damaged: Sequence[str] = ()
-    done: bool = True
-    seconds: float = 0.0
     renamed: Sequence[tuple[str, str]] = ()
+    custody: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The ZIP."""
+        return Path(self.place)
+
+    @property
+    def statement_id(self) -> str:
+        """The `handover` in the log; "" for a dry run."""
+        return next(iter(self.statements), "")
 
     @property
     def ok(self) -> bool:
@@ -94,27 +73,17 @@ class Exported(Display):
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         return {
-            "ok": self.ok,
-            "done": self.done,
-            "path": str(self.path),
-            "to": self.to,
-            "packages": [str(package) for package in self.packages],
+            **ExportedForm.to_dict(self),
             "only": None if self.only == WHOLE else self.only,
-            "files": self.files,
             "content_bytes": self.content_bytes,
-            "bytes": self.bytes,
-            "sha256": self.sha256,
-            "statement": self.statement_id,
             "others": self.others,
             "lacking": [one.to_dict() for one in self.lacking],
             "renamed": [{"name": here, "original": there} for here, there in self.renamed],
             "redaction": None if self.redaction is None else self.redaction.to_dict(),
-            "damaged": list(self.damaged),
-            "seconds": round(self.seconds, 3),
+            "custody": self.custody,
         }
 
 
-_LONGEST_NAME: Final = 320
 _BLOCK: Final = 4 << 20
 
 
@@ -127,6 +96,7 @@ def export(
     only: str = WHOLE,
     redact: bool = False,
     chain: bool = False,
+    custody: bool = True,
     dry_run: bool = False,
     listener: Listener = silent,
 ) -> Exported:
@@ -136,20 +106,21 @@ def export(
         require_mirror(context)
     began = time.monotonic()
     session = session_of(context, package, chain=chain)
-    packages = ExportedPackages(context, session, only, redact=redact)
+    packages = ExportedPackages(context, session, only, redact=redact, custody=custody)
     run = _Run(context, target, to, packages, listener)
-    zipped, statement = run.rehearse() if dry_run else run.perform()
+    written, said = run.rehearse() if dry_run else run.perform()
     enclosed = run.contents.enclosed
     return Exported(
-        path=target,
+        form="zip",
+        place=str(target),
         to=to,
         packages=[one.id for one in packages.session.packages],
         files=sum(one.files for one in enclosed),
         content_bytes=sum(one.bytes for one in enclosed),
         only=only,
-        bytes=zipped.bytes,
-        sha256=zipped.sha256,
-        statement_id=statement,
+        bytes=written.bytes,
+        sha256=written.sha256,
+        statements=said,
         others=session.others,
         lacking=session.lacking,
         redaction=packages.redaction,
@@ -157,6 +128,7 @@ def export(
         done=not dry_run,
         seconds=time.monotonic() - began,
         renamed=run.contents.renamed,
+        custody=run.custody,
     )
 
 
@@ -165,39 +137,6 @@ def _require(context: Context, target: Path, to: str, only: str) -> None:
     if only not in (WHOLE, RAW, RECORD):
         raise UsageError(f"'{only}' is not a part of a package", next="Write raw or record.")
     require_place(context, target, to)
-
-
-def require_place(context: Context, target: Path, to: str, *, suffix: str = ".zip") -> None:
-    """That something may be written there, for somebody: nothing is put where only packages belong.
-
-    `suffix` is that of the file; "" where a folder is written.
-    """
-    if not to.strip() or len(to) > _LONGEST_NAME or not to.isprintable():
-        raise UsageError("say who it is for: the log records it", next='Example: --for "Marie Curie <m@x.org>"')
-    if suffix and target.is_dir():
-        raise UsageError(
-            "this is a folder", where=str(target), next=f"Name a file in it: {target / f'session{suffix}'}"
-        )
-    if suffix:
-        refuse_existing(target)
-    if not target.parent.is_dir():
-        raise UsageError("there is no such folder", where=str(target.parent), next="Make it first.")
-    place = Path(os.path.realpath(target.parent))
-    if any(os.path.lexists(long_path(each / "bagit.txt")) for each in (place, *place.parents)):
-        raise Refused("it would be inside a package", where=str(target), next="Name a place outside it.")
-    for each in (context.folder, *(each for _, each in stores_of(context))):
-        if relation_of(place, each) in (IS, LIES_IN):
-            raise Refused("it would be inside the archive", where=str(target), next="Name a place outside it.")
-
-
-def require_mirror(context: Context) -> None:
-    """That what will be said can be kept in a store, before hours are spent; an attached store cannot say anything."""
-    context.ledger.mirrors.check()
-    if not any(True for _ in context.stores.opened()):
-        raise Unreachable(
-            "no store answers, and nothing leaves the node before a store holds the statement about it",
-            next="Connect a store of this node: diadem status",
-        )
 
 
 @dataclass(slots=True)
@@ -210,50 +149,50 @@ class _Run:
     packages: ExportedPackages
     listener: Listener
     contents: Contents = field(init=False)
+    custody: bool = field(init=False)
     _done: int = 0
     _total: int = 0
     _item: str = ""
 
     def __post_init__(self) -> None:
         self.contents = self.packages.contents()
+        self.custody = self.packages.with_custody
         self._total = sum(member.size for member in self.contents.members)
 
-    def rehearse(self) -> tuple[FinishedZip, str]:
+    def rehearse(self) -> tuple[Finished, list[str]]:
         """Read what has to be searched, and write nothing."""
         for member in self.contents.members if self.packages.redactor is not None else ():
             with self._opened(member) as content:
                 for offset in range(0, max(content.size, 1), _BLOCK):
                     self._read(len(content.read_at(offset, min(_BLOCK, content.size - offset))))
-        return FinishedZip(0, ""), ""
+        return Finished(), []
 
-    def perform(self) -> tuple[FinishedZip, str]:
-        """Write the ZIP, say so, and give it its name; what was written, and the id of the statement."""
-        with alone(self.context, self.target):
-            stage = ZipStage(self.target)
-            zipped: FinishedZip | None = None
-            try:
-                zipped = self._write(stage)
-                (entry,) = self.context.say([self._handover(zipped)])
-                require_durable(self.context, entry)
-                stage.publish()
-            except BaseException as error:
-                if stage.discard() and zipped is not None:
-                    self._withdraw(zipped, error)
-                if isinstance(error, KeyboardInterrupt):
-                    raise Interrupted("stopped; nothing was exported", where=str(self.target)) from error
-                raise
-        return zipped, entry.statement_id
+    def perform(self) -> tuple[Finished, list[str]]:
+        """Write the ZIP, say so, and give it its name; what was written, and the ids of the statements."""
+        session, target = self.packages.session.packages, self.target
+        handover = Handover(self.context, [one.id for one in session], self.to, "zip")
+        with alone(self.context, target):
+            zipped, _ = write(
+                target,
+                self._write,
+                self.listener,
+                suffix=".zip",
+                state=lambda written: handover.state(file_of(target, written), self._about),
+                withdraw=partial(handover.withdraw, target.name),
+            )
+        return zipped, handover.said
 
-    def _write(self, stage: ZipStage) -> FinishedZip:
+    def _write(self, draft: Path) -> None:
         moment = self.context.clock()
-        letter, sheets = Member.of(README, readme_html(self._letter()), moment), self.packages.sheets()
-        beside = [letter, Member.of(CORRECTIONS, sheets, moment)] if sheets else [letter]
-        for member in (*beside, *self.contents.members):
-            with self._opened(member) as content:
-                stage.add(member.name, content, mtime_ns=member.mtime_ns, read=self._read)
-        for folder in self.contents.folders:
-            stage.add_folder(folder)
-        return stage.finish(lambda count: self.listener(Progress("read back", count, count, self.target.name)))
+        signed = [Member.of(name, data, moment) for name, data in self.packages.signed()]
+        self.custody = any(one.name == CHAIN for one in signed)
+        letter = readme_html(self._letter())
+        with ZipFileWriter(draft, self.target) as file:
+            for member in (Member.of(README, letter, moment), *signed, *self.contents.members):
+                with self._opened(member) as content:
+                    file.add(member.name, content, mtime_ns=member.mtime_ns, read=self._read)
+            for folder in self.contents.folders:
+                file.add_folder(folder)
 
     @contextmanager
     def _opened(self, member: Member) -> Iterator[Content]:
@@ -289,67 +228,20 @@ class _Run:
             renamed=() if hidden else self.contents.renamed,
             corrected=() if hidden else self.packages.corrected(),
             doubts=() if hidden else self.packages.doubts(),
+            custody=self.custody,
         )
 
-    def _handover(self, zipped: FinishedZip) -> Draft:
-        packages, account = self.packages.session.packages, self.packages.redaction
-        return statements.handover(
-            [one.id for one in packages],
-            to=self.to,
-            form="zip",
-            redacted=False if account is None else sorted(account.removed) or True,
-            file={"name": self.target.name, "sha256": zipped.sha256, "bytes": zipped.bytes},
-            only="" if self.packages.only == WHOLE else self.packages.only,
-            payload_id=packages[0].payload_id if len(packages) == 1 else "",
-            by=self.context.address,
-        )
-
-    def _withdraw(self, zipped: FinishedZip, error: BaseException) -> None:
-        """Say that what was stated, if it was, did not happen after all."""
-        subjects = tuple(Subject.package(one.id) for one in self.packages.session.packages)
-        said = (entry.statement.predicate for entry in self.context.ledger.of_subject(subjects[0].sha256))
-        if not any(predicate.get("sha256") == zipped.sha256 for predicate in said):
-            return
-        reason = str(getattr(error, "message", "") or type(error).__name__)
-        draft = statements.audit(
-            subjects,
-            action=f"hand over {self.target.name} to {self.to}",
-            actor=self.context.address,
-            outcome="failed",
-            reason=f"the file did not get its name and was removed: {reason}"[:2000],
-        )
-        with suppress(DiademError):  # what stopped the export is told, not this
-            self.context.say([draft])
-
-
-def full_name(context: Context) -> str:
-    """The name of the person at work, as a person writes it; "" where it is not known."""
-    return next((user.full_name for user in context.settings.users if user.name == context.user), "")
+    def _about(self, packages: Sequence[PackageId]) -> dict[str, Any]:
+        """What the statement says besides: what was left out, and the payload of a single package."""
+        session, account = self.packages.session.packages, self.packages.redaction
+        return {
+            "redacted": False if account is None else sorted(account.removed) or True,
+            "only": "" if self.packages.only == WHOLE else self.packages.only,
+            "payload_id": session[0].payload_id if len(packages) == len(session) == 1 else "",
+        }
 
 
 def _sender(context: Context) -> str:
     """Who gives it: the person's name where it is known, and the address."""
     full = full_name(context)
     return f"{full} ({context.address})" if full else context.address
-
-
-@contextmanager
-def alone(context: Context, target: Path) -> Iterator[None]:
-    """Be the only one that writes this file."""
-    name = hashlib.sha256(os.fsencode(os.path.realpath(target))).hexdigest()[:16]
-    lock = node_lock(context.folder, f"export-{name}")
-    if not lock.acquire():
-        raise Refused("another export is writing this file", where=str(target), next="Wait for it, or name another.")
-    try:
-        yield
-    finally:
-        lock.remove()
-
-
-def require_durable(context: Context, entry: Entry) -> None:
-    """That a store holds the statement: this disk may be lost, what was given away stays away."""
-    if why := context.ledger.mirrors.lack(entry.place):
-        raise Unreachable(
-            f"no store holds the statement about it yet, and nothing leaves the node before that ({why})",
-            next="Connect a store of this node and export again: diadem status",
-        )

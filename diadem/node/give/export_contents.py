@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from diadem.archive.facts import facts_of
+from diadem.archive.facts import facts_as_corrected
 from diadem.archive.restore import empty_folders
-from diadem.errors import DocumentError
 from diadem.export.names import target_names
-from diadem.export.pages import CORRECTIONS, RAW, README, RECORD, EnclosedFolder
+from diadem.export.pages import CHAIN, CORRECTIONS, RAW, README, RECORD, WHOLE, EnclosedFolder, chain_name
 from diadem.export.zip import Content
 from diadem.model.amendments import Corrections
-from diadem.model.effective import TITLE, Corrected, corrected, effective_record
+from diadem.model.effective import corrected, effective_record
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.manifest import CRATE_PATH, MANIFEST, PAGE_PATH, RECORD_PATH, TAGMANIFEST, FileEntry, PackageId
 from diadem.model.names import illegal, twin_key
-from diadem.model.plain_text import date_text
 from diadem.model.ports import InMemory
-from diadem.model.quantities import quantity_text
 from diadem.model.record import Record
 from diadem.node.context import Context
+from diadem.node.custody_chains import enclosed_chains
 from diadem.node.give.read_copies import PackageReader, readers_of
 from diadem.node.give.redact import Redaction, Redactor
 from diadem.node.quality.amend import sheet_of
@@ -68,7 +66,7 @@ class Contents:
 class ExportedPackages:
     """The packages of one export, whole or in part, with people or without."""
 
-    def __init__(self, context: Context, session: Session, only: str, *, redact: bool) -> None:
+    def __init__(self, context: Context, session: Session, only: str, *, redact: bool, custody: bool) -> None:
         self._context, self.only = context, only
         if only == RAW:
             self._copies = readers_of(context, session)
@@ -83,6 +81,8 @@ class ExportedPackages:
         self.redactor: Redactor | None = None
         self._facts: dict[PackageId, PackageFacts] = {}
         self._derived: dict[PackageId, dict[str, bytes]] = {}
+        #: Whether it says who had the packages: of whole packages alone, from which nobody was taken out.
+        self.with_custody = custody and only == WHOLE and not redact
         if redact:
             self._redact()
 
@@ -99,7 +99,7 @@ class ExportedPackages:
     def _folder_names(self) -> dict[PackageId, str]:
         """The name of each package's folder: its own name, as it stands in a store."""
         names: dict[PackageId, str] = {}
-        taken = {twin_key(name) for name in (README, CORRECTIONS, MANIFEST)}
+        taken = {twin_key(name) for name in (README, CORRECTIONS, CHAIN, MANIFEST)}
         for package in self._copies:
             name = self._context.catalogue.get(package).path.rstrip("/").rpartition("/")[2]
             if illegal(name) or twin_key(name) in taken:
@@ -222,18 +222,24 @@ class ExportedPackages:
     def corrected(self) -> list[tuple[str, str, str, str]]:
         """What, what it was, what it is, and who says so, of everything that the owners corrected."""
         return [
-            _corrected_words(one)
+            (one.what, one.was, one.now, f"corrected by {one.who}")
             for package, copies in self._copies.items()
             if (record := copies.readable_record()) is not None
             for one in corrected(record, self._corrections(package))
         ]
 
-    def sheets(self) -> bytes:
-        """The owners' signed corrections and what is judged, a sheet a line; none of what people were taken out of."""
+    def signed(self) -> Iterator[tuple[str, bytes]]:
+        """What people and nodes signed: the owners' corrections and what is judged, a sheet a line, and custody.
+
+        Nothing of what people were taken out of.
+        """
         if self.redactor is not None:
-            return b""
-        sheets = [sheet_of(self._context, str(one)) for one in self._copies]
-        return b"".join(sheet.to_line() + b"\n" for sheet in sheets if sheet is not None)
+            return
+        found = [sheet_of(self._context, str(one)) for one in self._copies]
+        if sheets := b"".join(sheet.to_line() + b"\n" for sheet in found if sheet is not None):
+            yield CORRECTIONS, sheets
+        for number, chain in enumerate(enclosed_chains(self._context, self._copies) if self.with_custody else (), 1):
+            yield chain_name(number), chain
 
     def doubts(self) -> list[str]:
         """Warnings about the data; about what they were made from without names, for that is not given."""
@@ -250,7 +256,8 @@ class ExportedPackages:
         """The session in plain words, of all packages together."""
         kept = self._kept()
         facts = {
-            one: self._facts.get(one) or facts_as_corrected(copies, self._corrections(one))
+            one: self._facts.get(one)
+            or facts_as_corrected(copies.package, copies.readable_record(), self._corrections(one))
             for one, copies in self._copies.items()
         }
         if len(facts) == 1:
@@ -264,29 +271,8 @@ class ExportedPackages:
         return _joined(list(facts.values()), datasets, files=sum(map(len, kept.values())))
 
 
-def facts_as_corrected(copies: PackageReader, corrections: Corrections) -> PackageFacts:
-    """A package in plain words, as its owner has corrected it."""
-    facts = facts_of(copies.package)
-    if not corrections.fields:
-        return facts
-    with suppress(DocumentError):  # what is in it cannot be understood: its facts say what can be said
-        if (record := copies.readable_record()) is not None:
-            facts = facts_of(copies.package, effective_record(record, corrections))
-    title = corrections.decide(TITLE).chosen
-    return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
-
-
 def _member(copies: PackageReader, entry: FileEntry, name: str) -> Member:
     return Member(name, entry.size, entry.mtime_ns, partial(copies.open, entry), payload=entry.name)
-
-
-def _corrected_words(one: Corrected) -> tuple[str, str, str, str]:
-    said = one.amendment
-    what = f"{one.change.field}, {one.path}" if one.path else one.change.field
-    before = "; ".join(quantity_text(value, unit) for value, unit in one.sealed[:3])
-    now = "" if one.change.value is None else quantity_text(one.change.value, one.change.unit)
-    why = f": {said.reason}" if said.reason else ""
-    return what, before, now, f"corrected by {said.by} on {date_text(said.time[:10])}{why}"
 
 
 def _joined(facts: Sequence[PackageFacts], datasets: Sequence[DatasetFacts], *, files: int) -> PackageFacts:

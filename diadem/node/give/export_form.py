@@ -12,15 +12,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from urllib.parse import urlsplit
 
-from diadem.archive.export import loaded, whole_bag
+from diadem.archive.export import loaded, no_custody, whole_bag
+from diadem.archive.facts import facts_as_corrected
+from diadem.archive.overview import as_days
 from diadem.archive.package import Home
-from diadem.custody import statements
+from diadem.custody.sentences import DESCRIPTION
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, UsageError
 from diadem.export import form
 from diadem.hooks.exporters import ExportedPackage, ExportSource, ExportTarget, no_secret
@@ -30,18 +32,15 @@ from diadem.model.effective import corrected
 from diadem.model.manifest import PackageId
 from diadem.model.ports import Listener, Progress, RangeFile, silent
 from diadem.model.record import Dataset, understood
-from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
-from diadem.node.give.export import alone, full_name, require_durable, require_mirror, require_place
-from diadem.node.give.export_contents import facts_as_corrected
+from diadem.node.give.handover import Handover, alone, file_of, full_name, require_mirror, require_place
 from diadem.node.give.read_copies import PackageReader
 from diadem.node.quality.amend import effective
+from diadem.node.samples.naming import samples_of
 from diadem.package.tags import manifest_text
 from diadem.store.stage import remove_tree
 from diadem.store.whole import write_whole
 
-#: Packages that one statement is about.
-_TOLD: Final = 500
 #: Where notes and files of exports to services lie, in the node's folder.
 _FOLDER: Final = "exports"
 
@@ -103,6 +102,8 @@ class _Leaving:
     query: str | None
     listener: Listener
     to: str = ""
+    #: Packages whose files left, not only what is said of them.
+    _given: set[PackageId] = field(default_factory=set)
     #: Of each package the stores whose copy was doubted, as its reader goes on to note them.
     _doubted: list[set[str]] = field(default_factory=list)
 
@@ -112,61 +113,89 @@ class _Leaving:
         return sorted(set().union(*self._doubted))
 
     def rehearse(self) -> dict[str, Any]:
-        """See that there is something to export, and write nothing."""
-        for number in range(min(len(self.ids), 1)):
-            self.package(number)
-        return {}
+        """See that each package can be opened, and write nothing; of files only those are read that tell what it is."""
+        unopened: list[tuple[PackageId, str]] = []
+        for number, one in enumerate(self.ids):
+            self.listener(Progress("look", number, len(self.ids), str(one)))
+            try:
+                if self.query is None:
+                    self.package(number)
+                else:
+                    PackageReader(self.context, one)
+            except DiademError as error:
+                if self.query is None:
+                    raise
+                unopened.append((one, error.message))
+        return {"unopened": unopened}
 
     def to_path(self, path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
         """Write a file or folder, say so, and give it its name."""
-        said: list[str] = []
-
-        def state(written: form.Finished) -> None:
-            said.extend(self.state({"name": path.name, "sha256": written.sha256, "bytes": written.bytes}))
-
-        def withdraw(error: BaseException) -> None:
-            if said:
-                self.withdraw(path.name, error)
-
+        handover = self.handover()
         with alone(self.context, path):
-            done = form.write(self.offer, self.source(), path, options, self.listener, state=state, withdraw=withdraw)
-        return {**done, "statements": said}
+            done = form.write(
+                self.offer,
+                self.source(),
+                path,
+                options,
+                self.listener,
+                state=lambda written: handover.state({**file_of(path, written), **self._one}, self.about),
+                withdraw=partial(handover.withdraw, path.name),
+            )
+        return {**done, "statements": handover.said}
 
     def to_service(self, url: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Give it to a service; what was begun before, of the same packages and the same service, goes on."""
-        name = "\n".join([self.offer.name, url, self.dataset, *self.ids])
+        parts = urlsplit(url)
+        same = f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}?{parts.query}"  # however it is written
+        name = "\n".join([self.offer.name, same, self.dataset, *self.ids])
         folder = self.context.folder / _FOLDER / hashlib.sha256(name.encode()).hexdigest()[:24]
         with alone(self.context, folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            notes = folder / "notes.json"
-            before: dict[str, Any] = json.loads(notes.read_bytes()) if notes.exists() else {}
-            said: list[Any] = list(before.get("left", ()))
-            place, *identified = said[-1] if said else [url]
-            left: dict[str, Any] = {"place": place, "identifiers": identified}
-            left["statements"] = list(before.get("statements", ()))
+            file = folder / "notes.json"
+            before: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {}
+            left, handover = list(before.get("left", ())), self.handover()
+            handover.said += before.get("statements", ())
 
-            def keep(told: Mapping[str, Any]) -> None:
-                before["notes"] = dict(told)
-                write_whole(notes, json.dumps({**before, "left": said, "statements": left["statements"]}).encode())
+            def keep(notes: Mapping[str, Any]) -> None:
+                before["notes"] = dict(notes)
+                write_whole(file, json.dumps({**before, "left": left, "statements": handover.said}).encode())
 
             def leave(where: str, identifiers: Sequence[str]) -> None:
-                left.update(place=where, identifiers=list(identifiers))
-                if [where, *identifiers] not in said:
-                    file = {"where": where, **({"identifiers": list(identifiers)} if identifiers else {})}
-                    left["statements"] += self.state(file)
-                    said.append([where, *identifiers])
-                    keep(before.get("notes", {}))
+                place = [where, *identifiers]
+                if place in left:  # by an attempt that may have ended before a store held it
+                    left.append(left.pop(left.index(place)))
+                    handover.require_durable()
+                else:
+                    what = {"where": where, **({"identifiers": list(identifiers)} if identifiers else {}), **self._one}
 
-            goal = ExportTarget(folder, url=url, notes=before.get("notes", {}), note=keep, leave=leave, secret=_secret)
+                    def stated() -> None:
+                        left.append(place)
+                        keep(before.get("notes", {}))
+
+                    handover.state(what, self.about, stated=stated)
+
+            work = folder / "work"
+            work.mkdir(exist_ok=True)
+            goal = ExportTarget(work, url=url, notes=before.get("notes", {}), note=keep, leave=leave, secret=_secret)
             try:
                 told = form.run(self.offer, self.source(), goal, options)
             except KeyboardInterrupt as error:
                 again = "Give the same command again: it goes on where it was."
                 raise Interrupted("stopped on the way to the service", where=url, next=again) from error
-            if not said:
+            if not left:
                 leave(url, ())
-            remove_tree(folder)
-        return {**left, "told": told}
+            remove_tree(work if before.get("notes") else folder)
+        place, *identifiers = left[-1]
+        return {"place": place, "identifiers": identifiers, "statements": handover.said, "told": told}
+
+    def handover(self) -> Handover:
+        """What will be said of it."""
+        return Handover(self.context, self.ids, self.to, self.offer.name)
+
+    @property
+    def _one(self) -> dict[str, str]:
+        """The one dataset that leaves, as a statement names it."""
+        return {"dataset": self.dataset} if self.dataset else {}
 
     # -- what the exporter is given --------------------------------------------------------------------------------
 
@@ -191,9 +220,11 @@ class _Leaving:
         corrections = context.catalogue.corrections(one)
         amend = partial(effective, context, str(one))
         self._doubted.append(copies.doubted)
-        home, package = Home(None, _no_custody, lambda _: (), amend), copies.package
+        home, package = Home(None, no_custody, lambda _: (), amend), copies.package
         record = amend(package.sealed_record)  # its datasets lead to no package: see `load`
         datasets = [dataset for _, dataset in understood(record.datasets)]
+        row = context.catalogue.get(one)
+        days = as_days(row.date, row.until)
         if self.dataset:
             meant = context.follower.dataset(one, self.dataset).id
             datasets = [dataset for dataset in datasets if dataset.id == meant]
@@ -201,7 +232,7 @@ class _Leaving:
             id=str(one),
             payload_id=package.payload_id,
             record=record,
-            facts=facts_as_corrected(copies, corrections),
+            facts=replace(facts_as_corrected(package, copies.readable_record(), corrections), days=days),
             datasets=datasets,
             files=package.files,
             open=partial(self._open, copies),
@@ -210,15 +241,18 @@ class _Leaving:
             corrections=corrected(package.sealed_record, corrections),
             cautions=context.catalogue.cautions([one]).get(one, []),
             derivations=[each for each in context.catalogue.derivations(one) if each.result == one],
-            bag=partial(_bag, copies),
+            samples=samples_of(context.catalogue, str(one)),
+            bag=partial(self._bag, copies),
         )
 
     def _open(self, copies: PackageReader, name: str) -> BinaryIO:
+        self._given.add(copies.id)
         file = copies.open(copies.package.find(name))
         return io.BufferedReader(RangeFile(file), 1 << 20)
 
     def _load(self, copies: PackageReader, home: Home, dataset: Dataset) -> list[Any]:
         """The signals of a dataset, from the first copy in which its files are whole."""
+        self._given.add(copies.id)
         problem: DiademError | None = None
         for package, replica in copies:
             try:
@@ -228,46 +262,22 @@ class _Leaving:
                 problem = problem or error
         raise problem or NotFound("no copy can be read", where=dataset.path, next="See what is wrong: diadem status")
 
+    def _bag(self, copies: PackageReader) -> Iterator[tuple[str, Iterator[bytes]]]:
+        self._given.add(copies.id)
+        digests = copies.tag_digests()
+        return whole_bag(
+            manifest_text((digest, path) for path, digest in digests.items()),
+            ((path, copies.tag_file(path, digest)) for path, digest in digests.items()),
+            ((entry.path, copies.open(entry)) for entry in copies.package.manifest),
+        )
+
     # -- what is said of it ----------------------------------------------------------------------------------------
 
-    def state(self, file: Mapping[str, Any]) -> list[str]:
-        """State that the packages are given out, and wait for a store to hold it; the ids of the statements."""
-        drafts = [self._handover(some, file) for some in self._batches()]
-        entries = self.context.say(drafts)
-        for entry in entries:
-            require_durable(self.context, entry)
-        return [entry.statement_id for entry in entries]
-
-    def _batches(self) -> Iterator[Sequence[PackageId]]:
-        return (self.ids[start : start + _TOLD] for start in range(0, len(self.ids), _TOLD))
-
-    def _handover(self, packages: Sequence[PackageId], file: Mapping[str, Any]) -> Draft:
-        more = {**file, **({"dataset": self.dataset} if self.dataset else {})}
-        return statements.handover(list(packages), to=self.to, form=self.offer.name, file=more, by=self.context.address)
-
-    def withdraw(self, name: str, error: BaseException) -> None:
-        """Say that what was stated did not happen after all."""
-        drafts = [
-            statements.audit(
-                tuple(Subject.package(one) for one in some),
-                action=f"hand over {name} to {self.to}",
-                actor=self.context.address,
-                outcome="failed",
-                reason=f"it did not get its name and was removed: {getattr(error, 'message', '') or error!r}"[:2000],
-            )
-            for some in self._batches()
-        ]
-        with suppress(DiademError):  # what stopped the export is told, not this
-            self.context.say(drafts)
-
-
-def _bag(copies: PackageReader) -> Iterator[tuple[str, Iterator[bytes]]]:
-    digests = copies.tag_digests()
-    return whole_bag(
-        manifest_text((digest, path) for path, digest in digests.items()),
-        ((path, copies.tag_file(path, digest)) for path, digest in digests.items()),
-        ((entry.path, copies.open(entry)) for entry in copies.package.manifest),
-    )
+    def about(self, packages: Sequence[PackageId]) -> dict[str, Any]:
+        """What the statement says besides: whether it is a description alone."""
+        # To a service it is stated before anything is read: it may take everything.
+        whole = self.offer.writes == "service" or not self._given.isdisjoint(packages)
+        return {"only": "" if whole else DESCRIPTION}
 
 
 class _Opened(Sequence[ExportedPackage]):
@@ -285,10 +295,6 @@ class _Opened(Sequence[ExportedPackage]):
         if not -self._count <= number < self._count:
             raise IndexError(number)
         return self._opened(number % self._count)
-
-
-def _no_custody(package: str) -> Any:
-    raise NotFound("who exports is given no custody", where=package, next=f"See: diadem custody {package[7:19]}")
 
 
 def _secret(name: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from diadem.catalogue.database import chunks
 from diadem.custody import statements
 from diadem.errors import Interrupted, Unreachable, UsageError
 from diadem.model.agenda import Agenda, bundles
@@ -24,6 +25,7 @@ from diadem.model.policy import SCRUB_LEVELS
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, PRESENT, READING_PROOFS, ReplicaState
 from diadem.model.report import Level, Report
+from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.jobs import Job, workers_for, working
 from diadem.node.keep.copies import Damage, PackageCopies
@@ -35,7 +37,7 @@ from diadem.store.contract import Pace
 if TYPE_CHECKING:
     from diadem.node.workers import Workers
 
-#: Seconds of reading after which what was proven is stated in the log; packages in one statement.
+#: Seconds of reading, and packages, after which what was proven is stated in the log.
 _STATE_EVERY, _BATCH = 60.0, 1000
 _DAY = timedelta(days=1)
 #: Bytes and copies of one share of a worker at most: one that is lost has read no more for nothing. Shares for each
@@ -337,18 +339,21 @@ class _Scrub:
             still = [(copy.package, report) for copy, report in found if self._is_as_read(copy)]
             if not still:
                 continue
-            packages, checked = [package for package, _ in still], Counter[str]()
-            for _, report in still:
-                checked.update(report.checked)
-            draft = statements.fixity(
-                packages,
-                store=self.context.settings.stated_store(name),
-                level=level,
-                part="{}/{}".format(*self.part),
-                proven=packages,
-                checked={"packages": len(packages), **checked},
-            )
-            self.context.say([draft])
+            self.context.say([self._draft(name, level, some) for some in chunks(still, statements.CHECKED_TOGETHER)])
+
+    def _draft(self, name: str, level: str, proven: Sequence[tuple[str, Report]]) -> Draft:
+        """The statement of some packages whose copies in a store are proven."""
+        packages, checked = [package for package, _ in proven], Counter[str]()
+        for _, report in proven:
+            checked.update(report.checked)
+        return statements.fixity(
+            packages,
+            store=self.context.settings.stated_store(name),
+            level=level,
+            part="{}/{}".format(*self.part),
+            proven=packages,
+            checked={"packages": len(packages), **checked},
+        )
 
     def _is_as_read(self, copy: CopyToRead) -> bool:
         """Whether what was read still counts: somebody may have found damage, or dropped or rewritten the copy."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from diadem.catalogue import vocabulary
-from diadem.catalogue.log_statements import Brought, newest_judgements
 from diadem.catalogue.quantities import Unreadable, in_unit, split
 from diadem.custody import statements
+from diadem.custody.brought import Brought, called, newest_judgements
 from diadem.custody.chain import cards_of, require_mirrored
 from diadem.custody.corrections import CorrectionSheet
 from diadem.custody.judgements import judgements
@@ -72,7 +72,14 @@ class Amendments(Display):
             }
             for field, dataset, rivals in self.corrections.conflicts()
         ]
-        said = [{**one.to_dict(), "effective": self.corrections.is_owners(one)} for one in self.said]
+        said = [
+            {
+                **one.to_dict(),
+                "changes": [{**change.to_dict(), "replaced": self._is_replaced(one, change)} for change in one.changes],
+                "effective": self.corrections.is_owners(one),
+            }
+            for one in self.said
+        ]
         forks = [list(ids) for ids in self.corrections.forks()]
         return {
             "package": self.package,
@@ -81,6 +88,12 @@ class Amendments(Display):
             "conflicts": conflicts,
             "forks": forks,
         }
+
+    def _is_replaced(self, one: Amendment, change: Change) -> bool:
+        """Whether the owner has said something else of it since."""
+        decided = self.corrections.decide(change.field, change.dataset)
+        counting = [stated.amendment.statement_id for stated in (decided.chosen, *decided.rivals) if stated is not None]
+        return self.corrections.is_owners(one) and one.statement_id not in counting
 
 
 def amend(
@@ -125,7 +138,7 @@ def sheet_of(context: Context, package: str, *, judged: bool = True) -> Correcti
     if not ours and not earlier and not (judged and (counting or made)):
         return None
     position = ledger.epochs[-1], ledger.size_of(ledger.epochs[-1])
-    entries = ledger.of_subject(sha256)
+    entries = ledger.of_subject(sha256, ["amendment", "assessment"])
     said = [entry for entry in entries if entry.statement_id in ours]
     judging = [entry for entry in entries if entry.statement_id in counting] if judged else []
     if said or judging:
@@ -178,15 +191,26 @@ def brought(
     ]
     if all(of.node == own or entry.statement_id in known for entry, of in sheet.all()) and not new:
         return None
-    taken = {context.settings.name, *names.values()}
-    called = {}
-    for one in sheet.nodes():
-        claimed = one.prove()
-        called[one.node] = names.get(one.node) or (one.node[:12] if claimed in taken else claimed)
-    refused = [f"{called[node]}: {why}" for node, one in judged.items() for why in one.refused]
+    names = called(sheet, names, {context.settings.name, *names.values()})
+    refused = [f"{names[node]}: {why}" for node, one in judged.items() for why in one.refused]
     return statements.corrections(
-        package, sheet.to_line(), source=sheet.node, names=called, before=before, refused=refused
+        package, sheet.to_line(), source=sheet.node, names=names, before=before, refused=refused
     )
+
+
+def brought_since(context: Context, packages: Iterable[str], place: int) -> dict[str, int]:
+    """How many corrections, judgements, and doubts about sources the log says that packages came with since a place."""
+    found = {"corrections": 0, "judgements": 0, "doubts": 0}
+    for package in packages:
+        for entry in context.ledger.of_subject(PackageId(package).hex, ["corrections"]):
+            if entry.place < place:
+                continue
+            for one in CorrectionSheet.from_line(str(entry.statement.predicate["sheet"]).encode()).nodes():
+                judged = one.judgements()
+                found["corrections"] += len(one.amendments)
+                found["judgements"] += len(judged.said)
+                found["doubts"] += len(judged.inherited)
+    return found
 
 
 def came_from(context: Context, package: str) -> str:
@@ -194,7 +218,7 @@ def came_from(context: Context, package: str) -> str:
 
     "" where it is not here, or was handed over by nobody knows whom.
     """
-    for entry in context.ledger.of_subject(PackageId(package).hex):
+    for entry in context.ledger.of_subject(PackageId(package).hex, ["receipt", "corrections", "ingest"]):
         said = entry.statement.predicate
         if entry.statement.kind == "receipt":
             return str(said["sender"])

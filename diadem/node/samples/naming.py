@@ -88,6 +88,39 @@ def _unknown(catalogue: Catalogue, name: str) -> NotFound:
     return NotFound(f"no sample is called '{name}'", next=advice)
 
 
+#: What an export tells of a sample; where the thing is, and what was noted of it, stays in the house.
+_GIVEN: Final = ("id", "identifier", "name", "identifiers", "composition", "elements", "preparation")
+
+
+def samples_of(catalogue: Catalogue, package: str) -> list[dict[str, Any]]:
+    """What is known of the samples that a package names; see `diadem.hooks.exporters.ExportedPackage`.
+
+    A name that several samples have, which are not one thing, says nothing.
+    """
+    called: dict[str, list[str]] = {}
+    for text, _ in catalogue.sample_texts(package) if catalogue.count_samples() else ():
+        rows = [row for row in catalogue.samples_named([words(text)]) if row.kind != TITLE]
+        meant = sorted({row.sample for row in rows if row.kind == OWN} or {row.sample for row in rows})
+        if meant and set(meant) <= set(catalogue.family(meant[0]).same):
+            called.setdefault(meant[0], []).append(text)
+    return [{**_given(catalogue, one), "called": called[one.id]} for one in catalogue.samples(called)]
+
+
+def _given(catalogue: Catalogue, sample: Sample) -> dict[str, Any]:
+    """What is told of a sample: of names and parents those of the same thing, whichever of its names they are of."""
+    said = sample.to_dict()
+    found: dict[str, Any] = {key: said[key] for key in _GIVEN if key in said}
+    same = catalogue.family(sample.id).same
+    names = {(row.text, row.lab): row for row in catalogue.names_of_samples(same) if row.kind != TITLE}
+    own = (sample.identifier, *sample.identifiers.values())
+    found["names"] = [{"name": text, "lab": lab} for text, lab in names if text not in own]
+    how = {parent.sample: parent.how for one in catalogue.samples(same) for parent in one.parents}
+    short = ("id", "identifier", "name", "identifiers")
+    parents = [{key: value for key, value in one.to_dict().items() if key in short} for one in catalogue.samples(how)]
+    found["parents"] = [{**one, "how": how[one["id"]]} for one in parents]
+    return {key: value for key, value in found.items() if value}
+
+
 #: Words of a text that are looked at, and of a name in it.
 _WORDS: Final = 60
 _NAME: Final = 12

@@ -374,8 +374,8 @@ def _archived(context: Context, package: PackageId) -> ArchivedPackage | None:
     opened = PackageCopies(context, package).kept_tag_files()
     if opened is None:
         return None
-    said = (entry.statement for entry in context.ledger.of_subject(package.hex))
-    sources = [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
+    said = (entry.statement for entry in context.ledger.of_subject(package.hex, ["ingest"]))
+    sources = [str(one.predicate.get("source", "")) for one in said]
     return ArchivedPackage.of(opened, sources, gone=is_gone(context, package))
 
 

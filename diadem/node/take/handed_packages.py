@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.custody.corrections import MAX_SHEET, CorrectionSheet
+from diadem.custody.corrections import CorrectionSheet
 from diadem.custody.statements import HANDED_OVER
 from diadem.errors import PackageError, Refused, UsageError
-from diadem.export.pages import CORRECTIONS, README
-from diadem.export.zip_bag import BrokenZip, Directory, is_tar
+from diadem.export.pages import CORRECTIONS
 from diadem.model.manifest import RECORD_PATH, PackageId
 from diadem.model.peers import PeerState
 from diadem.model.plain_text import quoted, without_surrogates
@@ -26,36 +23,15 @@ from diadem.node.keep.copies import Copy
 from diadem.node.peers.book import peer_book
 from diadem.node.quality.amend import brought, came_from
 from diadem.node.take.arrival import Archived, into_first, package_in, record_ingest, with_wanted_copies
-from diadem.node.take.folder_look import only_browsing
+from diadem.node.take.chains_beside import keep_chains
+from diadem.node.take.files_beside import files_beside, names_beside, sheets_in
 from diadem.pack.pack import Outcome
 from diadem.package.examine import TagFiles, open_tag_files
 from diadem.package.verify import verify
-from diadem.scan.tree import is_systems_own
 from diadem.store.package_copy import place_for
-from diadem.store.system import long_path
 
-_SHEETS: Final = 4 * MAX_SHEET
 #: Of what lies beside packages, how many names are told.
 _NAMED: Final = 4
-
-
-def names_beside(path: Path, packages: Sequence[Bundle]) -> list[str]:
-    """What lies beside the packages in an unpacked export or a ZIP, and is neither the export's own nor a system's.
-
-    `packages` are all those of it, see `packages_in`.
-    """
-    roots = [Path(bundle.url) for bundle in packages]
-    if not packages or path in roots:
-        return []
-    if path.is_dir():
-        names = set(os.listdir(long_path(path)))
-    else:
-        directory = Directory(path)
-        if directory.roots == [directory.top]:
-            return []
-        names = {name.removeprefix(directory.top).partition("/")[0] for name in directory.infos}
-    own = {README, CORRECTIONS, *(root.name for root in roots)}
-    return sorted(name for name in names - own if not only_browsing(name) and not is_systems_own(name))
 
 
 def require_nothing_beside(path: Path, packages: Sequence[Bundle]) -> None:
@@ -108,8 +84,13 @@ def take_in(
         for bundle, opened in found:
             report = verify(bundle, level=Level.FULL, expected_id=opened.id, opened=opened, listener=heard)
             report.raise_for_findings()
-        sheets = list(_sheets(path))
+        beside = list(files_beside(path))
+        sheets = sheets_in(beside)
+        known = {opened.id: context.catalogue.has(str(opened.id)) for _, opened in found}
+        told = list(keep_chains(context, beside, known))  # first: who is cut off here finds no package known later
         taken = [_taken(context, bundle, opened, source, store, sheets, heard) for bundle, opened in found]
+        outcome = taken[-1].outcome
+        taken[-1] = replace(taken[-1], outcome=replace(outcome, flagged=[*outcome.flagged, *told]))
     ids = [PackageId(one.package.id) for one in taken]
     return [replace(one, held_by=ids, seconds=time.monotonic() - began) for one in taken]
 
@@ -138,32 +119,6 @@ def _taken(
     first = Copy(name, added.path, added.created, added.proof)
     archived = Archived(package, "taken" if stated else "already", [first], outcome, predecessor=before)
     return with_wanted_copies(context, archived, listener)
-
-
-def _sheets(path: Path) -> Iterator[CorrectionSheet]:
-    """The owners' corrections that lie beside packages: in the ZIP, in the folder, or beside the package's folder."""
-    data = b""
-    if path.is_file():
-        directory = Directory(path)
-        info = directory.infos.get(directory.top + CORRECTIONS)
-        if info is not None:
-            try:
-                with directory.opened(info) as member:
-                    data = member.read_at(0, min(_SHEETS, member.size))
-                whole = len(data) == info.file_size and not is_tar(path)
-                if whole and zlib.crc32(data) != info.CRC:  # signatures prove them; this tells what went wrong
-                    raise BrokenZip("its bytes are not those of its checksum")  # noqa: TRY301
-            except (BrokenZip, OSError) as error:
-                message = f"'{CORRECTIONS}' in the {path.suffix[1:].upper()} cannot be read: {error}"
-                raise PackageError(message, where=str(path), next="Copy it again, or ask for it again.") from error
-    else:
-        for folder in (path, path.parent):
-            if (folder / README).is_file() and (folder / CORRECTIONS).is_file():
-                with (folder / CORRECTIONS).open("rb") as file:
-                    data = file.read(_SHEETS)
-                break
-    for line in data.splitlines():
-        yield CorrectionSheet.from_line(line)
 
 
 def _correct(context: Context, package: str, sheets: Sequence[CorrectionSheet], *, known: bool) -> bool:

@@ -37,8 +37,8 @@ from diadem.node.config import WatchSettings
 from diadem.node.context import Context
 from diadem.node.take.arrival import Archived
 from diadem.node.take.continuation import is_gone
+from diadem.node.take.files_beside import names_beside
 from diadem.node.take.folder_look import Look, Moment
-from diadem.node.take.handed_packages import names_beside
 from diadem.node.take.quiet import Finished, Reason, Unfinished
 from diadem.node.watch.folder import FolderWatch
 from diadem.node.watch.memory import Memory, Note, StoreBackoff

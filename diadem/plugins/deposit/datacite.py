@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
 from diadem.hooks.exporters import ExportedPackage, ExportSource, ExportTarget
-from diadem.model.plain_text import count_text, fit, size_text
-from diadem.model.quantities import quantity_text
+from diadem.model.plain_text import count_text, first_of, fit, one_line, quoted, size_text
 from diadem.package.crate import NO_LICENCE, licence_address, orcid_address
 from diadem.trust.hashing import payload_urn
 
@@ -40,12 +39,7 @@ def export(source: ExportSource, target: ExportTarget, **options: Any) -> dict[s
     """Write the description; see `diadem.hooks.exporters`."""
     source.progress(0, 1, target.name)
     document = described(source, **options)
-    if missing := _missing(document):
-        raise Refused(
-            f"DataCite requires what nobody has stated: {'; '.join(name for name, _ in missing)}",
-            where=source.package.id,
-            next="; ".join(advice for _, advice in missing),
-        )
+    require(document, source.package, "DataCite", "OUT.json --as datacite", options)
     target.path.write_bytes(encoded(document))
     source.progress(1, 1, target.name)
     return {"creators": "; ".join(one["name"] for one in document["creators"])}
@@ -68,6 +62,14 @@ def described(
     """All that is known of a package in the words of DataCite; what is required may be missing."""
     package = source.package
     facts = package.facts
+    if len(creators) > 1 and not any(
+        re.search("[ ,]", one.strip()) for one in creators
+    ):  # one name, taken apart at its comma
+        both = "; ".join(creators)
+        raise UsageError(f"creators of one word each: {both}", next='Write "creators=Marie Curie", or "Curie, Marie;"')
+    if license and not licence_address(license):
+        write = "Give its SPDX name, such as CC-BY-4.0 or CC0-1.0; else the address of its text: https://…"
+        raise UsageError(f"'{one_line(license)}' is no licence that is known here", next=write)
     people = [_named(one) for one in creators] or [_person(one) for one in facts.people]
     title = fit(facts.name).strip()
     said: dict[str, Any] = {
@@ -92,14 +94,43 @@ def described(
     return {key: value for key, value in said.items() if value or key in ("creators", "titles")}
 
 
-def _missing(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Required facts that are not there, each with how to supply it."""
-    asked = {
-        "creators": ("who made it", "Say who: --option 'creators=Marie Curie 0000-0002-1825-0097,Pierre Curie'"),
-        "titles": ("a title", 'Give it one: diadem amend ID --set "session.title=ZnO nanorods"'),
-        "publisher": ("who publishes it", "Say who: --option 'publisher=Humboldt-Universität zu Berlin'"),
+def require(
+    document: Mapping[str, Any], package: ExportedPackage, by: str, where: str, options: Mapping[str, Any]
+) -> None:
+    """Raise `Refused` where required facts are not there: which, and the command, of a place and form, with them."""
+    found = package.facts.operators
+    files = f" (operators in the files: {first_of(found, 5)})" if found else ""
+    names = (
+        [one for one in found if re.search("[ ,]", one)]
+        or found[:1]
+        or ["Marie Curie 0000-0002-1825-0097", "Pierre Curie"]
+    )
+    asked: dict[str, tuple[str, dict[str, Any]]] = {
+        "creators": (f"who made it{files}", {"creators": names}),
+        "titles": ("a title", {}),
+        "publisher": ("who publishes it", {"publisher": "Humboldt-Universität zu Berlin"}),
     }
-    return [told for key, told in asked.items() if not document.get(key)]
+    lacks = {key: told for key, told in asked.items() if not document.get(key)}
+    if not lacks:
+        return
+    given = dict(options)
+    for _, more in lacks.values():
+        given |= more
+    texts = "".join(f" --option {quoted(f'{name}={_option_text(value)}')}" for name, value in given.items())
+    title = f'Give it a title: diadem amend {package.id} --set "session.title=ZnO nanorods"; then: '
+    raise Refused(
+        f"{by} requires what nobody has stated: {'; '.join(what for what, _ in lacks.values())}",
+        where=package.id,
+        next=f"{title if 'titles' in lacks else 'Say it: '}diadem export {package.id} {where}{texts}",
+    )
+
+
+def _option_text(value: Any) -> str:
+    """An option as a command line has it; of names, which may have commas, none has a blank behind one."""
+    if isinstance(value, str | int):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    texts = [re.sub(r",\s+", ",", one) for one in value]
+    return ";".join(texts) + ";" * (len(texts) == 1 and "," in texts[0])
 
 
 def _named(text: str) -> dict[str, Any]:
@@ -128,7 +159,7 @@ def _person(person: Mapping[str, Any]) -> dict[str, Any]:
     family, comma, given = (part.strip() for part in name.partition(","))
     said: dict[str, Any] = {"name": name, "nameType": "Personal"}
     if comma and family and given:
-        said |= {"givenName": given, "familyName": family}
+        said |= {"name": f"{family}, {given}", "givenName": given, "familyName": family}
     if orcid := orcid_address(str(person.get("orcid", ""))):
         said["nameIdentifiers"] = [
             {"nameIdentifier": orcid, "nameIdentifierScheme": "ORCID", "schemeUri": "https://orcid.org"}
@@ -199,11 +230,8 @@ def _descriptions(package: ExportedPackage) -> list[dict[str, str]]:
         sources = ", ".join(f"{one.package}{f' ({one.path})' if one.path else ''}" for one in made.sources)
         programs = ", ".join(f"{name} {version}" for name, version in made.software)
         technical.append(f"Made from {sources}{f' with {programs}' if programs else ''}, says {made.by}.")
-    open_now = []
-    for one in package.corrections:
-        before = "; ".join(quantity_text(value, unit) for value, unit in one.sealed[:3]) or "nothing"
-        now = "nothing" if one.change.value is None else quantity_text(one.change.value, one.change.unit)
-        open_now.append(f"Corrected by {one.amendment.by}: {one.change.field} is {now}; sealed was {before}.")
+    corrected = "; ".join(one.sentence for one in package.corrections)
+    open_now = [f"Corrected since it was archived: {corrected}."] if corrected else []
     open_now += [f"Open doubt: {one.sentence}." for one in package.cautions]
     said = {
         "Abstract": str(about).strip(),

@@ -21,7 +21,6 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from diadem.errors import IntegrityError
 from diadem.hooks.exporters import ExportedPackage, ExportSource, ExportTarget
 from diadem.model.assessments import LIMITED, REJECT, Assessment
-from diadem.model.effective import Corrected
 from diadem.model.facts import MAX_DESCRIBED
 from diadem.model.manifest import FileEntry
 from diadem.model.markup import templates
@@ -33,7 +32,6 @@ from diadem.package.crate import (
     Reference,
     add_licence,
     add_people,
-    days_of,
     is_address,
     media_type,
     property_value,
@@ -150,15 +148,15 @@ def _experiment(crate: _Crate, graph: Graph, package: ExportedPackage, *, files:
     parts += _payload(crate, graph, package, folder) if files else []
     parts += [_dataset(graph, dataset, own) for dataset, own in described]
     head = {one.key: one for one in _head_values(package)}  # what a person says goes before the files
-    values = [*_provenance(crate.source, package), *({**shared, **head}).values()]
+    values = [*_provenance(crate.source, package), *({**shared, **head}).values(), *_samples(package)]
     remarks = {
-        "correction": [_correction(one) for one in package.corrections],
+        "correction": [one.sentence for one in package.corrections],
         "judgement": [_judgement(one, package) for one in package.assessments],
         "doubt": [*(one.sentence for one in package.cautions), *_doubts_of_reading(package.datasets)],
         "source": [f"{one.package} {one.path}".strip() for each in package.derivations for one in each.sources],
     }
     people = add_people(graph, facts.people or [{"name": name, "role": "operator"} for name in facts.operators])
-    start, end = days_of(facts)
+    start, end = facts.days or ("", "")
     url = link.replace("{id}", package.id)
     text = (
         templates("plugins/eln", longest=500)
@@ -252,6 +250,34 @@ def _head_values(package: ExportedPackage) -> Iterator[Value]:
                 yield _value(field, value, field.unit) if field else Value(key, label, value)
 
 
+def _samples(package: ExportedPackage) -> Iterator[Value]:
+    """What the node knows of the samples that the session names."""
+    for number, one in enumerate(package.samples, 1):
+        said = {
+            "id": ("id", one["id"]),
+            "name": ("what it is", one.get("name")),
+            **{
+                f"identifiers.{key}": ("IGSN" if key == "igsn" else key, text)
+                for key, text in sorted(one.get("identifiers", {}).items())
+            },
+            "names": ("called elsewhere", "; ".join(map(_called, one.get("names", ())))),
+            "parents": ("made from", "; ".join(f"{_called(each)}, {each['how']}" for each in one.get("parents", ()))),
+            "composition": ("composition", one.get("composition")),
+            "elements": ("elements", ", ".join(one.get("elements", ()))),
+            "preparation": ("preparation", "; ".join(map(_called, one.get("preparation", ())))),
+        }
+        for key, (what, text) in said.items():
+            if text:
+                yield Value(f"sample.registered.{number}.{key}", f"Sample {one['identifier']}: {what}", text)
+
+
+def _called(one: Mapping[str, Any]) -> str:
+    """A name and whose it is, a sample and its IGSN, a step and its day: ``K-2026-007 (NMI)``."""
+    first = one.get("step") or one.get("identifier") or one["name"]
+    more = one.get("lab") or one.get("date") or one.get("identifiers", {}).get("igsn")
+    return f"{first} ({more})" if more else str(first)
+
+
 def _provenance(source: ExportSource, package: ExportedPackage) -> Iterator[Value]:
     yield Value("diadem.package", "Package", package.id)
     yield Value("diadem.payload", "Payload id", package.payload_id)
@@ -300,16 +326,6 @@ def _elabftw(graph: Graph, values: Iterable[Value]) -> Reference:
 # -- what people say of them -------------------------------------------------------------------------------------------
 
 
-def _correction(one: Corrected) -> str:
-    change, said = one.change, one.amendment
-    field = all_fields().get(change.field)
-    before = ", ".join(quantity_text(value, unit) for value, unit in one.sealed) or "nothing"
-    now = quantity_text(change.value, change.unit) if change.value is not None else "not stated"
-    of = f" of {one.path}" if one.path else ""
-    reason = f": {said.reason}" if said.reason else ""
-    return f"{field.label if field else change.field}{of} is {now}, was {before} ({said.by}, {said.time[:10]}{reason})"
-
-
 def _judgement(one: Assessment, package: ExportedPackage) -> str:
     verdict = {LIMITED: "usable with limits", REJECT: "rejected"}.get(one.verdict, "usable")
     path = next((each.path for each in package.datasets if each.id == one.dataset), one.dataset) or "the session"
@@ -334,6 +350,7 @@ def _record(crate: _Crate, graph: Graph, package: ExportedPackage, folder: str) 
 
     def written() -> Iterator[bytes]:
         head = {part: getattr(package.record, part) for part in ("session", "sample", "instrument", "people")}
+        head |= {"samples": package.samples} if package.samples else {}
         yield json.dumps({"package": package.id, **head}, ensure_ascii=False, default=_plain_json)[:-1].encode()
         yield b', "datasets": ['
         for number, dataset in enumerate(package.datasets):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from diadem.terms.units import meanings
+from diadem.model.signals import Axis as StatedAxis
+from diadem.model.signals import Signal
+from diadem.terms.units import symbol, to_si
 
 #: NXem has images and their stacks of up to four dimensions, and spectra along three of space.
 MOST_DIMENSIONS: Final = 4
@@ -18,6 +21,8 @@ _CHUNK: Final = 1 << 20
 _LARGE: Final = 1 << 16
 #: Units of an axis of space in a spectrum image.
 _SPACE: Final = ("m", "px")
+#: Names of axes that are of energies, whatever their unit.
+_ENERGY: Final = re.compile(r"energy|\be?loss\b", re.IGNORECASE)
 #: HyperSpy's word for no unit.
 _UNDEFINED: Final = "<undefined>"
 
@@ -57,13 +62,42 @@ class Plot:
         return "spectrum" if self.group.startswith("spectrum") else "image"
 
 
+def unfit(signal: Signal) -> str:
+    """Why NXem has no place for an array of which the record says so much; or "".
+
+    It has spectra, counts by energy, at points of space: any other array of energies would be taken for a picture.
+    """
+    if not 0 < len(signal.shape) <= MOST_DIMENSIONS:
+        return f"it has {len(signal.shape)} dimensions, and NXem has arrays of one to {MOST_DIMENSIONS} dimensions"
+    around = [axis for axis in signal.axes if axis.unit != "eV"]
+    energies = len(signal.axes) - len(around)
+    if energies > 1:
+        return "it has energies along two axes"
+    if energies and "c" in signal.dtype:
+        return "it has complex numbers along its energies"
+    for axis in around:
+        if axis.unit is None and (_ENERGY.search(axis.name) or (energies and not _counts(axis))):
+            said = f"not understood: {axis.unit_as_stored}" if axis.unit_as_stored else "not stated"
+            return f"the unit of its axis '{axis.name}' is {said}"
+        if energies and axis.unit not in (None, *_SPACE):
+            return f"it has spectra along '{axis.name}', which is in {axis.unit}"
+    return ""
+
+
+def _counts(axis: StatedAxis) -> bool:
+    """Whether an axis without a unit numbers its points."""
+    even = axis.document.get("values") is None and axis.scale in (None, 1.0) and axis.offset in (None, 0.0)
+    return axis.size < 2 or even
+
+
 def plot_of(signal: Any) -> Plot:
-    """How a HyperSpy signal of up to four dimensions stands in NXem."""
+    """How a HyperSpy signal that is not `unfit` stands in NXem."""
     import numpy as np
 
     array = signal.data
     known = sorted([*signal.axes_manager.navigation_axes, *signal.axes_manager.signal_axes], key=_place)
-    axes = [(_title(one), one.axis, _unit(one.units)) for one in known]
+    axes = [(_title(one), one.axis, symbol(one.units).replace("px", "pixel")) for one in known]
+    energies = [place for place, one in enumerate(known) if to_si(one.units)[0] == "eV"]
     if array.dtype.names:  # colours
         import dask.array as da
 
@@ -75,10 +109,12 @@ def plot_of(signal: Any) -> Plot:
     if array.dtype == bool:
         array = array.astype("u1")
     names: tuple[str, ...] = ("axis_m", "axis_k", "axis_j", "axis_i")
-    if _is_spectrum(axes) and array.dtype.kind != "c":
-        around = [(title, points, unit or "pixel") for title, points, unit in axes[:-1]]
+    if energies:
+        energy = axes.pop(energies[0])
+        around = [(title, points, unit or "pixel") for title, points, unit in axes]
         names = (*names[len(names) - len(around) :], "axis_energy")
-        return _plot(f"spectrum_{len(around)}d", "intensity", array, names, [*around, axes[-1]])
+        array = np.moveaxis(array, energies[0], -1)
+        return _plot(f"spectrum_{len(around)}d", "intensity", array, names, [*around, energy])
     data = "complex" if array.dtype.kind == "c" else "real"
     return _plot(f"image_{len(axes)}d", data, array, names[len(names) - len(axes) :], axes)
 
@@ -97,22 +133,9 @@ def _plot(group: str, data: str, array: Any, names: Sequence[str], axes: Sequenc
     return Plot(group, data, array, [Axis(name, *one) for name, one in zip(names, axes, strict=True)])
 
 
-def _unit(written: Any) -> str:
-    text = _in_letters(written)
-    found = meanings(text) if text not in ("", _UNDEFINED) else ()
-    return "" if not found else "pixel" if found[0].unit == "px" else text
-
-
 def _in_letters(unit: Any) -> str:
-    """A unit with u for micro: libraries write it as a sign or as the Greek letter, and readers know one of them."""
+    """A unit as it is written, with u for micro: readers of the sign do not know the Greek letter, or the other way."""
     return str(unit or "").strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
-
-
-def _is_spectrum(axes: Sequence[tuple[str, Any, str]]) -> bool:
-    """Whether NXem has it as a spectrum: counts by energy, at points of space."""
-    *around, last = [(meanings(unit)[0].unit if unit else "", points) for _, points, unit in axes]
-    counted = all(len(points) < 2 or (points[0] == 0 and points[1] == 1) for unit, points in around if not unit)
-    return last[0] == "eV" and counted and all(unit in ("", *_SPACE) for unit, _ in around)
 
 
 def write_plot(group: Any, plot: Plot, title: str, read: Callable[[int], None]) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from diadem.errors import UsageError
 from diadem.hooks.exporters import ExportedPackage
 from diadem.model.effective import Corrected, has_offset
 from diadem.model.record import Dataset
@@ -76,6 +75,31 @@ class Value:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why a fact is missing that NXem requires.
+
+    Attributes
+    ----------
+    why : str
+        In words, where there is more to say than that nobody has stated it.
+    clock : str
+        The time that is stated, without an offset from UTC, or "".
+    offsets : tuple of str
+        The two that the zone had in this hour: it was there twice, or not at all. None where no zone is known.
+    is_option : bool
+        Whether an option stated it, and not the record.
+    other : str
+        What the record says of the instrument, which options name otherwise; or "".
+    """
+
+    why: str = ""
+    clock: str = ""
+    offsets: tuple[str, ...] = ()
+    is_option: bool = False
+    other: str = ""
+
+
 @dataclass(slots=True)
 class Entry:
     """What an ``NXentry`` says of a dataset.
@@ -88,14 +112,14 @@ class Entry:
         Ids of the signals of each ``event1``, ``event2``: those that were taken under the same conditions.
     detectors : dict of str to str
         Signal to ``detector1``.
-    missing : dict of str to str
-        What NXem requires and nobody stated, and why where something like it was, or "".
+    missing : dict of str to Lack
+        What NXem requires and nobody stated, or not as NXem wants it.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
     events: list[tuple[str, ...]] = field(default_factory=list)
     detectors: dict[str, str] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, Lack] = field(default_factory=dict)
 
 
 def entry_of(package: ExportedPackage, dataset: Dataset, given: Mapping[str, Any]) -> Entry:
@@ -111,14 +135,14 @@ def entry_of(package: ExportedPackage, dataset: Dataset, given: Mapping[str, Any
     _identify(entry, package, dataset)
     _people(entry, package, told)
     _times(entry, told, given)
-    _sample(entry, told, given)
-    for name in ("vendor", "model"):
-        path = f"measurement/instrument/fabrication/{name}"
-        if path not in entry.values:
-            _require(entry, path, given.get(name))
+    known = _known_sample(package, told)
+    _sample(entry, told, given, known)
+    _instrument(entry, given)
     if entry.values.get("measurement/instrument/type", Value("sem")).value not in _KINDS:
         del entry.values["measurement/instrument/type"]
     _record(entry, package, dataset)
+    if known:
+        entry.values["record/samples"] = Value([json.dumps(known)])
     return entry
 
 
@@ -275,23 +299,41 @@ def _people(entry: Entry, package: ExportedPackage, told: _Told) -> None:
             entry.values[f"user{number}/identifier_orcid"] = Value(orcid, {"type": "ORCID"})
 
 
-def _require(entry: Entry, path: str, value: Any, why: str = "") -> None:
+def _require(entry: Entry, path: str, value: Any, lack: Lack = Lack()) -> None:
     if value is None or value == "":
-        entry.missing[path] = why
+        entry.missing[path] = lack
     else:
         entry.values[path] = Value(value)
+
+
+def _instrument(entry: Entry, given: Mapping[str, Any]) -> None:
+    """Maker and model; options name one instrument, and no half of that counts for another."""
+    paths = {name: f"measurement/instrument/fabrication/{name}" for name in ("vendor", "model")}
+    stated = {name: str(entry.values[path].value) for name, path in paths.items() if path in entry.values}
+    others = [text for name, text in stated.items() if text.casefold() != str(given.get(name) or text).casefold()]
+    for name, path in paths.items():
+        if name in stated:
+            continue
+        if others and given.get(name):
+            _require(
+                entry, path, None, Lack(f"the option is of another instrument than '{others[0]}'", other=others[0])
+            )
+        else:
+            _require(entry, path, given.get(name))
 
 
 def _times(entry: Entry, told: _Told, given: Mapping[str, Any]) -> None:
     """Start and end: NXem wants their offsets from UTC."""
     zone = str(given.get("time_zone", ""))
-    start = told.moment("time.acquired_start")
-    why = f"only the day is stated, {start}" if start else ""
-    if "T" not in start:  # a day alone is no start
+    stated = told.moment("time.acquired_start")
+    if "T" in stated:
+        start, lack = stated, _lack(stated, stated, zone)
+    else:  # a day alone is no start
         start = str(given.get("start_time", ""))
-    if start:
-        why = f"it was when the clocks of {zone} were changed, {start}" if zone else f"it is {start}, in no time zone"
-    _require(entry, "start_time", _with_offset(start, zone), why)
+        lack = _lack(start, start, zone, is_option=True)
+        if stated and not start:
+            lack = Lack(f"only the day is stated, {stated}")
+    _require(entry, "start_time", _with_offset(start, zone), lack)
     if end := _with_offset(told.moment("time.acquired_end"), zone):
         entry.values["end_time"] = Value(end)
     for number, signals in enumerate(entry.events, 1):
@@ -301,36 +343,84 @@ def _times(entry: Entry, told: _Told, given: Mapping[str, Any]) -> None:
                 entry.values[f"measurement/event{number}/{name}"] = Value(moment or entry.values[name].value)
 
 
-def _sample(entry: Entry, told: _Told, given: Mapping[str, Any]) -> None:
+def _known_sample(package: ExportedPackage, told: _Told) -> Mapping[str, Any]:
+    """What the node knows of the dataset's sample: of the one that its identifier means, else its name."""
+    others = dict(package.record.sample.get("other_names") or {}).values()
+    called = (told.value("sample.identifier"), told.value("sample.name"), *others)
+    return next((one for name in called for one in package.samples if name in one["called"]), {})
+
+
+def _register(entry: Entry, known: Mapping[str, Any]) -> None:
+    """Write what the node knows of the sample, where the record does not state it."""
+    igsn = str(known.get("identifiers", {}).get("igsn", ""))
+    for parent in known.get("parents", ())[:1]:
+        _write_identifier(entry, "sample/identifier_parent", parent)
+    _write_identifier(entry, "sample/identifier_sample", known)
+    if igsn and entry.values["sample/identifier_sample"].value != igsn:
+        entry.values["sample/identifier_igsn"] = Value(igsn, {"type": "IGSN"})
+    entry.values.setdefault("sample/name", Value(known.get("name") or known["identifier"]))
+    if known.get("elements"):
+        entry.values.setdefault("sample/atom_types", Value(",".join(known["elements"])))
+
+
+def _write_identifier(entry: Entry, path: str, sample: Mapping[str, Any]) -> None:
+    """The identifier of a sample, if nothing stands there: the one that is its own everywhere goes before the lab's."""
+    if igsn := str(sample.get("identifiers", {}).get("igsn", "")):
+        entry.values.setdefault(path, Value(igsn, {"type": "IGSN"}))
+    _write(entry, path, sample["identifier"], "", ions=False)
+
+
+def _last_step(known: Mapping[str, Any], start: str) -> str:
+    """The day on which the preparation ended before the data were taken; "" where a step has none."""
+    days = [str(one.get("date", "")) for one in known.get("preparation", ())]
+    return max((day for day in days if day <= start[:10]), default="") if all(days) else ""
+
+
+def _sample(entry: Entry, told: _Told, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    if known:
+        _register(entry, known)
     if "sample/atom_types" not in entry.values:
         _require(entry, "sample/atom_types", ",".join(given.get("atom_types", ())))
-    prepared = told.moment("sample.preparation_date") or str(given.get("preparation_date", ""))
+    start = str(entry.values.get("start_time", Value("")).value)
+    stated, asked = told.moment("sample.preparation_date"), str(given.get("preparation_date", ""))
+    prepared = stated or asked or _last_step(known, start)
     moment = f"{prepared}T00:00:00" if prepared and "T" not in prepared else prepared
     zone = str(given.get("time_zone", ""))
     whole_day = "T" not in prepared  # of a clock the offset of the start says nothing: in between is summer time
-    if not zone and whole_day and (start := entry.values.get("start_time")) is not None:
-        zone = "+00:00" if start.value.endswith("Z") else start.value[-6:]
-    why = f"it is {prepared}, in no time zone" if prepared else ""
-    _require(entry, "sample/preparation_date", _with_offset(moment, zone), why)
-    _require(entry, "sample/is_simulation", given.get("is_simulation"))
+    if not zone and whole_day and start:
+        zone = "+00:00" if start.endswith("Z") else start[-6:]
+    lack = _lack(prepared, moment, zone, is_option=not stated and prepared == asked)
+    _require(entry, "sample/preparation_date", _with_offset(moment, zone), lack)
+    is_thing = False if known else None  # what is registered as a sample is no model
+    _require(entry, "sample/is_simulation", given.get("is_simulation", is_thing))
 
 
 def _with_offset(moment: str, zone: str) -> str:
     """A moment with its offset, from a zone where it has none; "" where it has none and the zone does not tell."""
     if has_offset(moment):
         return moment.replace("-00:00", "Z")
+    offsets = _offsets(moment, zone)
+    return moment + offsets[0] if len(offsets) == 1 else ""
+
+
+def _offsets(moment: str, zone: str) -> tuple[str, ...]:
+    """The offset that a zone had at a time of its clocks: two where they were changed, none where that is not known."""
     local = iso(moment)
     if local is None or not zone or "T" not in moment:
-        return ""
+        return ()
     if zone[0] in "+-":
-        return moment + zone
-    try:
-        offsets = {local.replace(tzinfo=ZoneInfo(zone), fold=fold).utcoffset() for fold in (0, 1)}
-    except (KeyError, OSError, ValueError) as error:
-        raise UsageError(f"there is no time zone '{zone}'", next="Name one of the IANA list: Europe/Berlin") from error
-    if len(offsets) != 1:
-        return ""
-    return moment + local.replace(tzinfo=ZoneInfo(zone)).isoformat()[-6:]
+        return (zone,)
+    both = [local.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1)]
+    return tuple(dict.fromkeys(one.isoformat()[-6:] for one in both))
+
+
+def _lack(stated: str, moment: str, zone: str, *, is_option: bool = False) -> Lack:
+    """Why a time is missing that may be stated, but not with its offset."""
+    if not stated:
+        return Lack()
+    if offsets := _offsets(moment, zone):
+        return Lack(f"it was when the clocks of {zone} were changed, {moment}", moment, offsets, is_option)
+    return Lack(f"it is {stated}, in no time zone", moment, (), is_option)
 
 
 def _record(entry: Entry, package: ExportedPackage, dataset: Dataset) -> None:

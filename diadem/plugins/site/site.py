@@ -23,7 +23,6 @@ from typing import Any, Final
 
 from diadem.hooks.exporters import ExportedPackage, ExportSource, ExportTarget
 from diadem.model.assessments import disputes
-from diadem.model.folder_dates import leading_date
 from diadem.model.manifest import PAGE_PATH
 from diadem.model.markup import templates
 from diadem.model.plain_text import count_text, date_text, marked, size_text, value_text
@@ -117,10 +116,8 @@ def entry(package: ExportedPackage, *, pictured: bool) -> list[Any]:
 
 
 def _day(package: ExportedPackage) -> str:
-    """The first day that is stated, by people, files or the folder's name; "" where none is."""
-    facts = package.facts
-    stated = facts.session.get("date") or (facts.days or [""])[0] or leading_date(facts.name) or ""
-    return marked(str(stated)[:10], 20)
+    """The first day of the session, as `search` and `show` have it; "" where none is known."""
+    return (package.facts.days or ("",))[0]
 
 
 def _stated(package: ExportedPackage, key: str) -> Iterator[str]:
@@ -229,10 +226,8 @@ def _judgements(package: ExportedPackage) -> Iterator[list[str]]:
 
 def _corrections(package: ExportedPackage) -> Iterator[list[str]]:
     for one in package.corrections:
-        was = "; ".join(quantity_text(value, unit) for value, unit in one.sealed[:3] if value is not None)
-        now = "withdrawn" if one.change.value is None else quantity_text(one.change.value, one.change.unit)
-        what = f"{one.change.field}, {one.path}" if one.path else one.change.field
-        yield [what, was, now, f"{one.amendment.by}, {one.amendment.time[:10]}", one.amendment.reason]
+        said = one.amendment
+        yield [one.what, one.was, one.now or "withdrawn", f"{said.by}, {said.time[:10]}", said.reason]
 
 
 # -- the files of the page ---------------------------------------------------------------------------------------------

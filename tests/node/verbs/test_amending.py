@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+
 import pytest
 
 import diadem
@@ -9,6 +12,7 @@ from diadem.errors import UsageError
 from diadem.model.statements import Draft, Subject
 from diadem.node.node import Node
 from diadem.terms.fields import UnknownField
+from tests.cli.inside import said as told
 from tests.node.verbs.agreeing import rebuilt
 from tests.node.verbs.conftest import Lab
 
@@ -122,6 +126,10 @@ WRONG: tuple[tuple[dict[str, object], str], ...] = (
     ({"sample.name": " "}, "cannot be"),
     ({"sample.name": {1}}, "cannot be"),
     ({"time.acquired_start": "14.03.2026"}, "RFC 3339"),
+    ({"time.acquired_start": "2026-02-30T10:00:00"}, "cannot be"),
+    ({"time.acquired_start": "2026-02-27T10:00:00+99:00"}, "cannot be"),
+    ({"sample.preparation_date": "2026-02-30"}, "cannot be"),
+    ({"instrument.pid": "not an address"}, "cannot be"),
     ({"session.title": None}, "not empty"),
 )
 
@@ -136,10 +144,48 @@ def test_a_value_is_judged_by_its_field(lab: Lab) -> None:
     assert lab.node.amend(package, {"sample.elements": ("Zn", "O")}).changes[0].value == ["Zn", "O"]
 
 
+@pytest.mark.parametrize("when", ["2026-02-27T16:00:00+01:00", "2026-02-27"])
+def test_what_was_corrected_can_be_written_again(lab: Lab, when: str) -> None:
+    package = lab.archived("ZnO")
+    lab.node.amend(package, {"sample.preparation_date": when, "instrument.pid": "https://doi.org/10.5442/NI000001"})
+    for number, part in enumerate((None, "record")):
+        assert lab.node.export(package, lab.root / f"{number}.zip", for_="Marie", redact=True, only=part).done
+    with zipfile.ZipFile(lab.root / "1.zip") as archive:
+        (name,) = [one for one in archive.namelist() if one.endswith("/diadem-record.json")]
+        assert json.loads(archive.read(name))["sample"]["preparation_date"] == "2026-02-27"
+
+
+def test_a_value_that_another_program_stated_stops_no_reader(lab: Lab) -> None:
+    package = lab.archived("ZnO")
+    said = {"predecessor": None, "changes": [{"field": "sample.preparation_date", "value": 5}], "by": "alice@hu-berlin"}
+    lab.node.context.say([Draft("amendment", (Subject.package(package),), said)], as_user=True)
+    assert lab.node.get(package).record.sample.get("preparation_date") in (None, "5")
+    assert lab.node.show(package).to_dict()["id"] == package
+
+
 def test_an_unknown_field_is_answered_with_one_that_comes_close(lab: Lab) -> None:
     package = lab.archived("ZnO")
     with pytest.raises(UnknownField, match=r"sample\.identifier"):
         lab.node.amend(package, {"sample.identifer": "S-12"})
+    asked = told("amend", package, "--set", "qqqq=1", "--node", lab.node.path, code=2)
+    assert "field_keys" not in asked
+    assert "docs/fields.md" in asked
+
+
+def test_the_answer_tells_what_counts_from_what_was_replaced(lab: Lab) -> None:
+    package, node = lab.archived("ZnO"), ("--node", lab.node.path)
+    told("amend", package, "--set", "sample.name=old", "--set", "hv=200 kV", "--dataset", "d1", *node, code=0)
+    told("amend", package, "--set", "sample.name=other", *node)
+    lines = told("amend", package, "--set", "sample.name=new", *node).splitlines()
+    marks = [
+        (line[:16].strip(), line[17:].split("   ")[0]) for line in lines if "sample.name" in line or "beam" in line
+    ]
+    assert marks == [
+        ("replaced", "sample.name of d1: old"),
+        ("corrected", "beam.acceleration_voltage of d1: 200 kV"),
+        ("replaced", "sample.name: other"),
+        ("corrected", "sample.name: new"),
+    ]
 
 
 def test_the_log_alone_gives_the_same_record(lab: Lab, bob: Node) -> None:

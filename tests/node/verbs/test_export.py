@@ -34,6 +34,7 @@ from tests import zygote
 from tests.node.verbs.conftest import Lab, damage
 
 MARIE = "Marie Curie <m@x.org>"
+CHAIN = "chain.json"
 PAGE = "READ ME FIRST.html"
 #: 14 March 2026, 09:26:53 UTC.
 MOMENT = 1_773_480_413_000_000_000
@@ -45,6 +46,11 @@ def unzip(path: Path, to: Path) -> list[str]:
         assert archive.testzip() is None
         archive.extractall(to)
     return sorted(os.listdir(to))
+
+
+def packages_in(path: Path, to: Path) -> list[str]:
+    """The folders in an unpacked ZIP."""
+    return [name for name in unzip(path, to) if (to / name).is_dir()]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -76,7 +82,7 @@ def test_what_is_unpacked_is_the_package_byte_for_byte(lab: Lab, tmp_path: Path)
     package = str(lab.node.archive(session, now=True, metadata={"session": {"title": "Zürich"}}).package.id)
     done = export(lab, package)
     source = lab.path(package, "main")
-    assert unzip(done.path, tmp_path / "u") == sorted([source.name, PAGE])
+    assert unzip(done.path, tmp_path / "u") == sorted([source.name, PAGE, CHAIN])
     bag = tmp_path / "u" / source.name
     assert contents(bag) == contents(source)
     report = diadem.verify(bag, level="full")
@@ -105,7 +111,9 @@ def test_what_was_corrected_is_shown_with_what_stood_there_and_proves_itself(lab
     lab.node.amend(package, {"sample.name": "EMSA-OLD"})
     lab.node.amend(package, {"sample.name": "EMSA-REF", "voltage": "300 kV"}, reason="label was wrong")
     done = export(lab, package)
-    assert unzip(done.path, tmp_path / "u") == sorted([lab.path(package, "main").name, PAGE, "corrections.jsonl"])
+    assert unzip(done.path, tmp_path / "u") == sorted(
+        [lab.path(package, "main").name, PAGE, CHAIN, "corrections.jsonl"]
+    )
     page = (tmp_path / "u" / PAGE).read_text("utf-8")
     assert "Sample EMSA-REF." in page
     assert "<ins>300 kV</ins>" in page
@@ -184,7 +192,7 @@ def test_damage_in_one_copy_is_passed_over_and_noted(lab: Lab, tmp_path: Path) -
     damage(lab.path(package, "main") / "diadem/vendor.zip", at=3)
     done = export(lab, package)
     assert done.damaged == ["main"]
-    (folder, _) = unzip(done.path, tmp_path / "u")
+    (folder,) = packages_in(done.path, tmp_path / "u")
     assert diadem.verify(tmp_path / "u" / folder, level="full").package_id == package
     assert contents(tmp_path / "u" / folder) == contents(lab.path(package, "second"))
 
@@ -194,7 +202,7 @@ def test_an_adopted_folder_stands_in_and_an_edit_in_it_is_never_given_out(lab: L
     package = str(lab.node.archive(session, now=True, in_place=True).package.id)
     damage(lab.path(package, "main") / "data/scan 1.bin")
     done = export(lab, package)
-    (folder,) = [name for name in unzip(done.path, tmp_path / "u") if name != PAGE]
+    (folder,) = packages_in(done.path, tmp_path / "u")
     assert diadem.verify(tmp_path / "u" / folder, level="full").package_id == package
     (session / "scan 1.bin").write_bytes(b"edited")
     with pytest.raises(IntegrityError):
@@ -311,7 +319,8 @@ def test_a_killed_export_leaves_a_part_that_the_next_one_replaces(lab: Lab) -> N
     command = [sys.executable, "-m", "diadem", "export", package, str(lab.root / "given" / "out.zip"), "--for", MARIE]
     process = zygote.start([*command, "--node", str(lab.node.path)], stdout=subprocess.DEVNULL)
     until = time.monotonic() + 60
-    while process.poll() is None and not (part.exists() and part.stat().st_size > 1 << 20):
+    draft = part / "export.zip"
+    while process.poll() is None and not (draft.exists() and draft.stat().st_size > 1 << 20):
         assert time.monotonic() < until
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
@@ -395,8 +404,8 @@ def test_all_packages_of_a_session(lab: Lab, chain: tuple[Path, list[str]], tmp_
     _, ids = chain
     done = export(lab, ids[1], chain=True)
     assert [str(one) for one in done.packages] == ids
-    names = unzip(done.path, tmp_path / "u")
-    found = {diadem.verify(tmp_path / "u" / name, level="full").package_id for name in names if name != PAGE}
+    folders = packages_in(done.path, tmp_path / "u")
+    found = {diadem.verify(tmp_path / "u" / name, level="full").package_id for name in folders}
     assert found == set(ids)
     assert [len(said(lab, one, "handover")) for one in ids] == [1, 1]
 
@@ -562,7 +571,7 @@ def test_the_commands_of_the_letter_do_what_it_says(
 ) -> None:
     package = lab.archived("s")
     done = export(lab, package, **wishes)
-    (folder,) = [name for name in unzip(done.path, tmp_path / "u") if not name.endswith((".html", ".txt"))]
+    (folder,) = packages_in(done.path, tmp_path / "u")
     script = commands(tmp_path / "u" / PAGE, "Linux")
     place = tmp_path / "u" / folder if inside else tmp_path / "u"
     output = subprocess.run(["sh", "-c", script], cwd=place, capture_output=True, text=True, check=True).stdout

@@ -8,22 +8,28 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import diadem
+from diadem.advice import unquoted
 from diadem.api.nodes import Node
 from diadem.api.tools import trying
 from diadem.cli.main import run as command_line
+from diadem.custody.corrections import CorrectionSheet
 from diadem.errors import IntegrityError, Interrupted, PluginError, Refused, UsageError
+from diadem.model.plain_text import quoted
 from diadem.model.ports import Progress
+from diadem.testing.stores import Fault, FaultyStore
+from tests.cli.inside import said, said_json
 from tests.hooks.distributions import install
 from tests.node.verbs.conftest import Lab, damage
 
 PLUGIN = """
-import json, time
+import json, logging, sys, time, warnings
 from diadem.hooks.offers import ExporterOffer, hookimpl
 
 SIZES = {"size": {"type": "integer", "description": "How many."}, "deep": {"type": "boolean", "default": False}}
@@ -35,6 +41,7 @@ def diadem_exporters():
     yield ExporterOffer("tree", "Tree", "forms_of_mine:tree", writes="folder")
     yield ExporterOffer("box", "A box", "forms_of_mine:box", writes="service")
     yield ExporterOffer("nothing", "Nothing", "forms_of_mine:nothing", suffix=".txt")
+    yield ExporterOffer("loud", "Loud", "forms_of_mine:loud", suffix=".txt")
     yield ExporterOffer("slow", "Slow", "forms_of_mine:slow", suffix=".txt")
 
 def lines(source, target, deep, size=0):
@@ -66,10 +73,19 @@ def box(source, target):
     if tries < 2:
         (target.path / "made").write_text(str(tries))
         raise OSError("the line was cut")
+    target.note({})
     return {"tries": tries, "kept": (target.path / "made").read_text()}
 
 def nothing(source, target):
     pass
+
+def loud(source, target):
+    print("a library speaks")
+    handler = logging.StreamHandler(sys.stdout)
+    logging.getLogger("loud").addHandler(handler)
+    logging.getLogger("loud").warning("\\x1b[33;20mWARNING\\x1b[0m of a library")
+    warnings.warn("for who writes programs")
+    target.path.write_text("loud")
 
 def slow(source, target):
     with target.path.open("wb") as stream:
@@ -122,6 +138,25 @@ def test_what_holds_now_leaves_and_the_log_says_what_to_whom_and_in_which_form(l
     assert "gave the package to Marie Curie (lines" in str(forms.custody(package))
 
 
+def test_what_leaves_without_its_files_is_called_a_description(lab: Lab, forms: Node) -> None:
+    package = lab.archived("monday")
+    forms.export(package, lab.root / "tree", form="tree")
+    told = forms.custody(package).steps[-1].sentence
+    assert "alice@hu-berlin took out a description of the package (tree" in told
+    forms.export(
+        package,
+        lab.root / "out.json",
+        form="datacite",
+        for_="Marie",
+        options={"publisher": "HU", "creators": ["Marie Curie"]},
+    )
+    assert "gave a description of the package to Marie (datacite" in forms.custody(package).steps[-1].sentence
+    for files, words in ((False, "a description of the package"), (True, "the package")):
+        forms.export(package, lab.root / f"{files}.eln", form="eln", for_=f"{files}", options={"files": files})
+        assert f"gave {words} to {files} (eln" in forms.custody(package).steps[-1].sentence
+    assert [one.get("only") for one in handovers(forms, package)] == [*["description"] * 3, None]
+
+
 def test_a_folder_appears_whole_and_an_empty_one_may_wait_for_it(lab: Lab, forms: Node) -> None:
     package, out = lab.archived("monday"), lab.root / "tree"
     out.mkdir()
@@ -155,7 +190,7 @@ def test_a_search_takes_all_that_it_finds_and_a_dataset_one(lab: Lab, forms: Nod
         ("unknown", {}, "no form 'unknown'"),
         ("lines", {"wide": 1}, "no option 'wide'"),
         ("lines", {"size": "many"}, "option 'size'"),
-        ("lines", ["deep=perhaps"], "is a boolean"),
+        ("lines", ["deep=perhaps"], "is true or false, not 'perhaps'"),
     ],
 )
 def test_what_is_not_offered_is_refused(lab: Lab, forms: Node, form: str, options: Any, match: str) -> None:
@@ -239,6 +274,44 @@ def test_a_service_is_told_once_and_goes_on_after_each_cut(lab: Lab, forms: Node
         forms.export(package, "https://box.example", form="box")
 
 
+@pytest.mark.parametrize("form", ["lines", "box"])
+def test_where_no_store_can_hold_the_statement_it_is_taken_back_or_waits(lab: Lab, forms: Node, form: str) -> None:
+    package = lab.archived("monday")
+    place: Any = lab.root / "out.txt" if form == "lines" else "https://box.example"
+    store = FaultyStore(forms.context.stores.open("main"))
+    forms.context.stores.put("main", store)
+    store.fail(Fault("put", "unreachable", times=None))
+    for _ in range(1 if form == "lines" else 2):
+        with pytest.raises(diadem.errors.Unreachable, match="no store holds the statement"):
+            forms.export(package, place, form=form)
+    store.heal()
+    forms.context.ledger.mirrors.push()
+    assert len(handovers(forms, package)) == 1
+    assert [one["outcome"] for one in audits(forms, package)] == (["failed"] if form == "lines" else [])
+    if form == "lines":
+        assert not place.exists()
+
+
+def test_a_zip_has_a_name_as_a_form_too(lab: Lab, forms: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    package = lab.archived("monday")
+    words = ["export", package, str(lab.root / "o.zip"), "--as", "zip", "--for", "Marie Curie"]
+    with pytest.raises(SystemExit) as left:
+        command_line([*words, "--node", str(lab.node.path)])
+    assert left.value.code == 0
+    assert "every byte proven" in capsys.readouterr().out
+    assert (lab.root / "o.zip").exists()
+
+
+def test_what_libraries_print_is_no_part_of_the_answer(lab: Lab, forms: Node) -> None:
+    package = lab.archived("monday")
+    words = ["export", package, str(lab.root / "out.txt"), "--as", "loud", "--node", str(lab.node.path), "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(lab.root / "site")}
+    command = [sys.executable, "-m", "diadem", *words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert json.loads(done.stdout)["form"] == "loud"
+    assert done.stderr == "a library speaks\nWARNING of a library\n"
+
+
 def test_a_killed_export_leaves_a_part_that_the_next_one_removes(lab: Lab, forms: Node) -> None:
     package, out = lab.archived("monday"), lab.root / "out.txt"
     part = lab.root / ".out.txt.part"
@@ -280,6 +353,22 @@ def test_the_command_takes_options_and_a_dry_run_writes_nothing(
     assert json.loads((lab.root / "out.txt").read_text().splitlines()[0])[4:] == [True, 4]
 
 
+def test_a_dry_run_of_a_search_names_every_package_that_cannot_be_read(lab: Lab, forms: Node) -> None:
+    packages = [lab.archived(f"monday {name}") for name in ("one", "two", "three")]
+    words = ["export", "monday", lab.root / "out.txt", "--as", "lines", "--search", "--dry-run"]
+    whole = said_json(*words, "--node", lab.node.path)
+    assert (sorted(whole["packages"]), whole["unopened"], whole["ok"]) == (sorted(packages), [], True)
+    for package in packages[1:]:
+        lab.path(package, "main").rename(lab.root / package[-8:])
+    told = said(*words, "--node", lab.node.path, code=1)
+    assert "would export     3 packages as lines" in told
+    assert "whether they have all that lines needs is seen when it is made" in told
+    assert [one for one in packages if f"CANNOT BE READ   {one}: " in told] == packages[1:]
+    assert not (lab.root / "out.txt").exists()
+    with pytest.raises(diadem.errors.DiademError):
+        forms.export("monday", lab.root / "out.txt", form="lines", search=True)
+
+
 def test_a_package_exports_itself_with_its_node_and_without(lab: Lab, forms: Node) -> None:
     package = lab.archived("monday")
     forms.get(package).export("lines", lab.root / "one.txt", for_="Marie")
@@ -290,3 +379,61 @@ def test_a_package_exports_itself_with_its_node_and_without(lab: Lab, forms: Nod
     assert done.sha256 == hashlib.sha256((lab.root / "two.txt").read_bytes()).hexdigest()
     with pytest.raises(Refused, match="whose log says so"):
         alone.export("box", "https://box.example")
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_what_lies_beside_a_package_counts_where_no_node_has_it(lab: Lab, forms: Node, unpacked: bool) -> None:
+    package = lab.archived("monday")
+    forms.amend(package, {"sample.name": "S-12", "title": "Tuesday"}, reason="mixed up")
+    forms.assess(package, verdict="limited", purpose="strain")
+    given = lab.root / "given.zip"
+    forms.export(package, given, for_="Marie Curie")
+    if unpacked:
+        with zipfile.ZipFile(given) as archive:
+            archive.extractall(lab.root / "unpacked")
+        given = next((lab.root / "unpacked").glob("*/bagit.txt")).parent
+    done = diadem.open(given).export("lines", lab.root / "out.txt")
+    told = json.loads((lab.root / "out.txt").read_text().split("\n")[1])
+    id_, name, sample, _, *corrections, judgement, cautions = told
+    assert (id_, name, sample) == (package, "Tuesday", {"name": "S-12"})
+    assert [field for field, _ in corrections] == ["sample.name", "session.title"]
+    assert (judgement, cautions) == (["limited", "alice@hu-berlin"], 1)
+    assert f"by alice@hu-berlin (node {forms.id[:12]})" in dict(done.told)["corrected"]
+    printed = said("export", given, lab.root / "said.txt", "--as", "lines", "--node", lab.root / "nowhere")
+    assert "corrected        sample.name, session.title" in printed
+    assert "Tuesday" in (lab.root / "said.txt").read_text()
+    assert "log" not in printed
+    with pytest.raises(Refused, match="whose log says so") as refused:
+        diadem.open(given).export("box", "https://box.example")
+    assert str(refused.value.next).endswith(f"diadem import {quoted(given)}")
+    with pytest.raises(Refused, match="who made it") as refused:
+        diadem.open(given).export("datacite", lab.root / "out.json")
+    then = str(refused.value.next).partition("diadem ")[2].replace("OUT.json", quoted(lab.root / "out.json"))
+    assert "creators         " in said(*unquoted(then), "--node", lab.root / "nowhere")
+
+
+def test_corrections_that_do_not_hold_are_refused_and_broken_judgements_are_named(lab: Lab, forms: Node) -> None:
+    package = lab.archived("monday")
+    forms.amend(package, {"sample.name": "S-12"})
+    forms.assess(package, verdict="limited", purpose="strain")
+    given, sheets = lab.root / "given.zip", []
+    forms.export(package, given, for_="Marie Curie")
+    with zipfile.ZipFile(given) as archive:
+        archive.extractall(lab.root / "unpacked")
+    file = lab.root / "unpacked" / "corrections.jsonl"
+    whole = next((lab.root / "unpacked").glob("*/bagit.txt")).parent
+    sheet = CorrectionSheet.from_line(file.read_bytes().splitlines()[0])
+    judged = {**sheet.judged, "said": [{**sheet.judged["said"][0], "line": "{}"}]}
+    more = {"keys": sheet.keys, "earlier": (), "key": forms.context.keys.open("online")}
+    for change in ({"owners": ["mallory@hu-berlin"]}, {"judgements": judged}):
+        made = {"owners": sheet.owners, "amendments": sheet.amendments, "judgements": sheet.judged, **more, **change}
+        sheets.append(CorrectionSheet.signed(sheet.node, sheet.package, **made))
+    file.write_bytes(sheets[0].to_line())
+    with pytest.raises(IntegrityError, match="by alice@hu-berlin, who does not own the package"):
+        diadem.open(whole).export("lines", lab.root / "out.txt")
+    assert not (lab.root / "out.txt").exists()
+    file.write_bytes(sheets[1].to_line())
+    told = dict(diadem.open(whole).export("lines", lab.root / "out.txt").told)
+    assert "sample.name" in told["corrected"]
+    assert "hu-berlin: judgement 1" in told["not taken over"]
+    assert '["limited"' not in (lab.root / "out.txt").read_text()

@@ -26,7 +26,7 @@ def test_what_verify_finds_is_in_the_status_and_its_step_mends(lab: Lab) -> None
         ]
     assert package[7:19] in said("status", "--node", lab.node.path, code=1)
     step = step_of(text)
-    assert step == ["repair", package[7:19]]
+    assert step == ["repair", "--node", str(lab.node.path), package[7:19]]
     said(*step, "--node", lab.node.path)
     assert said("verify", package, "--node", lab.node.path).startswith("intact")
     with diadem.open_node(lab.node.path) as node:
@@ -51,7 +51,7 @@ def test_what_does_not_belong_there_is_set_aside_by_its_step(lab: Lab) -> None:
     folder.chmod(0o755)
     (folder / "stray.txt").write_text("mine", "utf-8")
     step = step_of(said("verify", package, "--node", lab.node.path, code=1))
-    assert step == ["repair", package[7:19], "--set-aside"]
+    assert step == ["repair", "--node", str(lab.node.path), package[7:19], "--set-aside"]
     said(*step, "--node", lab.node.path, code=None)  # the policy may still want another copy
     assert said("verify", package, "--node", lab.node.path).startswith("intact")
 

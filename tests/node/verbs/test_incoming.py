@@ -17,6 +17,7 @@ from urllib.parse import quote_from_bytes
 
 import pytest
 
+import diadem
 from diadem.errors import Interrupted, Refused, StoreError
 from diadem.node.take.folder_look import Moment, look
 from diadem.node.watch.hand_in import Handed, HandInState
@@ -457,7 +458,7 @@ def _export(desk: Desk, *names: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("beside", ["raw/scan.dat", "notes.txt"])
+@pytest.mark.parametrize("beside", ["raw/scan.dat", "notes.txt", "chain-5.json", "chain-5.json/scan.dat"])
 def test_what_lies_beside_packages_is_never_said_to_be_safe(desk: Desk, beside: str) -> None:
     folder = _export(desk, "s", "t")
     extra = folder / beside
@@ -479,6 +480,18 @@ def test_what_lies_beside_packages_is_never_said_to_be_safe(desk: Desk, beside: 
     desk.minutes += 11
     assert desk.look()["export"].archived is not None
     assert desk.look()["export"].hand_in.may_be_deleted
+
+
+def test_the_custody_of_an_export_that_is_handed_in_comes_with_it(desk: Desk) -> None:
+    root = desk.lab.root
+    with diadem.Node.create(root / "other", name="emlab", user="carla", store=str(root / "other-store")) as other:
+        package = str(other.archive(desk.lab.session("s"), now=True).package.id)
+        other.export(package, root / "s.zip", for_="Marie Curie")
+        with zipfile.ZipFile(root / "s.zip") as archive:
+            archive.extractall(desk.folder / "export")
+        desk.minutes = 11
+        assert desk.look()["export"].archived is not None
+        assert other.id in {step.node for step in desk.lab.node.custody(package).steps}
 
 
 def test_an_earlier_note_of_packages_says_nothing_of_what_lies_beside_them(desk: Desk) -> None:

@@ -104,7 +104,7 @@ def test_a_user_who_was_being_added_can_sign(lab: Lab, point: int) -> None:
     lab.node.close()
     words = ("user", "add", "bob", "--node", lab.node.path)
     dead = killed(point, lab.root, *words)
-    there = "bob" in said("user", "ls", "--node", lab.node.path)
+    there = "bob@hu-berlin" in said("user", "ls", "--node", lab.node.path)
     assert "diadem user" in said(*words, code=2 if there else 0) or dead
     with lab.reopened() as node:
         assert node.context.settings.user("bob").key == node.users.show("bob").key

@@ -11,6 +11,7 @@ import pytest
 
 import diadem
 from diadem.api import metadata_from_pairs
+from diadem.api.terminal import with_node
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.samples import Sample
 from diadem.model.statements import Draft, Subject
@@ -357,7 +358,8 @@ def test_a_known_sample_is_suggested_and_never_set(lab: Lab) -> None:
     assert diadem.open(document["package"]["path"]).record.sample == {}
     assert titles(lab.node, "sample:S-12") == []
     text = said("archive", session, "--now", "--node", lab.node.path)
-    assert f"sample           S-12-a?  'S-12-a' is in the name of the folder; if so: {found['command']}" in text
+    pasted = with_node(found["command"], f" --node {lab.node.path}")
+    assert f"sample           S-12-a?  'S-12-a' is in the name of the folder; if so: {pasted}" in text
     (other,) = suggested(lab, lab.session("of NMI, k_7", files=1))
     assert (other["identifier"], other["name"]) == ("S-12", "K-7")
     (quoted,) = suggested(lab, lab.session("S 13", files=1))

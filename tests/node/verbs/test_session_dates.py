@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+
 import pytest
 
+import diadem
 from diadem.catalogue import PackageRow
 from diadem.errors import UsageError
 from tests.archive.scan_trees import image
@@ -111,3 +115,27 @@ def test_a_session_is_found_on_every_day_of_its_span(lab: Lab) -> None:
         ("date:2020-08-08 other", set()),
     ):
         assert {one.id for one in lab.node.search(asked).rows} == ids, asked
+
+
+def test_what_leaves_says_the_day_that_search_and_show_say(lab: Lab) -> None:
+    """A dataset of another session lies in the folder; another is of a clock that was wrong."""
+    node, out = ("--node", lab.node.path), lab.root / "out"
+    row = archived(lab, "2024-03-14 Marie", "1970-01-01", "2016-02-22", "2019-05-02")
+    assert "2024-03-14" in said("search", "Marie", *node)
+    assert "2024-03-14" in said("show", row.id[7:19], *node)
+    bare = diadem.open(lab.node.get(row.id).url)
+    out.mkdir()
+    lab.node.export(row.id, out / "node.eln", form="eln")
+    bare.export("eln", out / "bare.eln")
+    for name in ("node", "bare"):
+        with zipfile.ZipFile(out / f"{name}.eln") as crate:
+            graph = json.loads(crate.read(f"{name}/ro-crate-metadata.json"))["@graph"]
+        (experiment,) = (one for one in graph if one.get("genre") == "experiment")
+        assert (experiment["temporal"], experiment["temporalCoverage"]) == ("2024-03-14", "2024-03-14"), name
+    lab.node.site(out / "site", row.id)
+    assert "2024-03-14" in (out / "site" / "list.html").read_text("utf-8")
+    assert "2016-02-22" not in (out / "site" / "list.html").read_text("utf-8")
+    lab.node.export(
+        row.id, out / "datacite.json", form="datacite", options={"publisher": "HU", "creators": ["Marie Curie"]}
+    )
+    assert {"date": "2024-03-14", "dateType": "Collected"} in json.loads((out / "datacite.json").read_text())["dates"]

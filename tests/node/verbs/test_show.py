@@ -40,10 +40,11 @@ def package(lab: Lab, shared_data: Path) -> str:
     return found
 
 
-def test_one_screen_tells_it(lab: Lab, package: str) -> None:
+def test_one_screen_tells_it(lab: Lab, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIADEM_NODE", str(lab.node.path))  # else its place stands in every command
     lab.add_second()
     lab.node.repair()
-    text = said("show", package[7:19], "--node", lab.node.path)
+    text = said("show", package[7:19])
     lines = text.splitlines()
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 200
@@ -110,7 +111,7 @@ def test_what_a_package_tells_without_a_node(lab: Lab, package: str, tmp_path: P
 def test_many_are_counted_and_named_when_asked(lab: Lab) -> None:
     package = lab.archived("many", files=20)
     text = said("show", package, "--node", lab.node.path)
-    assert f"and 8 more: diadem show {package[7:19]} --all" in text
+    assert f"and 8 more: diadem show --node {lab.node.path} {package[7:19]} --all" in text
     assert "scan 9.bin" not in text
     assert "scan 9.bin" in said("show", package, "--all", "--node", lab.node.path)
 

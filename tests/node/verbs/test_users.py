@@ -85,7 +85,9 @@ def test_the_commands(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     document = said_json("user", "add", "bob", "--full-name", "Bob B.", "--node", node)
     assert document["user"]["address"] == "bob@hu-berlin"
     monkeypatch.setenv("DIADEM_PASSPHRASE", "correct horse")
-    assert "only its user can open it" in said("user", "add", "carol", "--protect", "passphrase", "--node", node)
+    told = said("user", "add", "carol", "--protect", "passphrase", "--node", node)
+    assert "only its user can open it" in told
+    assert [line for line in told.splitlines() if line != line.rstrip()] == []
     assert "already" in said("user", "add", "bob", "--node", node, code=2)
     assert "protection" in said("user", "add", "dan", "--protect", "hope", "--node", node, code=2)
     listed = said_json("user", "ls", "--node", node)["users"]

@@ -559,7 +559,9 @@ def test_the_commands(lab: Lab) -> None:
     on = ("--node", lab.node.path)
     assert "no folder is watched" in said("watch", "ls", *on)
     assert "Watching" not in said("status", *on)
-    assert "diadem watch --dry-run" in said("watch", "add", titan.folder, "--set", "instrument.name=Titan", *on)
+    assert f"diadem watch --node {lab.node.path} --dry-run" in said(
+        "watch", "add", titan.folder, "--set", "instrument.name=Titan", *on
+    )
     titan.write("a", "a.dat")
     titan.write("held", "x.tmp")
     assert "would archive" in said("watch", "--dry-run", *on)

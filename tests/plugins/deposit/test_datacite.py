@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 import diadem
+from diadem.advice import COMMAND, unquoted
 from diadem.api.nodes import Node
 from diadem.errors import Refused, UsageError
+from diadem.terms.fields import all_fields
+from tests.cli.inside import said
+from tests.plugins.nxem.test_nxem import SPECTRUM
 
 schema45 = pytest.importorskip("datacite.schema45")
 
@@ -80,8 +84,18 @@ def test_record_people_and_corrections_become_a_valid_description(node: Node, tm
     ]
     texts = {one["descriptionType"]: one["description"] for one in found["descriptions"]}
     assert package in texts["TechnicalInfo"]
-    assert "sealed was ZnO nanorods, HAADF" in texts["Other"]
+    assert "Title is ZnO nanorods, EELS, was ZnO nanorods, HAADF" in texts["Other"]
     assert "Open doubt: marie@lab" in texts["Other"]
+
+
+def test_a_correction_of_one_dataset_is_told_in_words(node: Node, tmp_path: Path) -> None:
+    package, out = archived(node, tmp_path), tmp_path / "datacite.json"
+    node.amend(package, {"beam.acceleration_voltage": "300 kV"}, dataset="scan.bin", reason="logbook")
+    node.export(package, out, form="datacite", options={"publisher": "HU"})
+    texts = {one["descriptionType"]: one["description"] for one in json.loads(out.read_bytes())["descriptions"]}
+    label = all_fields()["beam.acceleration_voltage"].label
+    assert f"{label} of scan.bin is 300 kV, was not stated (marie@lab on " in texts["Other"]
+    assert texts["Other"].endswith(": logbook).")
 
 
 def test_what_is_missing_is_named_with_the_option_that_supplies_it(node: Node, tmp_path: Path) -> None:
@@ -100,14 +114,53 @@ def test_what_is_missing_is_named_with_the_option_that_supplies_it(node: Node, t
 
 
 @pytest.mark.parametrize(
+    ("owners", "made"),
+    [
+        (["Marie Curie", "sup"], ["Marie Curie"]),
+        (["Curie, Marie"], ["Curie, Marie"]),
+        (["O'Brien, Ann", "Curie, Marie"], ["O'Brien, Ann", "Curie, Marie"]),
+        (["anna", "bert"], ["anna"]),
+    ],
+)
+def test_whom_the_files_name_is_told_with_the_command_that_makes_them_creators(
+    node: Node, tmp_path: Path, owners: list[str], made: list[str]
+) -> None:
+    folder = tmp_path / "session"
+    folder.mkdir()
+    for number, owner in enumerate(owners):
+        (folder / f"{number}.msa").write_text(SPECTRUM.format(f"#OWNER       : {owner}\n"))
+    package = str(node.archive(folder, now=True).package.id)
+    with pytest.raises(Refused) as refused:
+        node.export(package, tmp_path / "a.json", form="datacite", options={"year": 2024})
+    assert all(owner in refused.value.message for owner in owners)
+    (command,) = [unquoted(found[0]) for found in COMMAND.finditer(str(refused.value.next))]
+    assert command[3] == "OUT.json"
+    said(*command[1:3], tmp_path / "a.json", *command[4:], "--node", node.path)
+    found = json.loads((tmp_path / "a.json").read_bytes())
+    assert [one["name"] for one in found["creators"]] == made
+    assert found["publicationYear"] == "2024"
+
+
+@pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"creators": ["Marie Curie 0000-0002-1825-0098"]}, "check character"),
         ({"related": ["Likes 10.1234/paper"]}, "no relation"),
         ({"related": ["paper"]}, "related"),
+        ({"license": "nonsense"}, "no licence that is known here"),
     ],
 )
 def test_what_is_mistyped_is_told(node: Node, tmp_path: Path, options: dict[str, Any], told: str) -> None:
     package = archived(node, tmp_path)
     with pytest.raises(UsageError, match=told):
         node.export(package, tmp_path / "out.json", form="datacite", options={"publisher": "HU", **options})
+
+
+def test_a_comma_in_a_name_makes_no_two_people_of_it(node: Node, tmp_path: Path) -> None:
+    package = archived(node, tmp_path)
+    with pytest.raises(UsageError, match="Curie; Marie"):
+        node.export(package, tmp_path / "a.json", form="datacite", options=["publisher=HU", "creators=Curie, Marie"])
+    options = ["publisher=HU", "creators=Curie, Marie; Curie, Pierre 0000-0002-1825-0097"]
+    node.export(package, tmp_path / "a.json", form="datacite", options=options)
+    people = json.loads((tmp_path / "a.json").read_text("utf-8"))["creators"]
+    assert [one["givenName"] for one in people] == ["Marie", "Pierre"]

@@ -173,6 +173,41 @@ def test_values_are_typed_and_say_their_units_and_meanings(lab: Lab) -> None:
     assert pictures
 
 
+def test_what_the_registry_says_of_the_sample_is_told(lab: Lab) -> None:
+    samples = lab.node.samples
+    samples.add("W-3", identifiers={"igsn": "10.58052/IEABC0003"})
+    samples.add(
+        "S-12",
+        name=HOSTILE.replace("\u202e", ""),
+        names={"NMI": "K-2026-007"},
+        identifiers={"igsn": "10.58052/IEABC0012"},
+        parents=["W-3"],
+        how="split",
+        composition="ZnO with 2 % Mn",
+        elements=["Zn", "Mn"],
+        preparation=[{"step": "milled", "date": "2026-03-09"}],
+        comment="for us alone",
+    )
+    path, found = export(lab, session(lab))
+    assert faults(path, lab.root / "unpacked") == []
+    (experiment,) = experiments(found)
+    stated = {key: one["value"] for key, one in properties(found, experiment).items()}
+    assert stated["sample.registered.1.identifiers.igsn"] == "10.58052/IEABC0012"
+    assert stated["sample.registered.1.names"] == "K-2026-007 (NMI)"
+    assert stated["sample.registered.1.parents"] == "W-3 (10.58052/IEABC0003), split"
+    assert stated["sample.registered.1.composition"] == "ZnO with 2 % Mn"
+    assert stated["sample.registered.1.preparation"] == "milled (2026-03-09)"
+    assert stated["sample.elements"] == "Zn, O", "what the record states stays"
+    text = Tags(experiment["text"])
+    assert all(word in text.words for word in ("K-2026-007 (NMI)", "Sample S-12: IGSN", "10.58052/IEABC0012"))
+    assert "script" not in text.tags
+    with zipfile.ZipFile(path) as archive:
+        every = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".json"))
+        (record,) = (json.loads(archive.read(one)) for one in archive.namelist() if one.endswith("/record.json"))
+    assert [(one["identifier"], one["called"]) for one in record["samples"]] == [("S-12", ["S-12"])]
+    assert b"for us alone" not in every
+
+
 class Tags(html.parser.HTMLParser):
     """The tags of a text, and its words."""
 

@@ -1,0 +1,1 @@
+"""Services: a node's watcher, server, scrub and repair, started by the operating system for one account."""

@@ -1,0 +1,1 @@
+"""Telling people what changed: by mail, to a web address, and in figures for Prometheus."""
