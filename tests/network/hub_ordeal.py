@@ -297,6 +297,8 @@ class HubOrdeal:
             assert time.monotonic() < end, f"it comes to no end\n{self.log()}"
             self._nudge()
             self._wait(4 * _LOOK)
+        # what still lies at the hub goes with a round of its own, which comes after that of the receipt
+        self._until(lambda: bool(self.given_up) or not self._bad.lying())
 
     def log(self) -> str:
         """What was done, and what was said last."""
