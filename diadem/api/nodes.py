@@ -20,6 +20,7 @@ from diadem.model.progress_bar import progress_bar
 from diadem.network.network_verbs import NetworkVerbs
 from diadem.node.context import Attached
 from diadem.node.node import Node as _Node
+from diadem.node.terminal import NODE_VARIABLE
 from diadem.store.addresses import without_secrets
 from diadem.store.system import account_home, account_name, or_else
 
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
     from diadem.node.context import NodeTools
     from diadem.node.give.export import Exported
     from diadem.node.recover import RecoveredNode
-
-
-#: Where the node is, for commands and programs that do not say.
-NODE_VARIABLE = "DIADEM_NODE"
 
 
 class Node(_Node, NetworkVerbs):

@@ -109,7 +109,7 @@ def on_node(text: str) -> str:
     """A text with commands that act on the node that this one acts on."""
     if not (place := named_node.get()) or "diadem " not in text:
         return text
-    from diadem.api.terminal import node_option, with_node
+    from diadem.node.terminal import node_option, with_node
 
     return with_node(text, node_option(place))
 

@@ -128,7 +128,8 @@ def is_id(text: str) -> bool:
 @contextmanager
 def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> Iterator[Node]:
     """The node that a command works on, here or over the network; with `sick` also where its catalogue is damaged."""
-    from diadem.api.nodes import NODE_VARIABLE, connect, open_node
+    from diadem.api.nodes import connect, open_node
+    from diadem.node.terminal import NODE_VARIABLE
 
     named_node.set(node or "")
     where = node or os.environ.get(NODE_VARIABLE, "")

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from diadem.api.terminal import with_node
 from diadem.errors import DiademError
+from diadem.node.terminal import with_node
 from diadem.page import (
     copies,
     dataset,

@@ -11,11 +11,11 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from diadem.api.terminal import with_node
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable, UsageError
 from diadem.model.display import short_name
 from diadem.model.markup import templates
 from diadem.model.plain_text import marked
+from diadem.node.terminal import with_node
 
 #: Characters of one text that a page shows.
 _LONGEST: Final = 20_000

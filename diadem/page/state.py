@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from diadem.api.staging import Parcels, Staging
-from diadem.api.terminal import node_option
 from diadem.errors import DiademError
 from diadem.model.plain_text import count_text
 from diadem.model.vendor import tree_of
+from diadem.node.terminal import node_option
 from diadem.page.drawings import Drawings
 from diadem.page.dry_runs import DryRuns
 from diadem.page.html import link, page

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.api.terminal import node_option, with_node
 from diadem.node.open import remember_node
+from diadem.node.terminal import node_option, with_node
 from tests.cli.inside import said, said_json
 
 

@@ -19,6 +19,7 @@ import pytest
 import diadem
 from diadem.errors import Refused, Unreachable, UsageError
 from diadem.node.jobs import working
+from diadem.node.open import remember_node
 from diadem.node.tell import post, verbs
 from diadem.node.tell.news import Matter
 from diadem.node.tell.verbs import TellVerbs
@@ -87,9 +88,29 @@ def test_a_store_that_dies_at_night_sends_one_mail_and_another_when_it_is_there_
         assert words in mail.letters[0]["Subject"]
         text = mail.letters[0].get_content()
         assert any(word in text for word in rest)
-        assert "store.unreachable" in text or "if it lies elsewhere now: diadem store move second" in text
+        assert "store.unreachable" in text or "if it lies elsewhere now: diadem store move --node" in text
     assert mail.recipients[-1] == ["boss@example.org"]
     assert mail.letters[0]["From"] == "DIADEM hu-berlin <boss@example.org>"
+
+
+def test_what_a_letter_advises_acts_on_its_node_wherever_it_is_read(quiet: Lab, mail: MailServer) -> None:
+    """Whose node is another one would ask that; where it is the node of this account, the commands stay short."""
+    quiet.second.rename(quiet.root / "unplugged")
+    with web_address() as hook:
+        said("tell", "add", "chat", hook.url, "--plain", "--node", quiet.node.path)
+        now(quiet)
+        remember_node(Path(quiet.node.path))
+        (quiet.root / "unplugged").rename(quiet.second)
+        now(quiet)
+    elsewhere, here = (one.get_content().replace("\r\n", "\n") for one in mail.letters)
+    option = f"--node {quiet.node.path}"
+    assert f"if it lies elsewhere now: diadem store move {option} second PATH\n" in elsewhere
+    assert f"All of it: diadem status {option}\n" in elsewhere
+    assert elsewhere.endswith(f"to end it: diadem tell rm {option} group\n")
+    assert option not in here
+    posted = json.loads(hook.posted[0][1])
+    assert [option in one["next"] for one in posted["news"] if one["next"]] == [True]
+    assert option in posted["text"]
 
 
 def test_what_a_store_that_is_away_hides_is_not_said_to_hold_again(lab: Lab, mail: MailServer) -> None:
@@ -584,7 +605,7 @@ def test_an_offer_and_a_receipt_that_does_not_come_are_told(pair: Pair, mail: Ma
         pair.b.node.tell.now()
     (letter,) = mail.letters
     assert "alice@hu-berlin offers marie@nmi 'session'" in letter["Subject"]
-    assert f"diadem accept {offer.id[:8]}" in letter.get_content()
+    assert f"diadem accept --node {pair.b.node.path} {offer.id[:8]}" in letter.get_content()
     pair.b.node.accept(offer.id, wait=False)
     pair.a.node.tell.now()
     assert len(mail.letters) == 1  # it is on its way

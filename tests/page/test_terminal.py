@@ -64,8 +64,8 @@ def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypat
 
 
 def test_every_command_on_a_node_is_known() -> None:
-    from diadem.api.terminal import NODE_COMMANDS
     from diadem.cli.main import command_line
+    from diadem.node.terminal import NODE_COMMANDS
 
     def names(group: Any, before: str = "") -> Iterator[str]:
         for name, command in group.commands.items():

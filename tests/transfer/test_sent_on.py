@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from diadem.api.terminal import with_node
 from diadem.model.transfers import State
+from diadem.node.terminal import with_node
 from tests.cli.inside import said, said_json
 from tests.transfer.pair import Side, deliver_all
 from tests.transfer.test_judgements_travel import judged

@@ -17,6 +17,7 @@ from diadem.model.times import read_time, time_text
 from diadem.node.archive_state import status_of
 from diadem.node.context import Context
 from diadem.node.jobs import jobs
+from diadem.node.terminal import node_option, with_node
 from diadem.node.watch.verbs import WatchVerbs
 from diadem.policy.case import WatchState
 from diadem.policy.status import Status
@@ -262,8 +263,8 @@ class Letter:
 
 
 def letter(context: Context, look: Look, told: Told, name: str) -> Letter:
-    """A letter of all that is to be told."""
-    node, news = context.settings, told.unsent
+    """A letter of all that is to be told; its commands act on this node wherever it is read."""
+    node, news, at = context.settings, told.unsent, node_option(str(context.folder), elsewhere=True)
     over = {one.get("key", ""): number for number, one in enumerate(news) if one["mark"] == "holds again"}
     alarms = [(number, one) for number, one in enumerate(news) if one["mark"] != "holds again"]
     # Sessions have no key, nor has what an earlier version noted: nothing takes them back.
@@ -277,11 +278,13 @@ def letter(context: Context, look: Look, told: Told, name: str) -> Letter:
     lines = [f"The archive {node.name}: {look.standing} ({context.clock():%Y-%m-%d %H:%M} UTC).", ""]
     for one in news:
         lines.append(f"{one['mark'].upper()}: {one['text']}   [{one['time']}]")
-        lines += [f"    To do: {one['next']}"] if one["next"] else []
+        lines += [f"    To do: {with_node(one['next'], at)}"] if one["next"] else []
     lines += [f"And {told.left_out:,} more, which are not kept."] if told.left_out else []
-    lines += ["", f"All of it: diadem status. This was told to '{name}'; to end it: diadem tell rm {name}"]
+    end = ("", "All of it: diadem status", f"This was told to '{name}'; to end it: diadem tell rm {name}")
+    lines += [with_node(line, at) for line in end]
     said = {"node": node.id, "name": node.name, "to": name, "news": news, "left_out": told.left_out}
     name_of_it = sha256_hex(json.dumps(said).encode())[:32]
+    said["news"] = [{**one, "next": with_node(one["next"], at)} for one in news]  # of which its id says nothing
     about = {"format": "diadem-news/1", "id": name_of_it, **said, "standing": look.standing}
     text = "\n".join(lines) + "\n"
     ok = look.status is not None and look.status.ok

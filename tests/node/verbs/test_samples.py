@@ -11,12 +11,12 @@ import pytest
 
 import diadem
 from diadem.api import metadata_from_pairs
-from diadem.api.terminal import with_node
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.samples import Sample
 from diadem.model.statements import Draft, Subject
 from diadem.node.node import Node
 from diadem.node.samples.story import SampleStory
+from diadem.node.terminal import with_node
 from tests import catalogues
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement

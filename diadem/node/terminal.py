@@ -1,4 +1,4 @@
-"""Commands that a page or a command prints, as they act on its node when they are pasted into a terminal."""
+"""Commands that a page, a command or a letter prints, as they act on its node when they are pasted into a terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Final
 from diadem.errors import UsageError
 from diadem.model.plain_text import quoted
 
+#: Where the node is, for commands and programs that do not say.
+NODE_VARIABLE: Final = "DIADEM_NODE"
 #: Commands that act on a node, with their words; a group that is a command too is also alone. `page` is no part: it is
 #: told of for other nodes. The command line itself, which is above this room and takes a second to load, is not asked:
 #: a test compares both.
@@ -42,7 +44,6 @@ def node_option(place: str, *, elsewhere: bool = False) -> str:
 
     What is pasted `elsewhere` meets a terminal of which nobody knows whether it has the variable DIADEM_NODE.
     """
-    from diadem.api.nodes import NODE_VARIABLE
     from diadem.node.open import default_node
     from diadem.store.addresses import local_path
 
