@@ -116,7 +116,7 @@ class Reader(Seen):
     def fits(self, *paths: str) -> None:
         """That screens are for everybody, with all that is folded."""
         for path in paths:
-            self.window.goto(f"{self.origin}{path}")
+            self.load(path)
             self.unfold()
             for_everybody(self.window, path)
             self.window.wait_for_load_state("networkidle")  # by now it is: pictures and what is asked for later came

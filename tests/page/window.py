@@ -26,8 +26,18 @@ class Seen:
         window.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
         window.on("pageerror", lambda error: self.complaints.append(str(error)))
 
+    def load(self, path: str, *, again: int = 5) -> Any:
+        """Load a page. The one before may load itself anew just then, because something has changed: then once more."""
+        try:
+            return self.window.goto(f"{self.origin}{path}")
+        except Exception as error:  # of playwright, which is not everywhere
+            if not again or "interrupted by another navigation" not in str(error):
+                raise
+        return self.load(path, again=again - 1)
+
     def go(self, path: str) -> Any:
-        answer = self.window.goto(f"{self.origin}{path}")
+        """Load a page, with all that it asks for later."""
+        answer = self.load(path)
         self.window.wait_for_load_state("networkidle")
         return answer
 
