@@ -41,25 +41,38 @@ def send(
         f"transfer         {done.id}",
         *([f"route            {way}"] if way else []),
         *([f"FAILED           {done.error}"] if done.error else []),
-        *([f"custody          {_CUSTODY}"] if custody else []),
+        *(f"custody          {line}" for line in custody),
         *(f"waits            {line}; the offer is delivered once the two nodes are in contact" for line in unsent),
         f"next             diadem transfer show {done.id[:8]}",
     ]
     return Answer({"transfer": {**done.to_dict(), "unsent": list(unsent), "way": way}}, lines, bool(done.error))
 
 
-def _on_the_way(node: Any, transfer: str) -> tuple[Sequence[str], str, Sequence[Mapping[str, str]], bool]:
+def _on_the_way(node: Any, transfer: str) -> tuple[Sequence[str], str, Sequence[Mapping[str, str]], list[str]]:
     """What the other side does not have yet of a transfer, its way, and to whom else what came with it is to go.
 
-    And whether the other node is told who had the package.
+    And what to know of the custody that goes with it.
 
     From a laptop the node itself tells that.
     """
     transfers = getattr(node, "transfers", None)
     details = transfers.show(transfer).to_dict() if transfers is not None else None
     if details is None:
-        return (), "", (), False
-    return details["unsent"], details["way"], details["behind"], details["custody"]
+        return (), "", (), []
+    return details["unsent"], details["way"], details["behind"], _custody(details)
+
+
+def _custody(details: Mapping[str, Any]) -> list[str]:
+    """That people are named by what goes with a package, and what of it does not go."""
+    lines, left = (
+        ["who had it until now is told too, which names people; policy.toml can leave it out"],
+        details["custody_left"],
+    )
+    if left:
+        stays = "is too large for a message and stays" if left == 1 else "are too large for a message and stay"
+        way = f"diadem export {details['package'][7:19]} OUT.zip --for NAME"
+        lines.append(f"{count_text(left, 'chain')} of it {stays} behind; a ZIP has all of it: {way}")
+    return lines if details["custody"] else []
 
 
 @root.verb(user=True)
@@ -195,7 +208,6 @@ _ARROWS: Final = {"out": "to", "in": "from", "local": "to"}
 _TITLE: Final = 40
 #: What people call statements that have another name in JSON.
 _STATEMENTS: Final = {"closure": "confirmation"}
-_CUSTODY: Final = "who had it until now is told too, which names people; policy.toml can leave it out"
 
 
 def transfer_line(transfer: Mapping[str, Any]) -> str:
@@ -267,7 +279,7 @@ def _details_lines(details: Mapping[str, Any]) -> list[str]:
     ]
     lines += [f"  not told    {line}" for line in details["unsent"]]
     lines += [f"  route       {details['way']}"] if details["way"] else []
-    lines += [f"  custody     {_CUSTODY}"] if details["custody"] else []
+    lines += [f"  custody     {line}" for line in _custody(details)]
     lines += [f"  {line}" for line in behind_lines(details["behind"], 12)]
     lines += [f"  next        {details['next']}"] if details["next"] else []
     return lines

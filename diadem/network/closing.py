@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from diadem.custody import statements
 from diadem.custody.chain import load
@@ -24,6 +25,8 @@ from diadem.network.relay_book import relay_book
 from diadem.node.custody_chains import enclosed_chains
 from diadem.node.quality.amend import brought, came_from, sheet_of
 from diadem.node.take.chains_beside import keep_chain
+
+_LOG: Final = logging.getLogger("diadem.network")
 
 
 def say_received(
@@ -165,14 +168,24 @@ def custody_of(desk: Desk, transfer: Transfer, *, room: int) -> list[str]:
     said = [one.entry.statement for one in load(transfer.peer, kept).statements if one.entry] if kept else []
     if not any(one.kind == RECEIPT and one.predicate.get("custody") is True for one in said):
         return []
+    return _chains(desk, transfer, room=room) if tells_custody(desk, transfer) else []
+
+
+def _chains(desk: Desk, transfer: Transfer, *, room: int) -> list[str]:
     found: list[str] = []
-    packages = [PackageId(transfer.package)] if tells_custody(desk, transfer) else []
-    for chain in enclosed_chains(desk.context, packages, most=room):
+    for chain in enclosed_chains(desk.context, [PackageId(transfer.package)], most=room):
         size = len(encode(text := chain.decode("utf-8"), where="custody")) + 1
         if size <= room and len(found) < MAX_CHAINS:
             found.append(text)
             room -= size
     return found
+
+
+def custody_left(desk: Desk, transfer: Transfer) -> int:
+    """How many chains of a package stay behind when it is sent: for all there is no room, or the disk spoilt them."""
+    package = PackageId(transfer.package).hex
+    there = len(desk.shelf.about(package)) + (desk.context.ledger.bytes_about(package) > 0)
+    return there - len(_chains(desk, transfer, room=MAX_CUSTODY))
 
 
 def brought_with(desk: Desk, transfer: Transfer, about: Mapping[str, object]) -> list[Draft]:
@@ -200,8 +213,11 @@ def with_custody(desk: Desk, closure: Mapping[str, Any]) -> dict[str, Any]:
     """A closure as it goes: with the custody of its package, which no answer that is kept holds a second time."""
     room = min(MAX_CUSTODY, MAX_MESSAGE - len(encode(closure, where="message")) - len(',"custody":[]'))
     chains: list[str] = []
-    with suppress(DiademError, OSError):  # what cannot be read, or is known no more: it is answered all the same
+    try:
         chains = custody_of(desk, desk.book.get(str(closure["transfer"])), room=room)
+    except (DiademError, OSError) as error:  # it is known no more, or cannot be read: it is answered all the same
+        name = str(closure["transfer"])[:8]
+        _LOG.warning("transfer %s: the recipient is not told who had the package: %s", name, error)
     return {**closure, "about": {**closure["about"], "custody": chains}} if chains else dict(closure)
 
 

@@ -38,6 +38,8 @@ class TransferDetails(Display):
         corrections or assessments that came since; each with the command that does it.
     custody : bool
         Of a package that is on its way to another node: whether that one is told who had it until now.
+    custody_left : int
+        How many chains that say so are too large for that, and stay behind.
     """
 
     transfer: Transfer
@@ -47,6 +49,7 @@ class TransferDetails(Display):
     way: str = ""
     behind: Sequence[tuple[str, str]] = ()
     custody: bool = False
+    custody_left: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: the transfer's members, and the others."""
@@ -58,6 +61,7 @@ class TransferDetails(Display):
             "way": self.way,
             "behind": [{"to": to, "next": command} for to, command in self.behind],
             "custody": self.custody,
+            "custody_left": self.custody_left,
         }
 
 
@@ -120,7 +124,7 @@ class TransferVerbs(DisplayList):
 
     def show(self, transfer: str) -> TransferDetails:
         """Show a transfer with all its steps. Raises `NotFound`."""
-        from diadem.network.closing import tells_custody
+        from diadem.network.closing import custody_left, tells_custody
         from diadem.network.receiving import go_on
         from diadem.network.rounds import fetches
         from diadem.network.routing import way_of
@@ -138,7 +142,8 @@ class TransferVerbs(DisplayList):
         lack = behind(self.desk, found.package) if found.direction == IN else []
         goes = found.direction == OUT and found.peer != self.desk.node and found.state not in OVER
         told = goes and tells_custody(self.desk, found)
-        return TransferDetails(self._seen(found), events, name, unsent, way_of(self.desk, found), lack, told)
+        left = custody_left(self.desk, found) if told else 0
+        return TransferDetails(self._seen(found), events, name, unsent, way_of(self.desk, found), lack, told, left)
 
     def inbox(self) -> list[Offer]:
         """List the offers to the current user that wait for an answer, newest first."""

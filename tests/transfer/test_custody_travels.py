@@ -25,6 +25,7 @@ from diadem.network.mail.delivery import message_of
 from diadem.network.messages import MAX_CUSTODY, RECEIPT
 from diadem.node.config import ServerSettings
 from diadem.node.peers.book import peer_book
+from diadem.node.terminal import with_node
 from tests.cli.inside import said
 from tests.transfer.pair import Pair, Side, deliver_all
 from tests.transfer.test_dishonest import NOW, told
@@ -170,6 +171,39 @@ def test_who_sends_is_told_that_people_are_named(pair: Pair) -> None:
     assert pair.a.node.transfers.show(sent.id).custody
     pair.a.node.transfers.cancel(sent.id)
     assert not pair.a.node.transfers.show(sent.id).custody, "it is over"
+
+
+def test_who_sends_is_told_which_chains_stay_behind(pair: Pair) -> None:
+    package, at = pair.a.archived(), ("--node", pair.a.node.path)
+    store = pair.a.node.context.settings.stated_store("main")
+    many = [package, *(f"diadem:{number:064x}" for number in range(1500))]
+    for count, left in ((5, 0), (1500, 1)):
+        pair.a.node.context.say([statements.fixity(many[:count], store=store, level="full", proven=many[:count])])
+        words = said("send", package, "marie@nmi", *at)
+        sent = pair.a.node.transfers.ls(over=False)[0]
+        shown = said("transfer", "show", sent.id, *at)
+        assert pair.a.node.transfers.show(sent.id).custody_left == left
+        advice = f"diadem export {package[7:19]} OUT.zip --for NAME"
+        for text in (words, shown):
+            assert "which names people" in text
+            assert ("1 chain of it is too large for a message and stays behind" in text) == bool(left)
+            assert (with_node(advice, f" --node {pair.a.node.path}") in text) == bool(left)
+        pair.a.node.transfers.cancel(sent.id)
+
+
+def test_custody_that_cannot_be_read_keeps_no_receipt_waiting_and_the_service_says_so(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    transfer, _ = arrived(pair, pair.a.archived())
+    (receipt,) = [one for one in pair.b.desk.outbox.waiting() if one.kind == RECEIPT]
+    data = message_of(pair.b.desk, receipt).to_bytes()
+    receive(pair.a.desk, pair.b.id, data)
+    kept = pair.a.node.path / "network" / "chains" / transfer.id / f"{pair.b.id}.json"
+    kept.unlink()
+    kept.mkdir()
+    answer = canonical.decode(receive(pair.a.desk, pair.b.id, data), where="answer", limit=1 << 20)
+    assert "custody" not in answer["messages"][0]["about"]
+    assert f"transfer {transfer.id[:8]}: the recipient is not told who had the package" in caplog.text
 
 
 @pytest.mark.parametrize(
