@@ -182,10 +182,12 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
     IntegrityError
         If its tag files do not agree with each other.
     """
+    from diadem.store.addresses import file_around
+
     bundle, place = bundle_at(url, storage_options), local_path(url)
     if place is None:
         return _package(bundle)
-    return _package(bundle, beside=partial(_beside, next((one for one in place.parents if one.is_file()), place)))
+    return _package(bundle, beside=partial(_beside, file_around(place) or place))
 
 
 def _beside(path: Path, package: Package) -> Enclosure:
@@ -330,6 +332,7 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
 
     One of several in a ZIP is named as if it were a folder.
     """
+    from diadem.store.addresses import file_around
     from diadem.store.bags import LocalBundle
 
     folder = local_path(url)
@@ -337,7 +340,7 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
         from diadem.store.remote import open_remote
 
         return open_remote(os.fspath(url), storage_options)
-    file = next((path for path in (folder, *folder.parents) if path.is_file()), None)
+    file = file_around(folder)
     if file is not None and file.suffix.lower() in (".zip", ".tar"):
         from diadem.export.zip_bag import bags_in_zip
 

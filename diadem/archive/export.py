@@ -27,6 +27,7 @@ from diadem.model.ports import InMemory, Listener, Progress
 from diadem.model.record import Dataset, understood
 from diadem.package.examine import LIMITS, read_tag_file
 from diadem.package.tags import parse_manifest
+from diadem.store.addresses import file_around
 from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def export_form(
 
     began = time.monotonic()
     offer = form.chosen(package.exporters, name, "dataset" if dataset else "package")
-    place = next((one for one in Path(package.url).parents if one.is_file()), package.url)
+    place = file_around(Path(package.url)) or package.url
     if offer.writes == "service":
         advice = f"Archive it in a node, and export it there: diadem import {quoted(place)}"
         raise Refused("what leaves for a service leaves from a node, whose log says so", where=package.url, next=advice)

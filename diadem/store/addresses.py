@@ -102,6 +102,11 @@ def local_path(address: str | os.PathLike[str]) -> Path | None:
     return Path(place.path) if place.kind == "local" else None
 
 
+def file_around(place: Path) -> Path | None:
+    """The ZIP or TAR in which something lies that is named as if it were in a folder; None where it is in none."""
+    return next((one for one in (place, *place.parents) if one.is_file()), None)
+
+
 def without_secrets(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Of storage options what other processes may be told: keys and passwords they have of their own, or have not."""
     return {
