@@ -64,11 +64,8 @@ def _on_the_way(node: Any, transfer: str) -> tuple[Sequence[str], str, Sequence[
 
 def _custody(details: Mapping[str, Any]) -> list[str]:
     """That people are named by what goes with a package, and what of it does not go."""
-    lines, left = (
-        ["who had it until now is told too, which names people; policy.toml can leave it out"],
-        details["custody_left"],
-    )
-    if left:
+    lines = ["who had it until now is told too, which names people; policy.toml can leave it out"]
+    if left := details["custody_left"]:
         stays = "is too large for a message and stays" if left == 1 else "are too large for a message and stay"
         way = f"diadem export {details['package'][7:19]} OUT.zip --for NAME"
         lines.append(f"{count_text(left, 'chain')} of it {stays} behind; a ZIP has all of it: {way}")

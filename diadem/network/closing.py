@@ -172,6 +172,7 @@ def custody_of(desk: Desk, transfer: Transfer, *, room: int) -> list[str]:
 
 
 def _chains(desk: Desk, transfer: Transfer, *, room: int) -> list[str]:
+    """The chains of a package as they stand in a message, as far as they fit into so many bytes."""
     found: list[str] = []
     for chain in enclosed_chains(desk.context, [PackageId(transfer.package)], most=room):
         size = len(encode(text := chain.decode("utf-8"), where="custody")) + 1
@@ -182,7 +183,7 @@ def _chains(desk: Desk, transfer: Transfer, *, room: int) -> list[str]:
 
 
 def custody_left(desk: Desk, transfer: Transfer) -> int:
-    """How many chains of a package stay behind when it is sent: for all there is no room, or the disk spoilt them."""
+    """How many chains of a package stay behind when it is sent: there is no room for them, or the disk spoilt them."""
     package = PackageId(transfer.package).hex
     there = len(desk.shelf.about(package)) + (desk.context.ledger.bytes_about(package) > 0)
     return there - len(_chains(desk, transfer, room=MAX_CUSTODY))
