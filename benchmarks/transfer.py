@@ -204,13 +204,15 @@ def measure(
         nodes = Nodes(work, sender, receiver)
         try:
             ours = _ours(nodes, nodes.begin(source))
-            others = network_peers.contenders(given, receiver, target, many=files > 100)
+            others, left_out = network_peers.contenders(given, receiver, target, many=files > 100)
             contenders = [one for one in others if not chosen or one.name in chosen]
             series = interleave([*contenders, ours], rounds)
         finally:
             nodes.end()
     remove(work / "a")
     title = f"{line}, {described(name, scale, size, files)}"
+    for peer, why in left_out.items():
+        print(f"{title}: left out: {peer} ({why})")
     peak = max([*nodes.peaks, nodes.serving_peak])
     print(f"{title}: memory of receiver {max(nodes.peaks) / 1e6:.0f} MB, of sender {nodes.serving_peak / 1e6:.0f} MB")
     print(f"  aim < {MEMORY / 1e6:.0f} MB each: {'met' if peak < MEMORY else 'missed'}")

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -116,6 +116,21 @@ def pytest_collection_finish() -> None:
     """What is there now stays."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Generator[None, object, object]:
+    """Of the cases of a test that is marked ``sweep(keep)`` leave so many, evenly, in the core; mark the others."""
+    made = yield
+    items = [one for one in made if isinstance(one, pytest.Function)] if isinstance(made, list) else []
+    mark = items[0].get_closest_marker("sweep") if items else None
+    if mark is not None:
+        (keep,) = mark.args
+        kept = {round(place * (len(items) - 1) / max(1, keep - 1)) for place in range(keep)}
+        for number, item in enumerate(items):
+            if number not in kept:
+                item.add_marker(pytest.mark.program("further cases of a sweep"))
+    return made
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+#: Import Linter and Grimp, which only the extra `dev` has.
+pytestmark = pytest.mark.development
 ROOT = Path(__file__).parents[1]
 
 

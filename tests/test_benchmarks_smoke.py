@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -177,6 +178,19 @@ def test_transfers_at_once(tmp_path: Path) -> None:
     assert "8 transfers of 1 MiB" in printed
     assert {"serve, hub", "serve, a", "serve, b", "serve, c", "serve, d", "accept, 3"} <= document["peaks"].keys()
     assert all(peak > 10e6 for peak in document["peaks"].values())
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not say what a process has used")
+def test_a_transfer_is_measured_without_peers_that_cannot_be_started(tmp_path: Path) -> None:
+    """The port of the ssh server is taken, so that it ends at once where it is installed."""
+    with socket.socket() as taken:
+        taken.bind(("", 10022))
+        printed, document = run(tmp_path, "transfer.py", "--lines", "loopback", "--sets", "one", *TINY)
+    series = document["runs"]["loopback one"]
+    assert series["diadem"]
+    assert not [name for name in series if "ssh" in name or "scp" in name]
+    for peer in ("rsync over ssh", "scp", "rclone sftp"):
+        assert f"left out: {peer} (" in printed
 
 
 def test_hub(tmp_path: Path) -> None:
