@@ -14,9 +14,12 @@ from typing import Any, ClassVar, Final, Self
 from urllib.parse import quote
 
 from sqlalchemy import BigInteger, Connection, Engine, Table, create_engine, event, literal_column, select, text
+from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import LRUCache
 
 from diadem.catalogue.database import BUSY_SECONDS, WRITING, Database, IndexedText, TextHits
 from diadem.catalogue.package_key import EVERYTHING, Stretch
@@ -49,6 +52,27 @@ _FOREIGN: Final = ("trusted_schema = OFF",)
 _VERSION_AT = 18
 
 
+class _Dialect(SQLiteDialect_pysqlite):
+    """SQLite's, and equal for all catalogues, so that a process compiles each statement once and not once a catalogue.
+
+    What SQLite can do depends on its version alone, which is one in a process.
+    """
+
+    driver = "diadem"
+    supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Dialect
+
+    def __hash__(self) -> int:
+        return hash(_Dialect)
+
+
+registry.register(f"{_Dialect.name}.{_Dialect.driver}", __name__, _Dialect.__name__)
+#: Statements of this process that have been compiled: SQLAlchemy keeps as many for one engine, where no other is given.
+_COMPILED: Final[LRUCache[Any, Any]] = LRUCache(500)
+
+
 class SqliteDatabase(Database):
     """A catalogue in a file, which SQLite makes. A snapshot, which nobody writes, is read without any lock."""
 
@@ -68,7 +92,13 @@ class SqliteDatabase(Database):
     @cached_property
     def engine(self) -> Engine:
         """Its connections: the one that was used last is used next, for each has a cache of its own."""
-        made = create_engine("sqlite://", creator=self._connect, poolclass=QueuePool, pool_use_lifo=True)
+        made = create_engine(
+            f"{_Dialect.name}+{_Dialect.driver}://",
+            creator=self._connect,
+            poolclass=QueuePool,
+            pool_use_lifo=True,
+            execution_options={"compiled_cache": _COMPILED},
+        )
         event.listen(made, "begin", _begin)
         return made
 
