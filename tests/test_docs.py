@@ -103,6 +103,7 @@ def anchors(text: str) -> set[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the shell of the pages is that of Linux")
 @pytest.mark.parametrize("document", CONSOLES, ids=lambda path: path.name)
+@pytest.mark.program("every command of the documentation is run")
 def test_a_page_shows_what_comes_out(document: Path, tmp_path: Path, other_disk: Path) -> None:
     places, page = consoles.places_in(tmp_path, other_disk), document.read_text("utf-8")
     if "/data/em" in page:
@@ -114,6 +115,7 @@ def test_a_page_shows_what_comes_out(document: Path, tmp_path: Path, other_disk:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cron has the shell of Linux and macOS")
+@pytest.mark.program("several nights of a whole node")
 def test_what_cron_runs_mails_where_it_matters_and_only_there(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "two-copies.md").read_text("utf-8")
     lines = re.findall(r"^[\d*-]+ [\d*-]+ [\d*-]+ [\d*-]+ [\d*-]+ +(.*diadem.*)$", page, re.MULTILINE)

@@ -143,6 +143,7 @@ def test_a_file_is_read_whole(site: Path, session: Path) -> None:
     assert not dataset["issues"]
 
 
+@pytest.mark.program("an installed plugin from its file to the page")
 def test_its_picture_stands_in_the_page_and_the_package_gives_back_the_signal(site: Path, session: Path) -> None:
     packed = diadem(site, session.parent, "pack", "session", "store")
     assert not packed["issues"]
@@ -224,6 +225,7 @@ def test_the_readme_of_the_example_names_every_file(name: str) -> None:
         ('"stage.x" ', '"stage.xx" ', "untrue", "line 28: table[0].group[1].fields.stage.xx: the record has no field"),
     ],
 )
+@pytest.mark.sweep(1)
 def test_a_mistake_in_the_table_is_named(site: Path, tmp_path: Path, old: str, new: str, code: str, told: str) -> None:
     """A misspelt key, a rule that raises, a field that does not exist."""
     copy = Path(shutil.copytree(site / "diadem_example_format", tmp_path / "example_with_a_mistake"))

@@ -82,14 +82,6 @@ def test_what_every_command_of_a_node_imports_reads_no_documents_of_others() -> 
     assert done.stdout.strip() == ""
 
 
-def test_the_readme_and_ci_have_the_same_test_command() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^python -m pip install .*$", readme, re.MULTILINE)
-    assert len(commands) == 2
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").strip().splitlines()
-    assert script[-1] == commands[1]
-
-
 def test_every_dependency_is_justified() -> None:
     import tomllib
 

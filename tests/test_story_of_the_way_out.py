@@ -71,6 +71,7 @@ def exported(pair: Pair, package: str, folder: Path) -> tuple[Path, Path]:
     return nexus, notebook
 
 
+@pytest.mark.program("a session of many kinds on every way out")
 def test_the_story_of_the_way_out(pair: Pair, package: str, repository: InvenioService, tmp_path: Path) -> None:
     here, there = pair.a.node, pair.b.node
     nexus, notebook = exported(pair, package, tmp_path)
@@ -105,6 +106,7 @@ def test_the_story_of_the_way_out(pair: Pair, package: str, repository: InvenioS
 
 
 @pytest.mark.parametrize("way", ["nxem", "eln", "zenodo", "send"])
+@pytest.mark.sweep(2)
 def test_a_damaged_leaf_stops_each_with_nothing_half_written(
     pair: Pair, package: str, repository: InvenioService, tmp_path: Path, way: str
 ) -> None:

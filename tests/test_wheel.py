@@ -37,6 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.program("it builds the wheel")
 def test_the_wheel_ships_schemas_and_types(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "schemas").rglob("*.json"):
@@ -45,6 +46,7 @@ def test_the_wheel_ships_schemas_and_types(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 
 
+@pytest.mark.program("it builds and installs the wheel")
 def test_it_runs_outside_the_source_tree(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
@@ -52,7 +54,7 @@ def test_it_runs_outside_the_source_tree(wheel: Path, tmp_path: Path) -> None:
     runs(tmp_path, sys.executable, {"PYTHONPATH": str(site)}, found=site)
 
 
-#: What an extra promises: packages that can be imported, and modules of `diadem` that need them. `tried` runs a command.
+#: What an extra promises: packages that can be imported, and modules of `diadem` that need them. See `tried`.
 EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "page": (("python_multipart", "starlette", "uvicorn"), ("diadem.page",)),
     "s3": (("botocore",), ("diadem.store",)),

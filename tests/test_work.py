@@ -149,6 +149,7 @@ def test_a_second_interruption_ends_the_process_though_a_thread_hangs() -> None:
 
 
 @pytest.mark.parametrize("run", ["in_order", "do_all", "make_all"])
+@pytest.mark.sweep(1)
 def test_an_interruption_at_any_moment_ends_the_work(run: str) -> None:
     command = [sys.executable, "-m", "tests.interrupted", run]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

@@ -31,6 +31,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("seed", range(CASES))
+@pytest.mark.sweep(5)
 def test_killed_at_a_random_moment(session: Path, tmp_path: Path, seed: int) -> None:
     moment = random.Random(seed).uniform(0.15, 0.9)
     command = [sys.executable, "-m", "diadem", "pack", str(session), str(tmp_path), "--quiet"]

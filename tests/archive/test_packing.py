@@ -79,6 +79,7 @@ def test_a_package_is_what_the_design_says(session: Path, tmp_path: Path) -> Non
         assert not any(path.lstat().st_mode & 0o222 for path in [bag, *bag.rglob("*")])
 
 
+@pytest.mark.program("another program judges what is written")
 def test_peers_accept_it(session: Path, tmp_path: Path) -> None:
     package = diadem.pack(session, tmp_path / "store")
     bag = Path(package.url)

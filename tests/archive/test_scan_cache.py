@@ -83,6 +83,7 @@ def test_other_readers_read_again(scan: Scanner, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "other", "words"])
+@pytest.mark.sweep(2)
 def test_a_damaged_cache_is_thrown_away_and_said(scan: Scanner, tmp_path: Path, damage: str) -> None:
     write_small_images(tmp_path, 40)
     first = scan(tmp_path)

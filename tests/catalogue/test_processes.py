@@ -37,6 +37,7 @@ def require_sound(catalogue: Catalogue) -> None:
         connection.execute("INSERT INTO texts(texts) VALUES ('integrity-check')")
 
 
+@pytest.mark.program("many processes at once")
 def test_ten_threads_and_two_processes(catalogue: Catalogue) -> None:
     """All of what ten threads here and two processes with two threads each say they have written is there."""
     others = [start(catalogue.address, name, 15, threads=2) for name in ("first", "second")]

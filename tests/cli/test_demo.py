@@ -90,6 +90,7 @@ def test_a_second_time_it_says_what_is_there(newcomer: Newcomer, tour: str) -> N
     ]
 
 
+@pytest.mark.program("the demo is run and stopped")
 def test_one_that_was_stopped_begins_anew(newcomer: Newcomer) -> None:
     with newcomer.start(["demo", "cut"]) as process:
         assert process.stdout is not None

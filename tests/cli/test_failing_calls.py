@@ -47,12 +47,14 @@ def tried(site: Site, verb: str, call: str, under: str, error: int, *, number: i
     return case.said[0]
 
 
+@pytest.mark.program("a library that makes calls fail is compiled, and whole commands are run below it")
 def test_a_share_that_was_restarted_stops_no_archive(site: Site) -> None:
     """One look at a store's lock fails: the other store gets its copy first, and nobody waits for a lock of his own."""
     told = tried(site, "archive", "stat", "main/.diadem/publish.lock", errno.ESTALE)
     assert told.count("proven while it was written") == 2
 
 
+@pytest.mark.program("whole commands below a library that makes calls fail")
 def test_a_look_at_the_log_s_lock_that_fails_stops_nothing(site: Site) -> None:
     assert "archived" in tried(site, "archive", "stat", "node/log/push.lock", errno.ESTALE, sticky=True)
 
@@ -71,6 +73,7 @@ def test_a_store_that_turns_read_only_hides_neither_its_cause_nor_the_other_copy
     assert "main         proven while it was written" in told
 
 
+@pytest.mark.program("whole commands below a library that makes calls fail")
 def test_what_succeeded_stays_done_when_its_note_cannot_be_kept(site: Site) -> None:
     calls = site.calls("archive", "unlink", "node/jobs")
     told = tried(site, "archive", "unlink", "node/jobs", errno.EROFS, number=calls, sticky=True)
@@ -96,6 +99,7 @@ def test_stages_whose_chmod_fails_are_swept(site: Site) -> None:
     assert not left.exists()
 
 
+@pytest.mark.program("whole commands below a library that makes calls fail")
 def test_an_export_that_is_killed_leaves_no_zip_that_is_not_whole(site: Site) -> None:
     """Whatever it was about to do with its file, the next export finds no name taken by an empty one."""
     words = ("export", site.ids[0], site.folder / "stick" / "out.zip", "--for", "Marie")

@@ -49,6 +49,7 @@ def test_the_library_refuses(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "told.txt").read_text("utf-8").startswith(f"rename {tmp_path / 'a'}")
 
 
+@pytest.mark.program("every command of a node is run below another program")
 def test_no_command_moves_or_removes_what_it_has_open(run: Run, tmp_path: Path) -> None:
     session, node = tmp_path / "2026-03-14 ZnO", tmp_path / "node"
     session.mkdir()

@@ -107,6 +107,7 @@ def test_the_environment_leaves_plugins_out(site: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["watch --once", "serve --listen 127.0.0.1:"])
+@pytest.mark.sweep(1)
 def test_a_service_loads_the_plugins_that_were_named_for_it_and_no_other(tmp_path: Path, command: str) -> None:
     if command.endswith(":"):
         command += str(free_ports(1)[0])

@@ -164,6 +164,7 @@ def test_real_files(home: Path, shared_data: Path) -> None:
 
 
 @posix
+@pytest.mark.program("a scan that lasts for seconds")
 def test_ctrl_c_and_going_on(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     count = 400

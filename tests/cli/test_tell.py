@@ -72,6 +72,7 @@ def quiet(lab: Lab, mail: MailServer) -> Lab:
     return lab
 
 
+@pytest.mark.program("several nights of a whole node")
 def test_a_store_that_dies_at_night_sends_one_mail_and_another_when_it_is_there_again(
     quiet: Lab, mail: MailServer
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_letter_that_waited_begins_with_what_is_still_so(
     assert "second does not answer" in mail.letters[-1].get_content()
 
 
+@pytest.mark.program("services that run for seconds")
 def test_several_that_look_at_once_and_restarts_do_not_double_it(quiet: Lab, mail: MailServer) -> None:
     quiet.second.rename(quiet.root / "unplugged")
     mail.before = lambda: time.sleep(1.5)  # so that all come while the first still sends
@@ -444,6 +446,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("old", "new", "said_of"), WRONG)
+@pytest.mark.sweep(4)
 def test_what_is_written_wrongly_is_told_with_its_file_and_stops_nothing_else(
     quiet: Lab, mail: MailServer, old: str, new: str, said_of: str
 ) -> None:
@@ -660,6 +663,7 @@ def test_a_share_that_hangs_is_told_of(quiet: Lab, mail: MailServer, monkeypatch
     assert "longer than 0 seconds" in letter["Subject"]
 
 
+@pytest.mark.program("services that run for seconds")
 def test_who_serves_and_who_watches_tell_by_themselves(quiet: Lab, mail: MailServer) -> None:
     """Both at once, as services do, and each stopped and started again."""
     quiet.second.rename(quiet.root / "unplugged")

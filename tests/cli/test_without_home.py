@@ -56,6 +56,7 @@ def test_it_has_a_node_and_caches_nothing(tmp_path: Path) -> None:
         (3, ("search", "--node", "https://127.0.0.1:1")),
     ],
 )
+@pytest.mark.sweep(2)
 def test_what_it_has_to_say_is_asked_for(tmp_path: Path, code: int, arguments: tuple[str, ...]) -> None:
     done = nobody(tmp_path, "-m", "diadem", *arguments)
     assert done.returncode == code

@@ -95,6 +95,7 @@ def test_each_answer_is_judged_at_once(terminal: Terminal, tmp_path: Path) -> No
         )
 
 
+@pytest.mark.program("age makes each try of a passphrase slow, on purpose")
 def test_a_passphrase_is_asked_for_twice(tmp_path: Path) -> None:
     words = ("init", tmp_path / "n", "--store", tmp_path / "s", "--name", "n", "--user", "u")
     terminal = Terminal(*words, home=tmp_path)

@@ -62,6 +62,7 @@ def require_sound(ledger: Ledger, group: Group) -> None:
 
 @forking
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.sweep(5)
 def test_a_kill_leaves_a_log_that_opens(starter: subprocess.Popen[str], tmp_path: Path, seed: int) -> None:
     group, store = made(tmp_path)
     (tmp_path / "said").touch()

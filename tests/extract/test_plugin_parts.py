@@ -207,6 +207,7 @@ def test_a_check_that_fails_or_talks_nonsense_hides_no_other(folder: Path) -> No
 
 
 @pytest.mark.parametrize("function", ["hanging", "dying", "exiting"])
+@pytest.mark.program("parts that hang are waited for")
 def test_a_part_that_stops_the_worker_is_left_out_and_the_rest_is_read(folder: Path, function: str) -> None:
     started = time.monotonic()
     found = read(
@@ -227,6 +228,7 @@ def test_a_part_that_stops_the_worker_is_left_out_and_the_rest_is_read(folder: P
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.program("its time limit is waited for")
 def test_values_that_take_for_ever_cost_the_picture_only(folder: Path) -> None:
     reader = ReaderOffer(name="slow", suffixes=(".honest",), load="hostile_plugins:unreadable")
     with Extractor([reader], timeout=3.0) as extractor:

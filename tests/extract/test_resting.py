@@ -167,6 +167,7 @@ def test_the_end_of_the_program_ends_them(spectrum: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a process tells of itself alone")
+@pytest.mark.program("a program of gigabytes")
 def test_a_large_program_keeps_its_worker(spectrum: Path) -> None:
     """The most memory that a fresh process is said to have used is its parent's: of a notebook often gigabytes."""
     script = (

@@ -131,6 +131,7 @@ def test_every_file_is_in_exactly_one_dataset(paths: list[str], order: random.Ra
     "name",
     [lambda n: f"a/f{n:06d}.tif", lambda n: f"a/f{n // 2:06d}" + ("_1.ser" if n % 2 else ".emi"), lambda n: f"f.{n}"],
 )
+@pytest.mark.program("time is measured")
 def test_time_grows_with_the_number_of_files(name: object) -> None:
     assert callable(name)
     times = []

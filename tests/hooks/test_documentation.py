@@ -85,6 +85,7 @@ def test_the_specification_has_an_example_that_offers_what_it_says(hook: str, of
     assert [type(item).__name__ for item in space[hook]()] == offered
 
 
+@pytest.mark.program("the plugin of the documentation goes through the whole kit")
 def test_the_format_keeps_every_promise(site: Path) -> None:
     package = site / "my_plugin"
     package.mkdir()
@@ -105,6 +106,7 @@ def test_the_format_keeps_every_promise(site: Path) -> None:
     assert loaded.metadata.General.diadem.verify == "leaves"
 
 
+@pytest.mark.program("the plugin of the documentation goes through the whole kit")
 def test_the_hook_offers_what_it_says(site: Path) -> None:
     (site / "my_plugin.py").write_text(code(section("`diadem_formats() -> Iterable[Any]`", "###"), "python"))
     lines = ["#FORMAT      : EMSA/MAS Spectral Data File", "#VERSION     : 1.0", "#TITLE       : spectrum"]

@@ -154,6 +154,7 @@ def test_an_honest_family_has_no_failures(site: Path) -> None:
         ('fields."instrument.model" = "Model"', 'python = ".code:nothing"', "there is no 'nothing'"),
     ],
 )
+@pytest.mark.sweep(2)
 def test_a_lie_is_named_and_hides_no_other_family(
     site: Path, old: str, new: str, told: str, request: pytest.FixtureRequest
 ) -> None:
@@ -217,6 +218,7 @@ def statement(text: str) -> tuple[str, str]:
         ('blocks = ".code:blocks"', 'tables = { a = "/c" }', "there is no [[table]] for blocks 'c'"),
     ],
 )
+@pytest.mark.sweep(11)
 def test_what_a_table_says_and_cannot_be_is_named(
     site: Path, old: str, new: str, told: str, request: pytest.FixtureRequest
 ) -> None:

@@ -47,11 +47,13 @@ def whole_story(town: Harbour) -> dict[str, set[str]]:
     return {where: found for where, data in town.seen.items() if (found := found_in(data, town.secrets))}
 
 
+@pytest.mark.program("everything that a hub keeps is searched")
 def test_a_hub_sees_nothing_but_nodes_sizes_and_times(tmp_path: Path) -> None:
     with harbour(tmp_path) as town:
         assert whole_story(town) == {}
 
 
+@pytest.mark.program("everything that a hub keeps is searched")
 def test_the_search_finds_every_secret_where_nothing_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def plain(first: bytes, data: bytes | bytearray, *_: object) -> bytearray:
         return bytearray(first + data)

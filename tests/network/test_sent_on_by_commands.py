@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 
+import pytest
+
 from tests.cli.inside import said, said_json
 from tests.network.test_two_nodes import Ends, ends
 
 __all__ = ["ends"]
 
 
+@pytest.mark.program("three nodes that are served")
 def test_what_accept_tells_brings_the_correction_to_the_third_node(ends: Ends) -> None:
     first, here, third = (("--node", node) for node in (ends.served, ends.caller, ends.hub))
     ends.serve(ends.hub)

@@ -83,6 +83,7 @@ def ends_soon(process: zygote.Process, *, code: int = 0, within: float = 12) -> 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there a signal ends a process without a word")
+@pytest.mark.program("a large package on a slow line")
 def test_who_is_told_to_end_while_bytes_move_ends_soon_and_they_go_on_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def state(node: Path, transfer: str) -> str:
     return str(said_json("transfer", "show", transfer, "--node", node)["transfer"]["state"])
 
 
+@pytest.mark.program("a flood of slow bodies")
 def test_large_bodies_that_drip_for_several_keys_stop_no_package_that_is_pushed(ends: Ends) -> None:
     with diadem.open_node(ends.served) as found:
         for name in ("bob", "carol"):
@@ -119,6 +120,7 @@ def test_large_bodies_that_drip_for_several_keys_stop_no_package_that_is_pushed(
         assert state(ends.served, sent) in ("received", "closed")
 
 
+@pytest.mark.program("thousands of checkpoints")
 def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: Ends) -> None:
     there, here = ("--node", ends.served), ("--node", ends.caller)
     first = said_json("send", ends.archived(ends.caller, "one"), "alice@hu-berlin", *here)["transfer"]["id"]
@@ -154,12 +156,14 @@ def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: 
             ]
 
 
+@pytest.mark.program("several server processes")
 def test_several_processes_are_refused_where_a_peer_pushes(ends: Ends) -> None:
     told = said("serve", "--workers", "2", "--node", ends.served, code=4)
     assert "the node 'nmi' has no address and pushes its packages" in told
     assert "Leave out --workers." in told
 
 
+@pytest.mark.program("three nodes that are served")
 def test_what_is_to_go_over_a_hub_lies_there_at_once(ends: Ends) -> None:
     there, here = ("--node", ends.served), ("--node", ends.caller)
     ends.serve(ends.hub, "--hub")

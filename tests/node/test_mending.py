@@ -362,6 +362,7 @@ SOURCES = {"parity": "parity", "replicas": "replica:two", "catalogue": "catalogu
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("fault", [missing, cut, lambda file: faults.flip_byte(file, 3)], ids=["lost", "cut", "flip"])
 @pytest.mark.parametrize("path", TAGS)
+@pytest.mark.sweep(12)
 def test_a_tag_file_comes_back(group: Group, path: str, fault: Callable[[Path], None], source: str) -> None:
     if source == "parity":
         group.make_parity()

@@ -96,6 +96,7 @@ def write_crate(facts: PackageFacts, folder: Path) -> Path:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot hold these names")
+@pytest.mark.program("another program judges a crate of everything")
 def test_validator_accepts_hostile_names_and_everything_stated(tmp_path: Path) -> None:
     facts = package([dataset(number, name) for number, name in enumerate(HOSTILE, 1)], **RICH)
     assert validate_crate(write_crate(facts, tmp_path)) == []
@@ -109,6 +110,7 @@ def test_validator_accepts_the_least_and_finds_the_crate_in_a_bag(tmp_path: Path
 
 
 @pytest.mark.parametrize("count", [50, 20_000])  # the validator's time grows with the square: 1,000 take it a minute
+@pytest.mark.program("another program judges what is written")
 def test_validator_accepts_many_datasets(tmp_path: Path, count: int) -> None:
     described = [dataset(number, f"frames/{number}.tif") for number in range(1, min(count, MAX_DESCRIBED) + 1)]
     facts = package(described, dataset_count=count, file_count=count, **RICH)
@@ -182,6 +184,7 @@ def test_what_a_person_says_goes_before_the_files() -> None:
     assert entities(crate_json(zone))["#instrument"]["name"] == "Talos"
 
 
+@pytest.mark.program("another program judges what is written")
 def test_validator_accepts_what_the_files_say(tmp_path: Path) -> None:
     facts = package(
         [dataset(1, "scan.dm4")],

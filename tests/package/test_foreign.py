@@ -221,6 +221,7 @@ print(report.ok, len(report.findings), peak)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.sweep(2)
 def test_hostile_manifests_are_refused_in_bounded_memory(tmp_path: Path, kind: str) -> None:
     write_bag(tmp_path, PAYLOAD)
     (tmp_path / "manifest-sha256.txt").write_bytes(HOSTILE[kind]())
@@ -254,6 +255,7 @@ def _many_manifests() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("spoilt", [_same_path, _same_name_composed_otherwise, _one_field_continued, _many_manifests])
+@pytest.mark.program("time is measured")
 def test_the_time_grows_as_the_tag_files_do(tmp_path: Path, spoilt: Callable[[], dict[str, bytes]]) -> None:
     write_bag(tmp_path, {**PAYLOAD, "\u00e9" * 15 + ".txt": b"a"}, algorithm="md5")
     write(tmp_path, spoilt())

@@ -49,6 +49,7 @@ TAGS = ["bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, VENDOR_P
 
 
 @pytest.mark.parametrize("path", TAGS)
+@pytest.mark.sweep(2)
 def test_every_flip_in_a_tag_file_is_found_even_of_case(package: tuple[Path, Sealed], path: str) -> None:
     assert unseen_flips(package[0], path) == []
 

@@ -218,6 +218,7 @@ def test_every_verb_is_on_a_screen_or_says_why_not(archive: object) -> None:
     assert forms - set(DONE.values()) - OWN.keys() == also, "a form that no verb is known to stand behind"
 
 
+@pytest.mark.program("every screen of a whole node is read")
 def test_every_screen_is_reached_from_home(entered: tuple[Served, str]) -> None:
     """Follow links of ours, two of each kind: none is broken, and each screen that needs nothing first is found."""
     from diadem.page.app import VIEWS

@@ -104,6 +104,7 @@ def test_what_can_be_seen_from_here(chromium: Any, bob: tuple[str, str, Any, byt
     assert seen.complaints == []
 
 
+@pytest.mark.program("a node that is served, and a page at another place")
 def test_files_come_proven(bob: tuple[str, str, Any, bytes], paged: tuple[Served, str]) -> None:
     _, package, _, content = bob
     place = f"/file/{package.removeprefix('diadem:')}?path={quote('data/haadf_overview.tif')}"

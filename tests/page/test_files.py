@@ -82,6 +82,7 @@ def test_damage_is_never_taken_for_a_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="how busy a process is stands in /proc")
+@pytest.mark.program("seconds of doing nothing")
 def test_a_page_that_nobody_looks_at_does_nothing(served: Served) -> None:
     """A thread that waits by asking again and again takes a core for as long as the page is open."""
 
@@ -109,6 +110,7 @@ def children(process: int) -> set[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the readers of a page are found in /proc")
+@pytest.mark.program("its limit is waited for")
 def test_a_page_ends_though_a_picture_never_comes(tmp_path: Path) -> None:
     """As with a share that does not answer: Ctrl-C gives up what is waited for, and says so, without a traceback."""
     write_session(tmp_path / "session")

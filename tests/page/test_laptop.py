@@ -19,6 +19,7 @@ pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 pytest.importorskip("granian", reason="the extra 'server' is not installed")
 
 
+@pytest.mark.program("a node that is served, and a page at another place")
 def test_a_session_is_judged_and_verified_from_a_laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))

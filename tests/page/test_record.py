@@ -72,6 +72,7 @@ def seen_by(hand: Hand, page: str) -> str:
 # -- the record ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.program("two browsers at once")
 def test_two_tabs_correct_one_record(lab: tuple[Path, str, Hand]) -> None:
     _, package, hand = lab
     page = f"/session/{package}/correct"
@@ -230,6 +231,7 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, other_disk: Path) -> No
 # -- giving ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.program("copies of a whole node are taken away and come back")
 def test_a_copy_that_was_not_read_is_not_called_right(tmp_path: Path) -> None:
     """A folder that was adopted where it lies is no copy in a store: scrub does not read it."""
     write_session(tmp_path / "session")
@@ -287,6 +289,7 @@ def settled(served: Served) -> int:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="these names cannot be made there")
+@pytest.mark.program("a ZIP of hundreds of megabytes")
 def test_a_zip_of_odd_names_of_damage_and_of_much(tmp_path: Path) -> None:
     """Names that every system can hold; damage ends the line early; and memory stays as it is."""
     session = tmp_path / "session"

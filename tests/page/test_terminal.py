@@ -23,6 +23,7 @@ from tests.page.hand import Hand
 pytest.importorskip("starlette", reason="the extra 'page' is not installed")
 
 
+@pytest.mark.program("commands of the page are typed in new terminals")
 def test_what_is_pasted_acts_on_the_node_that_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))

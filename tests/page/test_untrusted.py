@@ -254,6 +254,7 @@ def memory(served: Served) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of another process is told by /proc")
+@pytest.mark.program("a file of gigabytes")
 def test_four_dimensions_of_thirty_gigabytes(lab: Lab) -> None:
     session = lab.folder("thirty")
     shape = (256, 256, 512, 448)
@@ -279,6 +280,7 @@ def test_four_dimensions_of_thirty_gigabytes(lab: Lab) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what another process reads is told by /proc")
+@pytest.mark.program("a file of gigabytes")
 def test_little_is_read_of_four_dimensions(lab: Lab) -> None:
     """A file whose places we know by ourselves: for a picture some of its leaves are read, however many there are."""
     session = lab.folder("scan")
@@ -300,6 +302,7 @@ def test_little_is_read_of_four_dimensions(lab: Lab) -> None:
         assert have_read(lab.served) - before < most << 20, query
 
 
+@pytest.mark.program("thousands of datasets")
 def test_a_session_of_very_many_datasets(lab: Lab) -> None:
     session = lab.folder("many")
     for number in range(20_000):
@@ -320,6 +323,7 @@ def test_a_session_of_very_many_datasets(lab: Lab) -> None:
         assert len(content) < 400_000, path
 
 
+@pytest.mark.program("a tree of very many groups")
 def test_a_very_large_tree_is_sent_by_branches(lab: Lab) -> None:
     session = lab.folder("tree")
     with h5py.File(session / "scan.hspy", "w") as file:

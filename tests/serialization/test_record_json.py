@@ -81,6 +81,7 @@ def test_first_inline_then_shared() -> None:
     assert set(fourth["fields"]) == {"ref", "stage.x", "time.acquired_start"}
 
 
+@pytest.mark.program("a record of 20,000 images")
 def test_twenty_thousand_images_are_megabytes_and_open_at_once() -> None:
     begin = process_time()
     data = written([session_image(index) for index in range(20_000)])

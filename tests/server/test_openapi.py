@@ -43,6 +43,7 @@ class Signed(requests.auth.AuthBase):
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+@pytest.mark.program("many requests that a program thinks of")
 def test_nothing_that_is_described_fails_or_answers_otherwise(served: Served) -> None:
     with served.client() as client:
         document = client.get_json("openapi.json")

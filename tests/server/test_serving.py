@@ -177,6 +177,7 @@ def test_many_threads_share_a_client(client: PeerClient) -> None:
     assert b"".join(found) == FILE[:64_000]
 
 
+@pytest.mark.program("a connection ends after seconds")
 def test_a_connection_that_was_closed_meanwhile_is_replaced(served: Served, client: PeerClient) -> None:
     client.get_json("health")
     time.sleep(LIMITS.header_time + 0.3)
@@ -368,6 +369,7 @@ def test_windows_that_drip_for_several_keys_keep_that_of_another_waiting_for_a_t
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there a process cannot look at its sockets")
+@pytest.mark.program("a reader that is slow for seconds")
 def test_an_answer_waits_for_who_reads_it_slowly(served: Served, client: PeerClient) -> None:
     readers = 4
     before = client.get_json("probe/given")["bytes"]

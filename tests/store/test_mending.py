@@ -442,6 +442,7 @@ def is_between(found: bytes, leaf: int) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(CASES))
+@pytest.mark.sweep(5)
 def test_killed_while_leaves_are_mended(tmp_path: Path, seed: int) -> None:
     source = random.Random(seed)
     kept = set(source.sample(range(SIZE // LEAF), 5))

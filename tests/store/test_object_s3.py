@@ -145,6 +145,7 @@ def test_multipart(store: ObjectStore, proxy: CountingProxy) -> None:
     assert len(proxy.take()) == 3
 
 
+@pytest.mark.program("hundreds of requests to a real server")
 def test_many_small_files(store: ObjectStore) -> None:
     """More objects than one page of a listing shows."""
     sample = make_sample({f"data/{number % 7}/frame {number:05}.tif": number % 50 for number in range(1200)})
@@ -265,6 +266,7 @@ def test_writer_whose_claim_was_taken_over_publishes_nothing(s3_server: S3Server
 
 
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.sweep(1)
 def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectStore, seed: int) -> None:
     """kill -9: no package, or a whole one; the next writer succeeds at once, and nothing is left open."""
     process = _start_writer(s3_server, url)
@@ -311,6 +313,7 @@ def test_line_that_breaks_for_a_moment(s3_server: S3Server, url: str) -> None:
 
 
 @pytest.mark.parametrize("stalls", [False, True])
+@pytest.mark.program("the limit of an answer is waited for")
 def test_an_answer_that_breaks_off_or_stops_is_asked_for_again(s3_server: S3Server, url: str, *, stalls: bool) -> None:
     done = make_sample({"data/large.raw": 3 * PART_SIZE, "data/b": 100}).upload(
         ObjectStore(url, s3_server.storage_options)

@@ -91,6 +91,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.sweep(2)
 def test_every_language_is_read_in_every_family(told: Told, family: str) -> None:
     read = {date: told[family, date]["fields"].get("time.acquired_start", [{}])[0].get("value") for date in WRITTEN}
     assert read == {date: f"{day}T20:54:33" for date, day in WRITTEN.items()}

@@ -55,6 +55,7 @@ def test_an_honest_plugin_passes(site: Path, module: str, example: Path) -> None
     assert {path: path.read_bytes() for path in example.parent.iterdir()} == before
 
 
+@pytest.mark.program("a reader that takes long to import is waited for")
 def test_an_honest_reader_may_import_large_libraries(site: Path, module: str, example: Path) -> None:
     imports = "import dask.array, h5py, tempfile; tempfile.TemporaryFile().close()"
     report = check_plugin(write(site, module, ("# READ", imports)), examples=[example])
@@ -89,6 +90,7 @@ STATIC = {
 
 
 @pytest.mark.parametrize("fault", STATIC)
+@pytest.mark.sweep(6)
 def test_a_fault_of_the_offers_is_named(site: Path, module: str, fault: str) -> None:
     code = fault.partition(" ")[0]
     old, new = (text.replace("MODULE", module) for text in STATIC[fault])
@@ -139,6 +141,7 @@ DYNAMIC = {
 
 
 @pytest.mark.parametrize("fault", DYNAMIC)
+@pytest.mark.sweep(5)
 def test_a_fault_in_the_work_is_named(site: Path, module: str, example: Path, fault: str) -> None:
     code = fault.partition(" ")[0]
     old, new = (text.replace("MODULE", module) for text in DYNAMIC[fault])

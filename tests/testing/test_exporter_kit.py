@@ -58,6 +58,7 @@ def codes(site: Path, name: str, source: str) -> set[str]:
 
 
 @pytest.mark.parametrize("code", BODIES)
+@pytest.mark.sweep(2)
 def test_each_fault_is_found(site: Path, code: str) -> None:
     source = HEAD.replace("{OPTIONS}", OPTIONS) + BODIES[code]
     assert codes(site, f"kit_{code.replace('-', '_') or 'honest'}", source) == ({code} if code else set())

@@ -264,6 +264,7 @@ def spoilt(enemy: str, victim: Path, other: Path, header: SealHeader, recipient:
 
 
 @pytest.mark.parametrize("enemies", [("forged", "truncated", "altered"), ("swapped", "stranger", "huge")])
+@pytest.mark.sweep(1)
 def test_what_an_enemy_puts_there_is_asked_for_again(drive: Drive, large: str, enemies: tuple[str, ...]) -> None:
     sent = drive.send(large)
     drive.put()
@@ -615,6 +616,7 @@ class Hanging(Losing):
         return super().get(relay, name)
 
 
+@pytest.mark.program("a carrier that hangs is waited for")
 def test_who_picks_up_waits_for_no_carrier_that_hangs_where_it_is_to_end(drive: Drive, package: str) -> None:
     sent = drive.send(package)
     drive.put()

@@ -280,6 +280,7 @@ def test_a_node_that_is_called_otherwise_meanwhile_is_still_told_nothing(pair: P
         ("of a stranger", "does not know who signed it"),
     ],
 )
+@pytest.mark.sweep(3)
 def test_what_is_wrong_with_it_is_told_and_keeps_no_transfer_open(
     pair: Pair, tmp_path: Path, spoilt: str, why: str
 ) -> None:

@@ -167,6 +167,7 @@ def test_what_is_said_meanwhile_holds_for_them_too(pair: Pair) -> None:
 
 @pytest.mark.parametrize("pushed", [False, True])
 @pytest.mark.parametrize("files", [5, COUNT])
+@pytest.mark.sweep(2)
 def test_of_a_malformed_record_nothing_is_received(pair: Pair, files: int, pushed: bool) -> None:
     """A peer may seal what it likes; what no search would find has no receipt."""
     add = RecordWriter.add
@@ -199,6 +200,7 @@ def findings(node: Node) -> set[str]:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.6])  # for half a second a folder that answered is believed to be there
+@pytest.mark.sweep(1)
 def test_a_store_that_is_away_meanwhile_cancels_nothing(pair: Pair, pause: float) -> None:
     sent, store, away = offered(pair), pair.b.root / "store", pair.b.root / "unplugged"
 
@@ -284,6 +286,7 @@ def test_what_a_store_shows_has_them_too(pair: Pair, stops: bool) -> None:
 
 @catalogues.in_a_file
 @pytest.mark.parametrize("disk", [False, True])
+@pytest.mark.sweep(1)
 def test_without_room_for_them_it_is_received_and_told(pair: Pair, tmp_path: Path, disk: bool) -> None:
     sent = offered(pair)
 

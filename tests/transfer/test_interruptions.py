@@ -145,6 +145,7 @@ def content(bag: Path) -> Iterator[tuple[str, bytes, int, int]]:
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.sweep(6)
 def test_cut_anywhere_it_comes_to_the_same_package(
     packed: Packed, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

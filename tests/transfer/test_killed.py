@@ -62,6 +62,7 @@ def kinds_of(side: Side, transfer: str) -> list[str]:
         ("accept", "b", State.CLOSED),
     ],
 )
+@pytest.mark.sweep(1)
 def test_killed_before_any_transaction(
     pair: Pair, verb: str, killed: str, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:

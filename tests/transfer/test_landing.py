@@ -558,6 +558,7 @@ class Greedy(Wire):
 
 @pytest.mark.parametrize("way", ["fetched", "pushed"])
 @pytest.mark.parametrize("number", range(4), ids=lambda number: f"tag file {number}")
+@pytest.mark.sweep(3)
 def test_a_tag_file_that_the_disk_gives_back_changed_does_not_land_and_comes_again(
     pair: Pair, way: str, number: int
 ) -> None:
@@ -672,6 +673,7 @@ class CutWire(Wire):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.sweep(1)
 def test_of_a_push_that_is_cut_at_any_byte_little_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -381,6 +381,7 @@ def test_a_hub_that_says_nothing_holds_up_no_message_that_goes_directly(silent: 
 
 
 @pytest.mark.parametrize("by", ["inbox", "service"])
+@pytest.mark.program("a hub that says nothing is waited for")
 def test_a_hub_that_says_nothing_holds_up_no_message_that_is_fetched(silent: Star, by: str) -> None:
     folder = silent.root / "theirs"
     folder.mkdir()

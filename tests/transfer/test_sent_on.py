@@ -38,6 +38,7 @@ def corrected(a: Side, package: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["sent", "zip", "disk"])
+@pytest.mark.sweep(1)
 def test_what_is_said_later_reaches_the_third_node_by_the_command_that_is_told(
     three: Three, tmp_path: Path, way: str
 ) -> None:

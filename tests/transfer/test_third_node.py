@@ -255,6 +255,7 @@ def found_at(side: Side, peer: Side, url: str) -> None:
     side.desk.ways = lambda one: Desk.link(side.desk, one) if one == peer.id else link(one)
 
 
+@pytest.mark.program("the limit of a connection is waited for")
 def test_mail_to_a_peer_that_swallows_every_connection_keeps_nobody_waiting(three: Three, swallows: str) -> None:
     a, alive, dead = three["hu-berlin"], three["nmi"], three["oslo"]
     a.desk.ways, link = unreachable, a.desk.ways
@@ -277,6 +278,7 @@ def test_mail_to_a_peer_that_swallows_every_connection_keeps_nobody_waiting(thre
     assert a.node.transfers.show(untold.id).unsent, "what it did not take waits for it"
 
 
+@pytest.mark.program("the limit of a connection is waited for")
 def test_who_resumes_by_hand_waits_once_for_all_that_swallow_connections(three: Three, swallows: str) -> None:
     a, one, other = three["hu-berlin"], three["nmi"], three["oslo"]
     a.desk.ways, link = unreachable, a.desk.ways

@@ -150,6 +150,7 @@ def test_an_introduction_goes_to_no_hub_that_was_dropped(coast: Coast) -> None:
     assert [outbox.puts(one.id) for one in outbox.introductions()] == [[]]
 
 
+@pytest.mark.program("a hub that is away is waited for")
 def test_what_lies_at_a_hub_that_is_away_for_long_is_put_down_at_the_other(coast: Coast) -> None:
     berlin, nmi = (coast.node(name) for name in SPOKES)
     sent = berlin.send(archived(coast.town), "alice@nmi")

@@ -50,6 +50,7 @@ def ask(context: Any, reader: str) -> None:
 
 
 @pytest.mark.usefixtures("looked", "hasty")
+@pytest.mark.program("many threads at once")
 def test_many_ask_at_once(context: Any) -> None:
     def many(thread: int) -> None:
         for number in range(20_000):

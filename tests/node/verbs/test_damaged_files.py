@@ -257,6 +257,7 @@ HURT: dict[str, Callable[[Path], object]] = {
         *(("age.txt", how) for how in ("deleted", "not ASCII")),
     ],
 )
+@pytest.mark.sweep(5)
 def test_a_damaged_key_is_named_and_brought_back(lab: Lab, name: str, how: str) -> None:
     lab.archived("s")
     path = lab.node.path / "keys" / name

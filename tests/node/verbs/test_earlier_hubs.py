@@ -104,6 +104,7 @@ def test_its_operator_sees_the_same(place: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="fork")
+@pytest.mark.program("kills at every instant")
 def test_killed_at_any_instant_everything_waits(place: Path, tmp_path: Path) -> None:
     shutil.copytree(place / "hub", tmp_path / "kept")
     for number in range(1, 60):

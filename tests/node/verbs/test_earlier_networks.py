@@ -117,6 +117,7 @@ def test_what_lies_on_a_drive_is_opened_with_the_key_of_before(tmp_path: Path, f
 
 
 @pytest.mark.skipif(os.name == "nt", reason="fork")
+@pytest.mark.program("kills at every instant")
 def test_killed_at_any_instant_a_node_has_the_old_files_or_the_new_one(tmp_path: Path, facts: dict[str, Any]) -> None:
     place, kept = tmp_path / "nmi/node", tmp_path / "kept"
     shutil.copytree(place / "network", kept)

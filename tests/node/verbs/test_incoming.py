@@ -534,6 +534,7 @@ def test_notes_of_an_earlier_version_stay_until_they_are_kept(desk: Desk) -> Non
 
 
 @posix
+@pytest.mark.program("an instrument that writes for seconds")
 def test_an_instrument_that_writes_has_no_incoming_folder_listed(desk: Desk) -> None:
     """A store may be a share, where each listing is a question over the network."""
     instrument, listed, ended = desk.lab.root / "instrument", list[str](), threading.Event()

@@ -40,6 +40,7 @@ is.time_zone = "Europe/Berlin"
 
 
 @pytest.mark.parametrize("way", ["archive", "archive_all", "watch"])
+@pytest.mark.sweep(1)
 def test_every_session_of_its_folder_has_it(lab: Lab, way: str) -> None:
     describe(lab, TITAN.format(folder=lab.root / "titan"))
     source = session(lab, "titan/2019-07-01 ZnO")

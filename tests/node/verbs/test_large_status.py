@@ -31,6 +31,7 @@ def cost(node: diadem.Node) -> tuple[int, int]:
     return peak, len(gc.get_objects()) - before
 
 
+@pytest.mark.program("thousands of packages")
 def test_twice_as_many_packages_need_no_more_memory(tmp_path: Path) -> None:
     found = []
     with diadem.Node.create(tmp_path / "node", name="full", user="anna", store=str(tmp_path / "store")) as node:

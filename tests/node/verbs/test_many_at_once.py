@@ -51,6 +51,7 @@ def done(process: zygote.Process) -> list[dict[str, Any]]:
     return results
 
 
+@pytest.mark.program("many processes at once, and kills")
 def test_two_processes_with_ten_threads_and_a_third_one_killed(lab: Lab) -> None:
     lab.add_second()
     sessions = [str(lab.session(f"s{number}")) for number in range(6)]
@@ -293,6 +294,7 @@ def test_ctrl_c_while_archiving(lab: Lab) -> None:
 
 
 @needs_signals
+@pytest.mark.program("a scrub that lasts for seconds")
 def test_ctrl_c_while_scrubbing(lab: Lab) -> None:
     packages = [lab.archived("a", files=1, size=1000), lab.archived("b", files=1, size=4 << 20)]
 

@@ -152,6 +152,7 @@ def _wants_offsite(person: Person, _: str) -> None:
         _wants_offsite,
     ],
 )
+@pytest.mark.sweep(6)
 def test_the_steps_of_status_lead_to_green(lab: Lab, hurt: Callable[[Person, str], None]) -> None:
     person = Person(lab)
     package = ""
@@ -246,6 +247,7 @@ HEALED = [
     "name",
     [pytest.param(name, marks=catalogues.in_a_file if "catalogue" in name else ()) for name in (*SHOWN, *HEALED)],
 )
+@pytest.mark.sweep(7)
 def test_the_next_step_of_an_error_is_accepted(lab: Lab, name: str) -> None:
     package = lab.archived("s")
     make, words = _failing(lab)[name]

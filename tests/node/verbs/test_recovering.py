@@ -210,6 +210,7 @@ def test_what_cannot_recover_the_node_is_refused_and_leaves_nothing(loss: Loss, 
     assert "FOLDER and --recovery-file" in said("init", "--recover", main, code=2)
 
 
+@pytest.mark.program("age makes each try of a passphrase slow, on purpose")
 def test_a_recovery_file_with_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("DIADEM_RECOVERY_PASSPHRASE", "correct horse")

@@ -25,6 +25,7 @@ def _states(node: Node, package: str) -> dict[str, str]:
     return {replica.store: replica.state for replica in node.context.catalogue.replicas(package)}
 
 
+@pytest.mark.sweep(1)
 def test_copies_far_away_are_written_proven_damaged_and_mended(lab: Lab, remote: Any) -> None:
     url, options = remote
     node = lab.node

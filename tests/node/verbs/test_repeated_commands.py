@@ -21,6 +21,7 @@ POINTS = [1, 8, 21, 40, 60, 85, 120]
 
 
 @pytest.mark.parametrize("point", POINTS)
+@pytest.mark.sweep(4)
 def test_init_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: int) -> None:
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("DIADEM_RECOVERY_PASSPHRASE", "")
@@ -138,6 +139,7 @@ def test_doctor_finds_users_whom_log_and_settings_know_differently(lab: Lab) -> 
 
 
 @pytest.mark.parametrize("point", range(50, 60))
+@pytest.mark.sweep(4)
 def test_a_folder_whose_adoption_was_killed_is_known_after_a_reindex(lab: Lab, point: int) -> None:
     """Between the moment at which it is kept and that at which the log says so lie some changes of the disk."""
     session = lab.session("s")

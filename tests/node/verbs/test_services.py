@@ -302,6 +302,7 @@ def wait_for(seen: object, what: str) -> None:
     raise AssertionError(what)
 
 
+@pytest.mark.program("services of a system, for seconds")
 def test_a_unit_watches(hard: Node, units: Path, tmp_path: Path) -> None:
     (hard.path / "policy.toml").write_text('[archive]\nquiet = "1 s"\n[copies]\nminimum = 1\n', "utf-8")
     titan = tmp_path / "titan"
@@ -319,6 +320,7 @@ def test_a_unit_watches(hard: Node, units: Path, tmp_path: Path) -> None:
     assert [row.title for row in diadem.open_node(hard.path).search("")] == ["s"]
 
 
+@pytest.mark.program("services of a system, for seconds")
 def test_a_unit_serves(hard: Node, units: Path) -> None:
     pytest.importorskip("granian", reason="the extra 'server' is not installed")
     port = free_ports(1)[0]

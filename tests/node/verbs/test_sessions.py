@@ -79,6 +79,7 @@ def test_what_the_files_state_need_not_be_given(lab: Lab) -> None:
 # -- unfinished ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.program("an instrument that writes for seconds")
 def test_an_unfinished_session_is_refused_naming_files_and_waited_for_on_request(lab: Lab) -> None:
     session = lab.session("s")
     command = ("archive", session, "--node", lab.node.path)

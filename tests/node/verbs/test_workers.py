@@ -56,7 +56,7 @@ def cluster() -> Iterator[Any]:
         yield local
 
 
-@pytest.fixture(params=["pool", "dask"])
+@pytest.fixture(params=["pool", pytest.param("dask", marks=pytest.mark.program("a cluster of processes"))])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     if request.param == "pool":
         yield request.getfixturevalue("pool")
@@ -182,6 +182,7 @@ def test_a_pool_that_is_broken_for_good_ends_the_run(lab: Lab) -> None:
     require_agreement(lab.node)
 
 
+@pytest.mark.program("an archive that lasts for seconds")
 def test_ctrl_c_keeps_what_was_begun_and_the_next_run_goes_on(lab: Lab, pool: Executor) -> None:
     folders = [lab.session(f"s{number}") for number in range(12)]
 
@@ -272,6 +273,7 @@ def test_a_store_that_goes_away_is_not_called_damaged(lab: Lab, pool: Executor) 
 # -- S3 --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.program("two whole nodes beside a real server")
 def test_two_workers_archive_into_one_bucket(lab: Lab, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("botocore")
     for name, value in s3_server.environment.items():
@@ -303,6 +305,7 @@ def test_two_workers_archive_into_one_bucket(lab: Lab, s3_server: S3Server, monk
 # -- the command line ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.program("a cluster of processes")
 def test_the_command_line_takes_processes_or_a_cluster(lab: Lab, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     trip_ = lab.root / "trip"
     trip_.mkdir()

@@ -91,6 +91,7 @@ def test_all_of_the_package_is_there_and_is_a_draft(
     assert not service.leaked
 
 
+@pytest.mark.program("a service that is cut three times is waited for each time")
 def test_cut_three_times_it_goes_on_with_the_piece(node: Node, package: str, service: InvenioService) -> None:
     for _ in range(3):
         service.fail("cut", "PUT /r0001-abcde/", 2 * MIB, times=5)  # as often as it is tried
@@ -170,6 +171,7 @@ def test_the_doi_finds_the_package(node: Node, package: str, service: InvenioSer
     ],
 )
 @pytest.mark.parametrize("what", ["lose", "status"])
+@pytest.mark.sweep(4)
 def test_wherever_it_stops_the_same_command_goes_on(
     node: Node, package: str, service: InvenioService, match: str, what: str
 ) -> None:
@@ -265,6 +267,7 @@ def test_a_zip_that_was_cut_goes_on_without_being_packed_anew(
 
 
 @pytest.mark.parametrize("harm", ["flip", "shorten", "remove"])
+@pytest.mark.sweep(1)
 def test_a_zip_that_lies_there_damaged_is_packed_anew(
     node: Node, package: str, service: InvenioService, tmp_path: Path, harm: str
 ) -> None:
@@ -343,6 +346,7 @@ def test_an_address_where_no_repository_is_is_told(node: Node, package: str, ser
 
 @pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 501])
 @pytest.mark.parametrize("body", [b"<!doctype html><title>A wiki</title>", b'{"detail": "no"}'], ids=["page", "JSON"])
+@pytest.mark.sweep(4)
 def test_another_server_is_named_as_what_it_is_not(
     node: Node, package: str, service: InvenioService, status: int, body: bytes
 ) -> None:

@@ -117,6 +117,7 @@ def faults(path: Path, work: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("files", [False, True])
+@pytest.mark.sweep(1)
 def test_the_consortiums_rules_and_roc_validator_have_nothing_to_say(lab: Lab, files: bool) -> None:
     path, found = export(lab, session(lab), files=files, link="https://em.example.org/s/{id}")
     assert faults(path, lab.root / "unpacked") == []
@@ -126,6 +127,7 @@ def test_the_consortiums_rules_and_roc_validator_have_nothing_to_say(lab: Lab, f
     assert experiment["url"].startswith("https://em.example.org/s/diadem:")
 
 
+@pytest.mark.program("another program judges what is written")
 def test_the_rules_can_be_broken(lab: Lab) -> None:
     path, _ = export(lab, session(lab))
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(lab.root / "bad.eln", "w") as bad:
@@ -173,6 +175,7 @@ def test_values_are_typed_and_say_their_units_and_meanings(lab: Lab) -> None:
     assert pictures
 
 
+@pytest.mark.program("another program judges what is written")
 def test_what_the_registry_says_of_the_sample_is_told(lab: Lab) -> None:
     samples = lab.node.samples
     samples.add("W-3", identifiers={"igsn": "10.58052/IEABC0003"})
@@ -256,6 +259,7 @@ def _extra(stated: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return extra
 
 
+@pytest.mark.program("another program judges what is written")
 def test_a_search_gives_one_experiment_for_each_session(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     ids = {session(lab, name) for name in ("a", "b")} | {str(lab.archived("other"))}
     path = lab.root / "all.eln"
@@ -301,6 +305,7 @@ def test_it_is_stopped_in_the_middle_of_a_file(lab: Lab) -> None:
     assert not list(lab.root.glob("*out.eln*"))
 
 
+@pytest.mark.program("an experiment of very many files")
 def test_memory_stays_flat(tmp_path: Path) -> None:
     write_large(tmp_path / "session", 160 << 20)
     package = diadem.pack(tmp_path / "session", tmp_path / "store")

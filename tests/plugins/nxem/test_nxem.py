@@ -4,13 +4,16 @@ all that is missing.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,11 +82,27 @@ def problems(files: Sequence[Path]) -> dict[str, list[str]]:
     """What pynxtools' validator finds in each file."""
     if find_spec("pynxtools") is None:
         pytest.skip("pynxtools, which knows the definition, is not installed: pip install 'diadem-em[test]'")
-    program = Path(__file__).with_name("validator.py")
-    done = subprocess.run([sys.executable, program, *files], capture_output=True, text=True, check=True)
-    found: dict[str, list[str]] = json.loads(done.stdout)
+    program = validator()
+    assert program.stdin is not None
+    assert program.stdout is not None
+    with _ASKS:
+        print(json.dumps([str(file) for file in files]), file=program.stdin, flush=True)
+        found: dict[str, list[str]] = json.loads(program.stdout.readline())
     assert len(found) == len(files)
     return found
+
+
+_ASKS = threading.Lock()
+
+
+@cache
+def validator() -> subprocess.Popen[str]:
+    """The validator, which takes seconds to begin, as one process for all tests of this one."""
+    program = Path(__file__).with_name("validator.py")
+    command = [sys.executable, str(program)]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+    atexit.register(started.communicate)
+    return started
 
 
 def session(folder: Path, date: str = "") -> Path:
@@ -260,6 +279,7 @@ def test_no_advice_corrects_what_another_dataset_states(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("way", ["options", "a correction"])
+@pytest.mark.sweep(1)
 def test_what_is_advised_of_one_dataset_is_of_it_alone_and_works(
     way: str, lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -618,6 +638,7 @@ def test_all_of_the_corpus_is_exported_valid_or_says_what_is_missing(
 
 
 @pytest.mark.parametrize("unit", ["µm", "μm", "um"], ids=["micro sign", "Greek letter", "letter"])
+@pytest.mark.sweep(1)
 def test_a_micrometre_is_written_in_letters_that_every_reader_knows(unit: str, tmp_path: Path) -> None:
     import hyperspy.api as hs
 
@@ -652,6 +673,7 @@ X = {"name": "x", "units": "NM", "scale": 2.0}
     [("EV", "eV"), ("KEV", "keV"), ("Kev", "keV"), ("Energy (EV)", "eV"), ("Energy Loss (keV)", "keV"), ("meV", "meV")],
 )
 @pytest.mark.parametrize("last", [True, False])
+@pytest.mark.sweep(4)
 def test_an_axis_of_energies_is_one_however_its_unit_is_written(
     unit: str, written: str, last: bool, tmp_path: Path
 ) -> None:
@@ -690,6 +712,7 @@ def test_no_spectrum_is_written_as_a_picture(axes: tuple[dict[str, Any], ...], w
 @pytest.mark.parametrize(
     ("unit", "written"), [("1/NM", "1/nm"), ("A", "angstrom"), ("MRAD", "mrad"), ("A-1", "1/angstrom")]
 )
+@pytest.mark.sweep(2)
 def test_a_picture_has_its_units_as_others_read_them(unit: str, written: str, tmp_path: Path) -> None:
     package = spectra(tmp_path / "a", {"name": "y", "units": unit}, {"name": "x", "units": unit})
     package.export("nxem", tmp_path / "a.nxs", options={**KNOWN, "start_time": "2026-03-01T10:30:00+01:00"})

@@ -1,9 +1,13 @@
-"""pynxtools' validator against the definition NXem, as a program: what it finds in files, as JSON on its last line."""
+"""pynxtools' validator against the definition NXem, as a program.
+
+It takes lines, each a JSON list of paths of files, and answers each with a line: what it finds in every file, by path.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 
 import h5py
@@ -24,4 +28,8 @@ def problems(path: str) -> list[str]:
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
-    sys.stdout.write(json.dumps({path: problems(path) for path in sys.argv[1:]}))
+    # What the validator prints itself is no answer.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        print(json.dumps({path: problems(path) for path in json.loads(line)}), file=answers, flush=True)

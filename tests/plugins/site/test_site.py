@@ -218,6 +218,7 @@ def test_a_damaged_package_leaves_nothing_half_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packages", [False, True])
+@pytest.mark.program("the whole kit for exporters")
 def test_the_kit_finds_nothing_wrong(tmp_path: Path, packages: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
     image, *_ = write_image_session(tmp_path / "example", sample="S-1", date="2026-04-01")
