@@ -115,7 +115,7 @@ def test_a_page_shows_what_comes_out(document: Path, tmp_path: Path, other_disk:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cron has the shell of Linux and macOS")
-@pytest.mark.program("several nights of a whole node")
+@pytest.mark.program("many commands, each in a new process, as cron runs them")
 def test_what_cron_runs_mails_where_it_matters_and_only_there(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "two-copies.md").read_text("utf-8")
     lines = re.findall(r"^[\d*-]+ [\d*-]+ [\d*-]+ [\d*-]+ [\d*-]+ +(.*diadem.*)$", page, re.MULTILINE)

@@ -198,7 +198,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, pic
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no getrusage")
-@pytest.mark.program("an image of gigabytes")
+@pytest.mark.program("an image of half a gigabyte")
 def test_a_large_image_is_not_read_into_memory(tmp_path: Path) -> None:
     source = tmp_path / "s"
     source.mkdir()

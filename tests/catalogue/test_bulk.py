@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +54,6 @@ statements = st.builds(
     written=st.lists(copies, max_size=6),
     said=st.lists(statements, max_size=6, unique_by=lambda one: one.index),
 )
-@pytest.mark.program("thousands of packages")
 def test_many_at_once(known: Any, added: Any, before: Any, written: Any, said: Any) -> None:
     with TemporaryDirectory() as folder:
         contents = []

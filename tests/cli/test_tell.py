@@ -72,7 +72,7 @@ def quiet(lab: Lab, mail: MailServer) -> Lab:
     return lab
 
 
-@pytest.mark.program("several nights of a whole node")
+@pytest.mark.program("200 looks at a whole node")
 def test_a_store_that_dies_at_night_sends_one_mail_and_another_when_it_is_there_again(
     quiet: Lab, mail: MailServer
 ) -> None:

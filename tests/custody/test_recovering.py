@@ -296,7 +296,7 @@ def test_the_old_log_key_can_stay(group: Group, mirror: MemoryMirror, tmp_path: 
 
 
 @needs_mount
-@pytest.mark.program("the disk is full after every byte")
+@pytest.mark.program("a disk that is full at 39 places")
 def test_a_disk_that_is_full_leaves_no_log(group: Group, mirror: MemoryMirror, tmp_path: Path) -> None:
     """Also where it is full only when all was written and is folded together."""
     for number in range(40):

@@ -156,7 +156,6 @@ def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: 
             ]
 
 
-@pytest.mark.program("several server processes")
 def test_several_processes_are_refused_where_a_peer_pushes(ends: Ends) -> None:
     told = said("serve", "--workers", "2", "--node", ends.served, code=4)
     assert "the node 'nmi' has no address and pushes its packages" in told

@@ -294,7 +294,7 @@ def test_a_command_for_many_sessions_that_is_given_twice_has_looked_twice_at_eac
     assert all(looks.earlier(one) is not None for one in sessions)
 
 
-@pytest.mark.program("many processes at once")
+@pytest.mark.program("400 sessions, and eight threads")
 def test_many_at_once_keep_what_they_have_seen(session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads and processes that look at many sessions remove each other's oldest looks."""
     monkeypatch.setattr(quiet, "_KEPT", 200)

@@ -99,7 +99,7 @@ def test_offers_are_answered(chromium: Any, both: Labs) -> None:
             assert node.transfers.show(hostile).transfer.state == "closed"
 
 
-@pytest.mark.program("two browsers at once, over two served nodes")
+@pytest.mark.program("a page beside two nodes that are served")
 def test_two_tabs_accept_at_the_same_moment(both: Labs) -> None:
     one = offered(both, "twice", "Accepted twice")
     with page_of(both.bob) as bobs:

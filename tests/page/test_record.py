@@ -72,7 +72,6 @@ def seen_by(hand: Hand, page: str) -> str:
 # -- the record ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.program("two browsers at once")
 def test_two_tabs_correct_one_record(lab: tuple[Path, str, Hand]) -> None:
     _, package, hand = lab
     page = f"/session/{package}/correct"
@@ -231,7 +230,6 @@ def test_damage_is_found_told_and_mended(tmp_path: Path, other_disk: Path) -> No
 # -- giving ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.program("copies of a whole node are taken away and come back")
 def test_a_copy_that_was_not_read_is_not_called_right(tmp_path: Path) -> None:
     """A folder that was adopted where it lies is no copy in a store: scrub does not read it."""
     write_session(tmp_path / "session")

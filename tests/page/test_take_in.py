@@ -291,7 +291,7 @@ def test_what_a_killed_page_was_sent_is_removed_by_the_next(
     assert not {"left.dat", "half.dat"} & {path.name for path in tmp_path.rglob("*")}, "Ctrl-C clears up at once"
 
 
-@pytest.mark.program("two browsers at once")
+@pytest.mark.program("two tabs of a page, and a whole archive")
 def test_two_tabs_archive_one_folder(page: Page, home: Path, tmp_path: Path) -> None:
     write_small_images(tmp_path / "twice", 4, seed=5)
     one, other = page.looked(tmp_path / "twice"), page.looked(tmp_path / "twice")
@@ -528,7 +528,7 @@ def test_an_upload_stays_while_a_job_is_at_work_with_it(page: Page, home: Path, 
     assert staged(home) == [], "all of it is taken in"
 
 
-@pytest.mark.program("an upload that lasts for seconds")
+@pytest.mark.program("an upload of 700 files")
 def test_an_upload_outlives_that_looking_at_it_is_stopped(page: Page, home: Path, tmp_path: Path) -> None:
     paths = write_small_images(tmp_path / "many", 700, seed=62)
     _, place, _ = page.send([(os.fsencode(f"many/{path.name}"), path.read_bytes()) for path in paths])

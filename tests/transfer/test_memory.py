@@ -223,7 +223,7 @@ def test_a_task_of_an_event_loop_waits_beside_threads_and_not_for_ever() -> None
     assert memory.take(5)
 
 
-@pytest.mark.program("packages as large as memory")
+@pytest.mark.program("six transfers at once")
 def test_packages_that_come_at_once_all_come_where_there_is_room_for_one_buffer(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ def test_windows_that_eight_connections_have_under_way_are_laid_out_once() -> No
     assert all(plan.spans(number) is spans for number, spans in zip(under_way, laid, strict=True))
 
 
-@pytest.mark.program("thousands of files and a huge one")
+@pytest.mark.program("100,000 files and one of 500 GB, while memory is traced")
 def test_many_files_and_a_huge_one_take_little_memory() -> None:
     many, huge = manifest_of([16 << 10] * 100_000), manifest_of([500 * 10**9])
     tracemalloc.start()

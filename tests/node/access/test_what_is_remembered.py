@@ -50,7 +50,7 @@ def ask(context: Any, reader: str) -> None:
 
 
 @pytest.mark.usefixtures("looked", "hasty")
-@pytest.mark.program("many threads at once")
+@pytest.mark.program("160,000 questions of eight threads")
 def test_many_ask_at_once(context: Any) -> None:
     def many(thread: int) -> None:
         for number in range(20_000):

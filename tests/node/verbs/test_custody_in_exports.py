@@ -228,7 +228,7 @@ def test_what_its_own_user_takes_is_called_taken_out(lab: Lab, whom: str) -> Non
     assert "alice@hu-berlin gave the package to bob@hu-berlin (zip" in told
 
 
-@pytest.mark.program("hundreds of packages")
+@pytest.mark.program("35 packages in two stores")
 def test_a_chain_names_few_of_the_packages_that_were_checked_with_its_own(lab: Lab, tmp_path: Path) -> None:
     lab.add_second()
     packages = [lab.archived(f"session {number}") for number in range(35)]

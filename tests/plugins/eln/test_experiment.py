@@ -305,7 +305,7 @@ def test_it_is_stopped_in_the_middle_of_a_file(lab: Lab) -> None:
     assert not list(lab.root.glob("*out.eln*"))
 
 
-@pytest.mark.program("an experiment of very many files")
+@pytest.mark.program("a session of 160 MiB")
 def test_memory_stays_flat(tmp_path: Path) -> None:
     write_large(tmp_path / "session", 160 << 20)
     package = diadem.pack(tmp_path / "session", tmp_path / "store")

@@ -244,7 +244,7 @@ def test_links_away_and_loops_are_not_followed(tmp_path: Path) -> None:
     assert set(block.tree["metadata"]) == {"loop"}
 
 
-@pytest.mark.program("a file of very many groups")
+@pytest.mark.program("60,000 values in one file")
 def test_many_groups_end(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w", track_order=False) as file:
         group = file.create_group("0")

@@ -241,7 +241,7 @@ for dataset in package.record.datasets:
 """
 
 
-@pytest.mark.program("an installed plugin from its file to the package")
+@pytest.mark.program("an installed plugin, read in new processes")
 def test_a_family_from_elsewhere_calibrates_axes_too(tmp_path: Path) -> None:
     site = tmp_path / "site"
     install(site, "basement", "", entry="basement_sem")
