@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -101,12 +101,15 @@ class Environment:
         """Where its packages lie."""
         return Path(self.said("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
 
-    def said(self, *words: object, code: int = 0, **options: Any) -> str:
+    def said(
+        self, *words: object, code: int = 0, cwd: Path | None = None, variables: Mapping[str, str] | None = None
+    ) -> str:
         """Run Python with arguments; what it prints."""
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        variables |= options.pop("variables", {})
+        usual = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         command = [str(word) for word in (self.python, *words)]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, **options)
+        done = subprocess.run(
+            command, cwd=cwd, env=usual | dict(variables or {}), capture_output=True, text=True, check=False
+        )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
