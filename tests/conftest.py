@@ -121,7 +121,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem() -> Generator[None, object, object]:
-    """Of the cases of a test that is marked ``sweep(keep)`` leave so many, evenly, in the core; mark the others."""
+    """Keep some cases of a test that is marked ``sweep(keep)``, evenly chosen; the others are marked `program`."""
     made = yield
     items = [one for one in made if isinstance(one, pytest.Function)] if isinstance(made, list) else []
     mark = items[0].get_closest_marker("sweep") if items else None
@@ -136,6 +136,8 @@ def pytest_pycollect_makeitem() -> Generator[None, object, object]:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what looks at pages in a browser, and what asks a PostgreSQL server: few who try the project have them."""
+    for mark in item.iter_markers("program"):
+        assert mark.args, f"{item.nodeid}: say why: @pytest.mark.program('…')"
     fixtures = getattr(item, "fixturenames", ())
     if "chromium" in fixtures:
         item.add_marker("browser")

@@ -19,7 +19,7 @@ from diadem.testing.samples import write_session
 from tests import failing_calls, zygote
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-pytestmark = pytest.mark.program
+pytestmark = pytest.mark.program("benchmarks are run")
 TINY = ("--scale", "0.0005", "--rounds", "1", "--slow-rounds", "1")
 
 

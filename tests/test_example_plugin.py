@@ -199,7 +199,7 @@ def test_what_a_person_writes_under_the_namespace_is_judged_too(site: Path, sess
     assert record["extensions"]["org.example.cl"]["validated"] is True
 
 
-@pytest.mark.program
+@pytest.mark.program("the tests of the example distributions are run, installed")
 @pytest.mark.parametrize("name", NAMES)
 def test_its_own_tests_pass_outside_the_source_tree(site: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(EXAMPLES / name / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))

@@ -57,7 +57,7 @@ def test_outputs_are_small_and_of_no_machine(path: Path) -> None:
                         assert len(base64.b64decode(encoded)) <= MOST_BYTES
 
 
-@pytest.mark.program
+@pytest.mark.program("every notebook is run")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     before = [[kind(output) for output in cell.outputs] for cell in cells_of(nbformat.read(path, as_version=4))]

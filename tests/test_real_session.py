@@ -44,7 +44,7 @@ def archive(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return store, packed
 
 
-@pytest.mark.program
+@pytest.mark.program("another program judges what is written")
 def test_peers_accept_it(archive: tuple[Path, dict[str, Any]]) -> None:
     bag = Path(archive[1]["package"]["path"])
     assert bagit_validate(bag) == []

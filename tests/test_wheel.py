@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -170,7 +171,7 @@ def tried(extra: str, environment: Environment, bare: Environment, folder: Path)
         started = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
     try:
         end = time.monotonic() + 60
-        while "127.0.0.1" not in log.read_text("utf-8", "replace"):
+        while "127.0.0.1" not in log.read_text("utf-8", "replace") or not answers(int(port)):
             assert started.poll() is None, log.read_text("utf-8", "replace")
             assert time.monotonic() < end, log.read_text("utf-8", "replace")
             time.sleep(0.1)
@@ -181,6 +182,12 @@ def tried(extra: str, environment: Environment, bare: Environment, folder: Path)
     finally:
         started.terminate()
         started.wait(30)
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens at a port of this machine."""
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
 def runs(tmp_path: Path, python: Path | str, variables: dict[str, str], *, found: Path) -> None:

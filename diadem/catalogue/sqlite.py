@@ -52,24 +52,26 @@ _FOREIGN: Final = ("trusted_schema = OFF",)
 _VERSION_AT = 18
 
 
-class _Dialect(SQLiteDialect_pysqlite):
-    """SQLite's, and equal for all catalogues, so that a process compiles each statement once and not once a catalogue.
+class _EqualDialect(SQLiteDialect_pysqlite):
+    """SQLAlchemy's description of SQLite; all instances are equal.
 
-    What SQLite can do depends on its version alone, which is one in a process.
+    Each engine has its own instance, and SQLAlchemy looks up a compiled statement by it. Equal instances let all
+    catalogues of a process share the compiled statements. What SQLite can do depends on its version alone, which does
+    not change within a process.
     """
 
     driver = "diadem"
     supports_statement_cache = True
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is _Dialect
+        return type(other) is _EqualDialect
 
     def __hash__(self) -> int:
-        return hash(_Dialect)
+        return hash(_EqualDialect)
 
 
-registry.register(f"{_Dialect.name}.{_Dialect.driver}", __name__, _Dialect.__name__)
-#: Statements of this process that have been compiled: SQLAlchemy keeps as many for one engine, where no other is given.
+registry.register(f"{_EqualDialect.name}.{_EqualDialect.driver}", __name__, _EqualDialect.__name__)
+#: The compiled statements that all catalogues of this process share; 500 is what SQLAlchemy keeps for one engine.
 _COMPILED: Final[LRUCache[Any, Any]] = LRUCache(500)
 
 
@@ -93,7 +95,7 @@ class SqliteDatabase(Database):
     def engine(self) -> Engine:
         """Its connections: the one that was used last is used next, for each has a cache of its own."""
         made = create_engine(
-            f"{_Dialect.name}+{_Dialect.driver}://",
+            f"{_EqualDialect.name}+{_EqualDialect.driver}://",
             creator=self._connect,
             poolclass=QueuePool,
             pool_use_lifo=True,

@@ -13,7 +13,7 @@ from tests import zygote
 PROGRAM = Path(__file__).resolve().parents[2] / "benchmarks" / "catalogue.py"
 
 
-@pytest.mark.program
+@pytest.mark.program("a benchmark is run")
 def test_it_runs(tmp_path: Path) -> None:
     command = [sys.executable, str(PROGRAM), "--count", "25", "--queries", "54", "--rounds", "1"]
     command += ["--work", str(tmp_path / "work"), "--json", str(tmp_path / "report.json")]

@@ -51,6 +51,18 @@ def test_ids_that_are_none(catalogue: Catalogue) -> None:
         catalogue.get("0123456789")
 
 
+def test_a_second_catalogue_in_a_file_compiles_no_statement_anew(tmp_path: Path) -> None:
+    sqlite._COMPILED.clear()
+    known: list[set[object]] = []
+    for name in ("first", "second"):
+        with Catalogue.open(tmp_path / f"{name}.sqlite", create=True) as catalogue:
+            catalogue.add_package(entry())
+            assert catalogue.get(ONE).title == "one"
+        known.append(set(sqlite._COMPILED))
+    assert known[0]
+    assert known[1] <= known[0]
+
+
 def test_a_package_is_written_anew(catalogue: Catalogue) -> None:
     """Another date, other facts: nothing of before is left, and its copies stay."""
     catalogue.add_package(entry(datasets=[dataset(1, "old.tif", {"beam.acceleration_voltage": 80e3})]))

@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
-@pytest.mark.program
+@pytest.mark.program("whole commands below a library that makes calls fail")
 @pytest.mark.parametrize("first", range(0, CASES, PORTION))
 def test_no_call_that_fails_breaks_a_promise(site: Site, first: int) -> None:
     broken = [str(case) for seed in range(first, first + PORTION) if (case := site.case(seed)).broken]
@@ -47,7 +47,7 @@ def tried(site: Site, verb: str, call: str, under: str, error: int, *, number: i
     return case.said[0]
 
 
-@pytest.mark.program("a library that makes calls fail is compiled, and whole commands are run below it")
+@pytest.mark.program("whole commands below a library that makes calls fail")
 def test_a_share_that_was_restarted_stops_no_archive(site: Site) -> None:
     """One look at a store's lock fails: the other store gets its copy first, and nobody waits for a lock of his own."""
     told = tried(site, "archive", "stat", "main/.diadem/publish.lock", errno.ESTALE)

@@ -11,7 +11,7 @@ import pytest
 from tests import catalogues, zygote
 
 
-@pytest.mark.program
+@pytest.mark.program("twenty cases of faults in whole nodes")
 @catalogues.in_a_file  # each case is a copy of one node, and all of them would have one schema
 def test_every_promise_is_kept_in_twenty_cases(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

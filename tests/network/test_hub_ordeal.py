@@ -12,7 +12,7 @@ from tests.network.hub_ordeal import HubOrdeal, harbour
 from tests.network.interruptions import MIB, Scale
 
 pytestmark = [
-    pytest.mark.program,
+    pytest.mark.program("a transfer over a hub meets twenty faults"),
     pytest.mark.skipif(bool(namespaces.missing()), reason=namespaces.missing()),
 ]
 SEED, FAULTS = 20260315, 20

@@ -11,7 +11,7 @@ from tests import namespaces
 from tests.network.interruptions import SMALL, Ordeal, acquainted
 
 pytestmark = [
-    pytest.mark.program,
+    pytest.mark.program("a transfer is interrupted twenty times"),
     pytest.mark.skipif(bool(namespaces.missing()), reason=namespaces.missing()),
 ]
 SEED, INTERRUPTIONS, LANDINGS = 20260314, 20, 2

@@ -12,7 +12,7 @@ from tests.network.labs import Labs, differences, places
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "two-labs.md"
 
 
-@pytest.mark.program
+@pytest.mark.program("every command of the documentation is run, at two sites")
 @pytest.mark.skipif(bool(namespaces.missing()), reason=namespaces.missing())
 def test_the_page_about_two_labs_is_true(tmp_path: Path) -> None:
     with namespaces.wire() as line, Labs(places(tmp_path, line.one, line.two)) as labs:

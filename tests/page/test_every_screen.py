@@ -32,7 +32,7 @@ _NO_SCREEN = {
 }
 
 
-@pytest.mark.program
+@pytest.mark.program("every screen in a browser, at several widths")
 def test_every_screen_is_for_everybody(chromium: Any, tmp_path: Path) -> None:
     from diadem.page.app import VIEWS
 

@@ -13,7 +13,7 @@ from tests import zygote
 
 HARNESS = Path(__file__).resolve().parents[3] / "benchmarks" / "watch_restarts.py"
 pytestmark = [
-    pytest.mark.program,
+    pytest.mark.program("watchers are killed and started again twenty times"),
     pytest.mark.skipif(sys.platform == "win32", reason="the watchers are forked"),
 ]
 

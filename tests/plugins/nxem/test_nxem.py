@@ -602,7 +602,7 @@ def test_it_keeps_what_every_exporter_promises(tmp_path: Path) -> None:
     assert report.checked["exports"] > 3
 
 
-@pytest.mark.program
+@pytest.mark.program("all real files are exported, and another program judges them")
 def test_all_of_the_corpus_is_exported_valid_or_says_what_is_missing(
     corpus: Package, shared_data: Path, tmp_path: Path
 ) -> None:
